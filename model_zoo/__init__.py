@@ -1,0 +1,1 @@
+"""Fetch, convert and load pretrained models for OpenVINO."""

@@ -1,0 +1,232 @@
+"""Environment, TOML settings file and defaults become one frozen ``Settings``.
+
+Order of precedence: keyword argument or command-line option, environment variable, settings file, default.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from model_zoo.errors import CacheError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_UNITS = {
+    "": 1,
+    "k": 10**3,
+    "m": 10**6,
+    "g": 10**9,
+    "t": 10**12,
+    "ki": 2**10,
+    "mi": 2**20,
+    "gi": 2**30,
+    "ti": 2**40,
+}
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"", "0", "false", "no", "off"}
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a run depends on besides the catalog.
+
+    Attributes:
+        cache: the writable layer, or None when there is no place for one.
+        layers: read-only layers, searched in order after the writable one.
+        catalogs: extra catalogs; a later one overrides an earlier one by name.
+        offline: no socket is opened, ever.
+        mirrors: URL prefix rewrites ``(from, to)``, tried before the original, in order.
+        max_size: size budget of the writable layer in bytes, for gc.
+        jobs: how many models or files are worked on at once; None lets each stage choose.
+        isolate: convert in environments built for the stack.
+        connect_timeout: seconds to wait for a connection.
+        stall_timeout: seconds without a byte after which a transfer counts as failed.
+        attempts: how often one source is tried without any progress before the next one is.
+        lock_timeout: seconds to wait for another process before giving up.
+        source_date_epoch: seconds since 1970 stamped on exported files, when set.
+    """
+
+    cache: Path | None = None
+    layers: tuple[Path, ...] = ()
+    catalogs: tuple[Path, ...] = ()
+    offline: bool = False
+    mirrors: tuple[tuple[str, str], ...] = ()
+    max_size: int | None = None
+    jobs: int | None = None
+    isolate: bool = False
+    connect_timeout: float = 10.0
+    stall_timeout: float = 30.0
+    attempts: int = 5
+    lock_timeout: float = 3600.0
+    source_date_epoch: int | None = None
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the TOML file may say."""
+
+    cache: str | None = None
+    layers: list[str] | None = None
+    catalogs: list[str] | None = None
+    offline: bool | None = None
+    mirrors: dict[str, str] | None = None
+    max_size: str | int | None = None
+    jobs: int | None = None
+    isolate: bool | None = None
+    connect_timeout: float | None = None
+    stall_timeout: float | None = None
+    attempts: int | None = None
+    lock_timeout: float | None = None
+
+
+def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:  # noqa: ANN401
+    """Read environment and settings file, then apply the overrides that are not None.
+
+    Raises:
+        UsageError: a variable or the settings file holds something that cannot be understood.
+    """
+    env = os.environ if environ is None else environ
+    values = {**_from_file(env), **_from_environment(env)}
+    values.update({key: value for key, value in overrides.items() if value is not None})
+    if "cache" not in values:
+        values["cache"] = _default_cache()
+    return Settings(**values)
+
+
+def parse_size(text: str) -> int:
+    """Read a size such as ``20GB``, ``1.5GiB`` or ``4096`` into bytes (SI units are powers of ten).
+
+    Raises:
+        ValueError: the text is not a size.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text, re.IGNORECASE)
+    if not match:
+        msg = f"{text!r} is not a size such as 20GB or 512MiB"
+        raise ValueError(msg)
+    return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
+
+
+def parse_mirrors(text: str) -> tuple[tuple[str, str], ...]:
+    """Read ``FROM=TO`` pairs separated by commas; an ``=`` inside TO is kept.
+
+    Raises:
+        ValueError: a pair lacks one side.
+    """
+    pairs = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        before, equals, after = item.partition("=")
+        if not (before and equals and after):
+            msg = f"{item!r} is not FROM=TO"
+            raise ValueError(msg)
+        pairs.append((before, after))
+    return tuple(pairs)
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+
+    def take(variable: str, field: str, parse: Any) -> None:  # noqa: ANN401
+        text = env.get(variable)
+        if text is None or not text.strip():
+            return
+        try:
+            values[field] = parse(text)
+        except ValueError as error:
+            what = f"environment variable {variable}: {error}"
+            raise UsageError(what, found=text, hint=f"correct {variable} or unset it") from error
+
+    take("MODEL_ZOO_CACHE", "cache", lambda text: Path(text).expanduser())
+    take("MODEL_ZOO_LAYERS", "layers", _paths)
+    take("MODEL_ZOO_CATALOG", "catalogs", _paths)
+    take("MODEL_ZOO_OFFLINE", "offline", parse_flag)
+    take("MODEL_ZOO_ISOLATE", "isolate", parse_flag)
+    take("MODEL_ZOO_MAX_SIZE", "max_size", parse_size)
+    take("MODEL_ZOO_MIRRORS", "mirrors", parse_mirrors)
+    take("SOURCE_DATE_EPOCH", "source_date_epoch", int)
+    return values
+
+
+def parse_flag(text: str) -> bool:
+    """Read an on/off value as people write it in environments.
+
+    Raises:
+        ValueError: the text is neither.
+    """
+    lowered = text.strip().lower()
+    if lowered in _TRUE:
+        return True
+    if lowered in _FALSE:
+        return False
+    msg = f"{text!r} is neither 1 nor 0"
+    raise ValueError(msg)
+
+
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part).expanduser() for part in text.split(os.pathsep) if part)
+
+
+def settings_file(env: Mapping[str, str]) -> Path | None:
+    """Return the settings file in use, whether it exists or not; None where there is no home for one."""
+    named = env.get("MODEL_ZOO_CONFIG")
+    if named:
+        return Path(named).expanduser()
+    import platformdirs  # a fifth of start-up, and most commands name their cache
+
+    try:
+        return platformdirs.user_config_path("model-zoo", appauthor=False) / "config.toml"
+    except RuntimeError:
+        return None
+
+
+def _from_file(env: Mapping[str, str]) -> dict[str, Any]:
+    path = settings_file(env)
+    if path is None or not (env.get("MODEL_ZOO_CONFIG") or path.is_file()):
+        return {}
+    if sys.version_info >= (3, 11):
+        import tomllib  # only when there is a file
+    else:
+        import tomli as tomllib
+    try:
+        stated = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
+        values = {k: v for k in _File.__struct_fields__ if (v := getattr(stated, k)) is not None}
+        if "mirrors" in values:
+            values["mirrors"] = tuple(values["mirrors"].items())
+        if isinstance(values.get("max_size"), str):
+            values["max_size"] = parse_size(values["max_size"])
+    except (OSError, ValueError) as error:
+        what = f"settings file {path}: {error}"
+        raise UsageError(what, hint="correct the file, or point MODEL_ZOO_CONFIG at another") from error
+    for key in ("layers", "catalogs"):
+        if key in values:
+            values[key] = tuple(path.parent / Path(item).expanduser() for item in values[key])
+    if "cache" in values:
+        values["cache"] = path.parent / Path(values["cache"]).expanduser()
+    return values
+
+
+def _default_cache() -> Path | None:
+    """Return the platform's user cache folder; None where the account has no home."""
+    import platformdirs  # only when no cache is named
+
+    try:
+        path = platformdirs.user_cache_path("model-zoo", appauthor=False)
+    except RuntimeError:
+        return None
+    return path if path.is_absolute() and "~" not in str(path) else None
+
+
+def require_cache(settings: Settings) -> Path:
+    """Return the writable layer.
+
+    Raises:
+        CacheError: there is none, because the account has no home and no cache was named.
+    """
+    if settings.cache is None:
+        what = "there is no folder to cache models in: this account has no home directory"
+        raise CacheError(what, hint="set MODEL_ZOO_CACHE or pass --cache DIR")
+    return settings.cache

@@ -1,0 +1,116 @@
+"""Sources: one file per kind of place that model files come from.
+
+``base.py`` is the whole plug-in contract. A kind is recognised by its own key (``url:``, ``wheel:`` …);
+kinds of other packages register under the entry-point group ``model_zoo.sources``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+import msgspec
+
+from model_zoo.sources.base import (
+    BundleLocation,
+    HttpLocation,
+    LocalLocation,
+    LocatedSource,
+    Location,
+)
+
+ENTRY_POINT_GROUP = "model_zoo.sources"
+
+KINDS = {
+    "url": "model_zoo.sources.url:UrlSource",
+    "file": "model_zoo.sources.file:FileSource",
+    "wheel": "model_zoo.sources.wheel:WheelSource",
+}
+
+__all__ = [
+    "BundleLocation",
+    "HttpLocation",
+    "LocalLocation",
+    "LocatedSource",
+    "Location",
+    "kind_of",
+    "kinds",
+    "parse_source",
+]
+
+_loaded: dict[str, type[LocatedSource]] = {}
+
+
+def kinds() -> dict[str, type[LocatedSource]]:
+    """Return every kind by its key, third-party kinds included."""
+    return {name: kind_of(name) for name in known_names()}
+
+
+def known_names() -> list[str]:
+    """Return the key of every kind, sorted, importing none of them."""
+    return sorted({*KINDS, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+
+
+def kind_of(name: str) -> type[LocatedSource]:
+    """Import one kind by its key.
+
+    Raises:
+        ValueError: nobody registered that key.
+    """
+    if name not in _loaded:
+        if name in KINDS:
+            module, _, attribute = KINDS[name].partition(":")
+            _loaded[name] = getattr(import_module(module), attribute)
+        else:
+            points = [p for p in entry_points(group=ENTRY_POINT_GROUP) if p.name == name]
+            if not points:
+                msg = f"unknown source kind {name!r}"
+                raise ValueError(msg)
+            _loaded[name] = points[0].load()
+    return _loaded[name]
+
+
+def parse_source(raw: object) -> LocatedSource:
+    """Build the source that a catalog's mapping describes.
+
+    A mapping may hold the key of a second kind as an ordinary field (``hf`` has ``file``); the kind is the
+    one whose fields cover the whole mapping.
+
+    Raises:
+        ValueError: says what is wrong with the mapping, naming the field.
+    """
+    if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
+        msg = f"a source is a mapping such as {{url: …}}, not {type(raw).__name__}"
+        raise ValueError(msg)
+    found = [kind for key in raw if (kind := _known(key))]
+    if not found:
+        msg = f"no known source kind in {{{', '.join(raw)}}}; known: {', '.join(known_names())}"
+        raise ValueError(msg)
+    owners = [kind for kind in found if not any(kind.kind in _fields(k) for k in found if k is not kind)]
+    if len(owners) > 1:
+        msg = f"a source is one kind, not several: {', '.join(kind.kind for kind in owners)}"
+        raise ValueError(msg)
+    try:
+        return msgspec.convert(raw, owners[0])
+    except msgspec.ValidationError as error:
+        what, _, place = str(error).partition(" - at `$")
+        field = place.rstrip("`").lstrip(".")
+        msg = f"{field}: {what}" if field else what
+        raise ValueError(msg) from error
+
+
+def _known(key: str) -> type[LocatedSource] | None:
+    try:
+        return kind_of(key)
+    except ValueError:
+        return None
+
+
+def _fields(kind: type[LocatedSource]) -> set[str]:
+    return {field.encode_name for field in msgspec.structs.fields(kind)}
+
+
+def describe_kinds() -> dict[str, Any]:
+    """Return the JSON Schema alternatives of a source, by kind."""
+    return {name: msgspec.json.schema(kind) for name, kind in sorted(kinds().items())}

@@ -1,0 +1,104 @@
+"""The whole plug-in contract of a source kind.
+
+A kind is a frozen struct: its fields are what the catalog may write, and ``locate`` says where the bytes
+are, without transferring any. There are three kinds of places: an HTTP address (the engine in
+``model_zoo.download`` does the rest), a local file, and a bundle that some other program must produce.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from model_zoo.spec import Digest, Integrity, Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from model_zoo.settings import Settings
+    from model_zoo.spec import Artifact
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class HttpLocation:
+    """Bytes at an address.
+
+    ``headers`` may hold credentials: they go only to the host of ``url`` and appear in no message.
+    ``digest`` and ``size`` are what the source itself vouches for, beside what the artifact declares.
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    digest: Digest | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class LocalLocation:
+    """A file on this machine; it is copied or linked, never moved."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class BundleLocation:
+    """A file inside something that another program fetches whole, such as a wheel.
+
+    Artifacts whose ``key`` is equal share one run of ``produce``, which fills the given empty folder and
+    returns the file of each member asked for.
+
+    Raises (from ``produce``):
+        DownloadError: the bundle could not be obtained, or lacks a member.
+        IntegrityError: the bundle contradicts its own record of digests.
+    """
+
+    key: str
+    member: str
+    produce: Callable[[Path, tuple[str, ...], Say], Mapping[str, Path]]
+
+
+Location = HttpLocation | LocalLocation | BundleLocation
+
+
+class LocatedSource(
+    Source, msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """Base class of every source kind; third parties subclass it and register the entry point.
+
+    ``kind`` is the key that marks it in YAML; ``online`` is False for kinds that need no network.
+    """
+
+    kind: ClassVar[str] = ""
+    online: ClassVar[bool] = True
+
+    def locate(self, artifact: Artifact, settings: Settings) -> Location:
+        """Say where the bytes of ``artifact`` are.
+
+        Raises:
+            SourceUnavailableError: the source can already tell that it does not have them.
+        """
+        raise NotImplementedError
+
+    @property
+    def immutable(self) -> bool:
+        """Whether the address itself fixes the content, as a commit does."""
+        return False
+
+    @property
+    def integrity(self) -> Integrity:
+        """The level this source gives an artifact that declares no digest."""
+        return "revision" if self.immutable else "first-use"
+
+    def describe(self) -> str:
+        """Return one line for people, without any secret."""
+        raise NotImplementedError
+
+    def rooted(self, folder: Path) -> LocatedSource:
+        """Return the source with paths made absolute against the folder of its catalog file."""
+        del folder
+        return self

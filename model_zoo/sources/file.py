@@ -1,0 +1,51 @@
+"""``file``: a file on this machine or on a mounted share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from model_zoo.errors import SourceUnavailableError
+from model_zoo.sources.base import LocalLocation, LocatedSource
+
+if TYPE_CHECKING:
+    from model_zoo.settings import Settings
+    from model_zoo.spec import Artifact
+
+
+class FileSource(LocatedSource, frozen=True, kw_only=True):
+    """A path, relative to the folder of the catalog file that names it."""
+
+    kind: ClassVar[str] = "file"
+    online: ClassVar[bool] = False
+    file: str
+
+    def __post_init__(self) -> None:
+        """Refuse an empty path."""
+        if not self.file or "\0" in self.file:
+            msg = "file must name a path"
+            raise ValueError(msg)
+
+    def locate(self, artifact: Artifact, settings: Settings) -> LocalLocation:
+        """The path, if a regular file is there.
+
+        Raises:
+            SourceUnavailableError: nothing, or something else, is at the path.
+        """
+        del settings
+        path = Path(self.file)
+        if not path.is_file():
+            found = "something that is not a regular file" if path.exists() else "nothing"
+            what = f"{artifact.path}: cannot read {path}"
+            raise SourceUnavailableError(what, expected="a regular file", found=found)
+        return LocalLocation(path)
+
+    def describe(self) -> str:
+        """Return the path."""
+        return self.file
+
+    def rooted(self, folder: Path) -> FileSource:
+        """Resolve the path against the catalog file's folder."""
+        return msgspec.structs.replace(self, file=str(folder / Path(self.file).expanduser()))
