@@ -113,7 +113,7 @@ class Source:
 class Unpack(Noun, frozen=True, kw_only=True):
     """How an artifact that is an archive becomes a tree. ``strip`` leading path parts are dropped."""
 
-    format: Literal["tar", "tar.gz", "tar.bz2", "tar.xz", "zip", "gz"]
+    format: Literal["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"]
     strip: Annotated[int, Meta(ge=0)] = 0
 
 

