@@ -9,7 +9,6 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
@@ -19,7 +18,7 @@ from model_zoo.files import CHUNK
 from model_zoo.spec import check_relative_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from model_zoo.spec import Unpack
