@@ -1,1 +1,124 @@
-"""Fetch, convert and load pretrained models for OpenVINO."""
+"""Fetch pretrained models, check them, convert them to OpenVINO IR and run them.
+
+The pipeline, one package each: ``catalog`` (YAML → what models there are) → ``sources`` (where the bytes
+are) → ``download`` (get and prove them) → ``cache`` (store them once, publish by rename) → ``convert``
+(worker process, files → IR) → ``runtime`` (read, compile, infer). ``zoo`` is where they meet; the five
+functions below are its methods on a ``Zoo`` made from the environment.
+
+Importing this package is cheap: neither openvino nor any network library is loaded before it is needed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from model_zoo.errors import ModelZooError
+from model_zoo.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from model_zoo.spec import ConvertedModel, Event, FetchedModel, Model
+    from model_zoo.zoo import Zoo
+
+__all__ = ["ModelZooError", "Zoo", "__version__", "convert", "fetch", "list_models", "load", "read"]
+
+
+def list_models(
+    *patterns: str, task: str | None = None, framework: str | None = None, source: str | None = None
+) -> list[Model]:
+    """Return the catalog's models that match every filter, sorted by name.
+
+    Args:
+        patterns: shell wildcards on the name, or words inside it; none means all.
+        task: exactly this task.
+        framework: exactly this framework.
+        source: some artifact has a source of this kind.
+
+    Raises:
+        ModelZooError: an entry that had to be read is wrong.
+    """
+    return _zoo().list_models(*patterns, task=task, framework=framework, source=source)
+
+
+def fetch(
+    reference: str,
+    *,
+    precision: str | None = None,
+    offline: bool | None = None,
+    progress: Callable[[Event], None] | None = None,
+) -> FetchedModel:
+    """Make a model's files available in the cache and return where they are. See ``Zoo.fetch``."""
+    return _zoo().fetch(reference, precision=precision, offline=offline, progress=progress)
+
+
+def convert(
+    reference: str,
+    *,
+    precision: str | None = None,
+    offline: bool | None = None,
+    progress: Callable[[Event], None] | None = None,
+    **how: Any,
+) -> ConvertedModel:
+    """Make a model's IR available in the cache and return where it is. See ``Zoo.convert``."""
+    return _zoo().convert(reference, precision=precision, offline=offline, progress=progress, **how)
+
+
+def read(
+    reference: str,
+    *,
+    precision: str | None = None,
+    offline: bool | None = None,
+    progress: Callable[[Event], None] | None = None,
+    convert: bool = True,
+) -> Any:  # noqa: ANN401 - openvino.Model, which must not be imported here
+    """Return the model as an ``openvino.Model``. See ``Zoo.read``."""
+    zoo = _zoo()
+    return zoo.read(reference, precision=precision, offline=offline, progress=progress, convert=convert)
+
+
+def load(
+    reference: str,
+    *,
+    device: str = "AUTO",
+    config: Mapping[str, Any] | None = None,
+    precision: str | None = None,
+    offline: bool | None = None,
+    progress: Callable[[Event], None] | None = None,
+    convert: bool = True,
+) -> Any:  # noqa: ANN401 - openvino.CompiledModel, which must not be imported here
+    """Return the model compiled for a device, as an ``openvino.CompiledModel``. See ``Zoo.load``."""
+    return _zoo().load(
+        reference,
+        device=device,
+        config=config,
+        precision=precision,
+        offline=offline,
+        progress=progress,
+        convert=convert,
+    )
+
+
+_made: dict[object, Zoo] = {}
+
+
+def _zoo() -> Zoo:
+    """Return the zoo that environment and settings file describe now."""
+    from model_zoo.settings import load_settings
+    from model_zoo.zoo import Zoo
+
+    settings = load_settings()
+    if settings not in _made:
+        _made.clear()
+        _made[settings] = Zoo(settings=settings)
+    return _made[settings]
+
+
+def __getattr__(name: str) -> object:
+    """Import ``Zoo`` when it is first asked for."""
+    if name == "Zoo":
+        from model_zoo.zoo import Zoo
+
+        return Zoo
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from model_zoo.cache.layers import IR_MANIFEST, Cache, address_digest, alias_names
+from model_zoo.cache.layers import IR_MANIFEST, Cache, address_digest, alias_names, declaration_of
 from model_zoo.cache.layout import Layer
 from model_zoo.cache.materialise import materialise
 
-__all__ = ["IR_MANIFEST", "Cache", "Layer", "address_digest", "alias_names", "materialise"]
+__all__ = ["IR_MANIFEST", "Cache", "Layer", "address_digest", "alias_names", "declaration_of", "materialise"]

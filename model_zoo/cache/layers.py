@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from model_zoo.spec import Artifact
+    from model_zoo.spec import Artifact, Model
 
 READ_ONLY = 0o444
 IR_MANIFEST = "manifest.json"
@@ -232,3 +232,20 @@ def _file_size(path: Path) -> int | None:
     except OSError:
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
+def declaration_of(model: Model, artifacts: Sequence[Artifact]) -> str:
+    """Return the digest (hex) of what a model declares its files to be, which names their folder.
+
+    Addresses count only where no digest is declared: the same bytes from elsewhere are the same files.
+    """
+    declared = [
+        {
+            "path": artifact.path,
+            "digests": [str(digest) for digest in artifact.digests] or [str(address_digest(artifact))],
+            "unpack": msgspec.to_builtins(artifact.unpack) if artifact.unpack else None,
+        }
+        for artifact in sorted(artifacts, key=lambda artifact: artifact.path)
+    ]
+    edits = [msgspec.to_builtins(edit) for edit in model.replace]
+    return Digest.of_json({"artifacts": declared, "replace": edits}).hex

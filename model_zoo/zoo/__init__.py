@@ -1,0 +1,335 @@
+"""The only place where stages meet: catalog → download → cache → convert → cache → runtime.
+
+Everything here answers the same question first: is it there already? Only what is missing is done.
+``request`` is what is asked for, ``fetching`` and ``converting`` are the two halves of the way, and
+``Zoo`` is what the public functions and the command line call.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from model_zoo.cache import Cache
+from model_zoo.catalog import Catalog, builtin_catalog, match_names, parse_reference, pick_precision
+from model_zoo.errors import UsageError
+from model_zoo.settings import Settings, load_settings
+from model_zoo.zoo.converting import Converting
+from model_zoo.zoo.fetching import Fetching
+from model_zoo.zoo.request import Conversion, Converted, Fetched, Progress, Report, Request, ignore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from model_zoo.spec import ConvertedModel, FetchedModel, Model
+
+__all__ = ["Conversion", "Converted", "Fetched", "Progress", "Report", "Request", "Zoo"]
+
+
+class Zoo:
+    """Models by reference, on one cache, one list of catalogs and one set of settings.
+
+    Safe to share between threads; any number of processes may use the same cache.
+
+    Args:
+        cache: the writable layer; default as in ``MODEL_ZOO_CACHE``.
+        layers: read-only layers searched after it.
+        catalogs: catalogs beside the built-in one; a later one overrides by name.
+        offline: open no socket, ever.
+        require_pinned: refuse artifacts whose content no full digest fixes.
+        settings: everything else; default from the environment and the settings file.
+
+    Raises:
+        UsageError: environment or settings file hold something that cannot be understood.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache: str | Path | None = None,
+        layers: Sequence[str | Path] | None = None,
+        catalogs: Sequence[str | Path] | None = None,
+        offline: bool | None = None,
+        require_pinned: bool = False,
+        settings: Settings | None = None,
+    ) -> None:
+        base = settings if settings is not None else load_settings()
+        changes: dict[str, Any] = {
+            "cache": Path(cache) if cache is not None else None,
+            "layers": tuple(Path(p) for p in layers) if layers is not None else None,
+            "catalogs": tuple(Path(p) for p in catalogs) if catalogs is not None else None,
+            "offline": offline,
+        }
+        self.settings = msgspec.structs.replace(base, **{k: v for k, v in changes.items() if v is not None})
+        self.require_pinned = require_pinned
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The built-in catalog and the user's own, as one."""
+        return Catalog([builtin_catalog(), *self.settings.catalogs])
+
+    @cached_property
+    def cache(self) -> Cache:
+        """The layers as one."""
+        return Cache(self.settings.cache, self.settings.layers)
+
+    @cached_property
+    def fetching(self) -> Fetching:
+        """The first half of the way: files."""
+        return Fetching(self.settings, self.cache, require_pinned=self.require_pinned)
+
+    @cached_property
+    def converting(self) -> Converting:
+        """The second half of the way: IRs."""
+        return Converting(self.fetching)
+
+    # --- which model
+
+    def list_models(
+        self,
+        *patterns: str,
+        task: str | None = None,
+        framework: str | None = None,
+        source: str | None = None,
+        cached: bool | None = None,
+    ) -> list[Model]:
+        """Return the models that match every filter, sorted by name.
+
+        Args:
+            patterns: shell wildcards on the name, or words inside it; none means all.
+            task: exactly this task.
+            framework: exactly this framework.
+            source: some artifact has a source of this kind.
+            cached: only models with (or without) files or an IR in the cache.
+
+        Raises:
+            CatalogError: an entry that had to be read is wrong.
+        """
+        models = [self.catalog.get(name) for name in match_names(self.catalog.names(), patterns)]
+        return [
+            m
+            for m in models
+            if task in {None, m.task}
+            and framework in {None, m.framework}
+            and (source is None or any(s.kind == source for a in m.artifacts for s in a.sources))
+            and (cached is None or self.is_cached(m) == cached)
+        ]
+
+    def model(self, reference: str) -> Model:
+        """Return the catalog entry a reference means.
+
+        Raises:
+            UnknownModelError: no catalog has it.
+            UsageError: the reference is not one.
+            CatalogError: its entry is wrong.
+        """
+        return self.request(reference).model
+
+    def request(self, reference: str, precision: str | None = None) -> Request:
+        """Return the model a reference means, with the precision it or the argument names.
+
+        Raises:
+            UnknownModelError: no catalog has it.
+            UnknownPrecisionError: the model does not come in that precision.
+            UsageError: the reference is not one.
+        """
+        parsed = parse_reference(reference)
+        if parsed.uri is not None and parsed.name not in self.catalog.files:
+            what = f"{reference!r}: only catalog names can be used so far, not URIs"
+            raise UsageError(what, hint="write a catalog entry and pass it with --catalog")
+        model = self.catalog.get(str(parsed.name))
+        wish = precision or parsed.precision
+        return Request(model, pick_precision(model, wish) if wish else None)
+
+    def expand(self, references: Iterable[str], precision: str | None = None) -> list[Request]:
+        """Return the requests of several references, composites replaced by their stages, no doubles.
+
+        Raises:
+            UsageError: a reference, a stage or a precision is unknown.
+        """
+        found: dict[tuple[str, str | None], Request] = {}
+        for reference in references:
+            request = self.request(reference, precision)
+            stages = [Request(self.catalog.get(s), request.precision) for s in request.model.stages]
+            for one in stages or [request]:
+                found[one.model.name, one.precision] = one
+        return list(found.values())
+
+    # --- the five functions of the contract
+
+    def fetch(
+        self,
+        reference: str,
+        *,
+        precision: str | None = None,
+        offline: bool | None = None,
+        progress: Progress = None,
+    ) -> FetchedModel:
+        """Make a model's files available in the cache and return where they are.
+
+        Args:
+            reference: a catalog name, perhaps with ``@PRECISION``.
+            precision: only the files of this precision, where the files are ready-made IRs.
+            offline: open no socket; default as the zoo was made.
+            progress: called with an ``Event`` for everything that happens.
+
+        Raises:
+            ModelZooError: one of its subclasses, see ``model_zoo.errors``.
+        """
+        zoo = self._with(offline)
+        done = zoo.fetching.fetch_all(
+            [_single(zoo.request(reference, precision))], report=progress or ignore
+        )[0]
+        if done.error is not None:
+            raise done.error
+        assert done.result is not None  # noqa: S101 - one of the two is there
+        return done.result
+
+    def convert(
+        self,
+        reference: str,
+        *,
+        precision: str | None = None,
+        offline: bool | None = None,
+        progress: Progress = None,
+        trust_code: bool = False,
+        python: str | None = None,
+        calibration: str | Path | None = None,
+    ) -> ConvertedModel:
+        """Make a model's IR available in the cache and return where it is.
+
+        Args:
+            reference: a catalog name, perhaps with ``@PRECISION``.
+            precision: default: the reference's, else the first the model offers.
+            offline: open no socket; default as the zoo was made.
+            progress: called with an ``Event`` for everything that happens.
+            trust_code: allow a recipe to run Python code that is not an installed package.
+            python: another interpreter to convert in.
+            calibration: data for quantisation: a folder of images, ``.npy`` or ``.npz``.
+
+        Raises:
+            ModelZooError: one of its subclasses, see ``model_zoo.errors``.
+        """
+        zoo = self._with(offline)
+        request = _single(zoo.request(reference, precision))
+        how = Conversion(trust_code=trust_code, python=python, calibration=calibration)
+        return zoo.converting.convert(request, how, report=progress or ignore)
+
+    def read(
+        self,
+        reference: str,
+        *,
+        precision: str | None = None,
+        offline: bool | None = None,
+        progress: Progress = None,
+        convert: bool = True,
+    ) -> Any:  # noqa: ANN401 - openvino.Model, which must not be imported here
+        """Return the model as an ``openvino.Model``.
+
+        Args:
+            reference: a catalog name, perhaps with ``@PRECISION``.
+            precision: default: the reference's, else the first the model offers.
+            offline: open no socket; default as the zoo was made.
+            progress: called with an ``Event`` for everything that happens.
+            convert: False hands the original file straight to OpenVINO (ONNX, TensorFlow, TensorFlow
+                Lite, PaddlePaddle, IR), without recipe and without cached IR.
+
+        Raises:
+            ModelZooError: one of its subclasses, see ``model_zoo.errors``.
+        """
+        from model_zoo import runtime
+
+        if not convert:
+            fetched = self.fetch(reference, precision=precision, offline=offline, progress=progress)
+            return runtime.read_direct(fetched.model, fetched.directory)
+        return runtime.read(
+            self.convert(reference, precision=precision, offline=offline, progress=progress).xml
+        )
+
+    def load(
+        self,
+        reference: str,
+        *,
+        device: str = "AUTO",
+        config: Mapping[str, Any] | None = None,
+        precision: str | None = None,
+        offline: bool | None = None,
+        progress: Progress = None,
+        convert: bool = True,
+    ) -> Any:  # noqa: ANN401 - openvino.CompiledModel, which must not be imported here
+        """Return the model compiled for a device, as an ``openvino.CompiledModel``.
+
+        Args:
+            reference: a catalog name, perhaps with ``@PRECISION``.
+            device: OpenVINO's name of a device, such as ``CPU``, ``GPU.0``, ``AUTO`` or ``MULTI:GPU,CPU``.
+            config: OpenVINO properties for compilation.
+            precision: default: the reference's, else the first the model offers.
+            offline: open no socket; default as the zoo was made.
+            progress: called with an ``Event`` for everything that happens.
+            convert: False hands the original file straight to OpenVINO.
+
+        Raises:
+            ModelZooError: one of its subclasses, see ``model_zoo.errors``.
+        """
+        from model_zoo import runtime
+
+        if not convert:
+            model = self.read(
+                reference, precision=precision, offline=offline, progress=progress, convert=False
+            )
+            return runtime.compile_model(model, device=device, config=config)
+        converted = self.convert(reference, precision=precision, offline=offline, progress=progress)
+        return self.compile(converted, device=device, config=config)
+
+    def compile(
+        self, converted: ConvertedModel, *, device: str = "AUTO", config: Mapping[str, Any] | None = None
+    ) -> Any:  # noqa: ANN401 - openvino.CompiledModel
+        """Compile an IR of the cache for a device.
+
+        Raises:
+            LoadError: the device is not there, or refuses the model.
+        """
+        from model_zoo import runtime
+
+        compiled = self.cache.top.compiled if self.cache.top else None
+        return runtime.compile(
+            converted.xml, key=converted.key, device=device, config=config, compiled=compiled
+        )
+
+    # --- several at once
+
+    def convert_all(
+        self,
+        requests: Sequence[Request],
+        how: Conversion,
+        *,
+        report: Report = ignore,
+        jobs: int | None = None,
+    ) -> list[Converted]:
+        """Convert several models; a failure of one does not stop the others."""
+        return self.converting.convert_all(requests, how, report, jobs=jobs or self.settings.jobs)
+
+    def is_cached(self, model: Model) -> bool:
+        """Whether a model's files, or an IR in its default precision, are in the cache."""
+        if model.stages:
+            return all(self.is_cached(self.catalog.get(stage)) for stage in model.stages)
+        if self.fetching.find(Request(model)) is not None:
+            return True
+        return self.converting.find(Request(model), any_version=True) is not None
+
+    def _with(self, offline: bool | None) -> Zoo:  # noqa: FBT001 - the contract's keyword, passed on
+        if offline is None or offline == self.settings.offline:
+            return self
+        other = Zoo(offline=offline, require_pinned=self.require_pinned, settings=self.settings)
+        other.__dict__["catalog"] = self.catalog
+        return other
+
+
+def _single(request: Request) -> Request:
+    if request.model.stages:
+        what = f"{request.model.name} is made of several models"
+        raise UsageError(what, hint=f"name one of its stages: {', '.join(request.model.stages)}")
+    return request

@@ -1,0 +1,207 @@
+"""Converting: files → IR. Which IR is wanted, is it there, and if not make it in a worker process."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from model_zoo import convert
+from model_zoo.cache import IR_MANIFEST, declaration_of
+from model_zoo.catalog import pick_precision
+from model_zoo.errors import (
+    CacheMissError,
+    CacheReadOnlyError,
+    MissingExtraError,
+    ModelZooError,
+    OfflineError,
+    UnsupportedModelError,
+)
+from model_zoo.spec import ConvertedModel, Event, FetchedModel, FileEntry
+from model_zoo.zoo.request import Conversion, Converted, Report, Request, ignore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from model_zoo.zoo.fetching import Fetching
+
+
+class Converting:
+    """IRs on one cache; the files come through ``Fetching``."""
+
+    def __init__(self, fetching: Fetching) -> None:
+        self.fetching = fetching
+        self.settings = fetching.settings
+        self.cache = fetching.cache
+
+    def convert(self, request: Request, how: Conversion, report: Report = ignore) -> ConvertedModel:
+        """Make one IR available, doing only what is missing.
+
+        Raises:
+            ModelZooError: one of its subclasses, see ``model_zoo.errors``.
+        """
+        self.fetching.check_pinned(request)
+        request = self._precise(request)
+        found = self.find(request, how)
+        if found is not None:
+            return found
+        try:
+            return self._convert(request, how, report)
+        except (OfflineError, MissingExtraError, CacheReadOnlyError) as error:
+            other = self.find(request, how, any_version=True)
+            if other is None:
+                raise
+            tools = ", ".join(f"{k} {v}" for k, v in other.manifest["parts"].get("versions", {}).items())
+            why = str(error).splitlines()[0]
+            note = f"using the cached IR made with {tools}, because it cannot be made again here: {why}"
+            report(Event(event="note", model=request.model.name, message=note))
+            return other
+
+    def convert_all(
+        self, requests: Sequence[Request], how: Conversion, report: Report, *, jobs: int | None
+    ) -> list[Converted]:
+        """Fetch all files through one pool, then convert; a failure of one does not stop the others."""
+        missing = [r for r in requests if self._find_quietly(r, how) is None and r.model.convertible]
+        fetched = {
+            (f.request.model.name, f.request.precision): f.error
+            for f in self.fetching.fetch_all([self._precise(r) for r in missing], report)
+        }
+
+        def one(request: Request) -> Converted:
+            try:
+                error = fetched.get((request.model.name, self._precise(request).precision))
+                if error is not None and not isinstance(error, OfflineError):
+                    raise error
+                return Converted(request, result=self.convert(request, how, report))
+            except ModelZooError as error:
+                report(Event(event="failed", model=request.model.name, message=str(error)))
+                return Converted(request, error=error)
+
+        with ThreadPoolExecutor(max_workers=jobs or 1) as pool:
+            return list(pool.map(one, requests))
+
+    def _find_quietly(self, request: Request, how: Conversion) -> ConvertedModel | None:
+        try:
+            return self.find(request, how)
+        except ModelZooError:
+            return None
+
+    @staticmethod
+    def _precise(request: Request) -> Request:
+        return Request(request.model, pick_precision(request.model, request.precision))
+
+    def _convert(self, request: Request, how: Conversion, report: Report) -> ConvertedModel:
+        model, precision = request.model, str(request.precision)
+        if not model.convertible:
+            what = f"{model.name} cannot be converted: {model.reason}"
+            raise UnsupportedModelError(what, hint=f"fetch its files with 'model-zoo fetch {model.name}'")
+        fetched = self.fetching.fetch_all([request], report)[0]
+        if fetched.result is None:
+            assert fetched.error is not None  # noqa: S101 - one of the two is there
+            raise fetched.error
+        entries = [FileEntry(**entry) for entry in fetched.result.manifest["files"]]
+        versions = convert.toolchain(model, precision, python=how.python)
+        parts = convert.key_parts(model, precision, entries, versions)
+        key = convert.ir_key(parts)
+        with self.fetching.locked(f"ir-{key[:32]}", model.name, report):
+            hit = self.cache.find_ir(key)
+            if hit is None:
+                self._run(request, how, fetched.result, entries, parts, report)
+                hit = self.cache.find_ir(key)
+        if hit is None:
+            what = f"{model.name}: its IR left the cache while it was being used"
+            raise CacheMissError(what, hint="run the same command again")
+        return _converted(request, key, *hit)
+
+    def _run(
+        self,
+        request: Request,
+        how: Conversion,
+        fetched: FetchedModel,
+        entries: Sequence[FileEntry],
+        parts: dict[str, Any],
+        report: Report,
+    ) -> None:
+        """Convert in a worker process and publish what it made."""
+        model, precision = request.model, str(request.precision)
+        key, request_key = convert.ir_key(parts), _request_key(request, entries)
+        began = time.monotonic()
+        report(Event(event="convert_begin", model=model.name, message=precision))
+        with self.cache.staging("ir") as folder:
+            staged = folder / "ir"
+            staged.mkdir()
+            manifest = convert.convert(
+                model,
+                precision,
+                files=fetched.directory,
+                staging=staged,
+                parts=parts,
+                settings=self.settings,
+                report=report,
+                python=how.python,
+                trust_code=how.trust_code,
+                calibration=how.calibration,
+            )
+            manifest |= {"declaration": declaration_of(model, request.artifacts), "request": request_key}
+            self.cache.publish_folder(staged, self.cache.writable.ir(key), manifest, IR_MANIFEST)
+        self.cache.note_request(request_key, key)
+        seconds = time.monotonic() - began
+        report(Event(event="convert_end", model=model.name, message=precision, seconds=seconds))
+
+    def find(
+        self, request: Request, how: Conversion | None = None, *, any_version: bool = False
+    ) -> ConvertedModel | None:
+        """Return an IR if it is in the cache; look only, write nothing.
+
+        Args:
+            request: model and precision (default: the model's first).
+            how: the interpreter whose tool versions count.
+            any_version: also accept an IR made by other versions of the tools.
+        """
+        how = how or Conversion()
+        request = self._precise(request)
+        entries = self._known_inputs(request)
+        if entries is None:
+            return None
+        precision = str(request.precision)
+        versions = convert.toolchain(request.model, precision, python=how.python)
+        key = convert.ir_key(convert.key_parts(request.model, precision, entries, versions))
+        hit = self.cache.find_ir(key)
+        if hit is not None:
+            return _converted(request, key, *hit)
+        for folder, manifest in reversed(
+            self.cache.find_requested(_request_key(request, entries)) if any_version else []
+        ):
+            return _converted(request, manifest["key"], folder, manifest)
+        return None
+
+    def _known_inputs(self, request: Request) -> Sequence[FileEntry] | None:
+        """Return what a declaration's files are, without needing the files where digests tell it."""
+        artifacts = request.artifacts
+        plain = not request.model.replace and all(a.unpack is None for a in artifacts)
+        known = [self.cache.sha256_of(a) for a in artifacts] if plain else [None]
+        if plain and all(known):
+            pairs = sorted(zip(artifacts, known, strict=True), key=lambda pair: pair[0].path)
+            return [FileEntry(path=a.path, size=a.size or 0, sha256=str(sha)) for a, sha in pairs]
+        digest = declaration_of(request.model, artifacts)
+        hit = self.cache.find_files(request.model.name, digest)
+        if hit is not None:
+            return [FileEntry(**entry) for entry in hit[1]["files"]]
+        return self.cache.find_inputs(digest)
+
+
+def _request_key(request: Request, entries: Sequence[FileEntry]) -> str:
+    """Return the digest of what was asked for, whatever versions of the tools answer it."""
+    return str(convert.ir_key(convert.key_parts(request.model, str(request.precision), entries, {})))
+
+
+def _converted(request: Request, key: str, folder: Path, manifest: dict[str, Any]) -> ConvertedModel:
+    return ConvertedModel(
+        model=request.model,
+        precision=str(request.precision),
+        xml=folder / "model.xml",
+        bin=folder / "model.bin",
+        key=key,
+        manifest=manifest,
+    )

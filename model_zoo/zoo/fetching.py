@@ -1,0 +1,184 @@
+"""Fetching: catalog → download → cache. Which files are missing, get them, put them where they belong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from model_zoo.cache import Cache, declaration_of, materialise
+from model_zoo.errors import CacheMissError, IntegrityError, ModelZooError
+from model_zoo.files.lock import lock
+from model_zoo.sources import LocatedSource, integrity_of
+from model_zoo.spec import MANIFEST_NAME, Event, FetchedModel, FileEntry
+from model_zoo.zoo.request import Fetched, Report, Request, ignore
+
+if TYPE_CHECKING:
+    import contextlib
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from model_zoo.settings import Settings
+    from model_zoo.spec import Artifact
+
+
+class Fetching:
+    """Models' files on one cache with one set of settings."""
+
+    def __init__(self, settings: Settings, cache: Cache, *, require_pinned: bool) -> None:
+        self.settings = settings
+        self.cache = cache
+        self.require_pinned = require_pinned
+
+    def fetch_all(self, requests: Sequence[Request], report: Report = ignore) -> list[Fetched]:
+        """Fetch several models through one pool of transfers; a failure of one does not stop the others."""
+        errors: dict[int, ModelZooError] = {}
+        missing: list[tuple[int, Artifact]] = []
+        for index, request in enumerate(requests):
+            try:
+                self.check_pinned(request)
+                if self.find(request) is None:
+                    missing += [(index, a) for a in request.artifacts if self.cache.find_blob(a) is None]
+            except ModelZooError as error:
+                errors[index] = error
+        if missing:
+            for index, failure in self._download(requests, missing, report):
+                errors.setdefault(index, failure)
+        done = []
+        for index, request in enumerate(requests):
+            try:
+                if index in errors:
+                    raise errors[index]
+                done.append(Fetched(request, result=self._finish(request, report)))
+            except ModelZooError as error:
+                report(Event(event="failed", model=request.model.name, message=str(error)))
+                done.append(Fetched(request, error=error))
+        return done
+
+    def _download(
+        self,
+        requests: Sequence[Request],
+        missing: Sequence[tuple[int, Artifact]],
+        report: Report,
+    ) -> list[tuple[int, ModelZooError]]:
+        from model_zoo.download import Arrival, Wanted, download
+
+        layer = self.cache.writable
+        wanted = [Wanted(requests[index].model.name, artifact) for index, artifact in missing]
+        totals: dict[str, list[int | None]] = {}
+        for one in wanted:
+            totals.setdefault(one.model, []).append(one.artifact.size)
+        for name, sizes in totals.items():
+            known = [size for size in sizes if size is not None]
+            total = sum(known) if len(known) == len(sizes) else None
+            report(Event(event="fetch_begin", model=name, total=total, message=f"{len(sizes)} files"))
+
+        def publish(arrival: Arrival) -> None:
+            self.cache.publish_blob(arrival.path, arrival.sha256, arrival.wanted.artifact)
+
+        outcomes = download(
+            wanted,
+            settings=self.settings,
+            partials=layer.partials,
+            locks=layer.locks,
+            present=lambda one: self.cache.find_blob(one.artifact) is not None,
+            publish=publish,
+            report=report,
+        )
+        return [
+            (index, outcome.error)
+            for (index, _), outcome in zip(missing, outcomes, strict=True)
+            if outcome.error is not None
+        ]
+
+    def _finish(self, request: Request, report: Report) -> FetchedModel:
+        """Materialise a model whose blobs are all there."""
+        found = self.find(request)
+        if found is not None:
+            return found
+        model, digest = request.model, declaration_of(request.model, request.artifacts)
+        layer = self.cache.writable
+        with self.locked(f"files-{model.name}-{digest[:16]}", model.name, report):
+            found = self.find(request)
+            if found is not None:
+                return found
+            blobs = {}
+            for artifact in request.artifacts:
+                blob = self.cache.find_blob(artifact)
+                if blob is None:
+                    what = f"{model.name}: {artifact.path} left the cache while it was being used"
+                    raise CacheMissError(what, hint="run the same command again")
+                blobs[artifact.path] = blob
+            with self.cache.staging("files") as folder:
+                staged = folder / "tree"
+                staged.mkdir()
+                entries = materialise(model, request.artifacts, blobs, staged, layer.root)
+                manifest = _files_manifest(request, digest, entries, blobs)
+                self.cache.publish_folder(staged, layer.files(model.name, digest), manifest, MANIFEST_NAME)
+            self.cache.note_inputs(digest, entries)
+        report(Event(event="fetch_end", model=model.name, bytes=sum(e.size for e in entries)))
+        found = self.find(request)
+        if found is None:
+            what = f"{model.name}: its folder left the cache while it was being used"
+            raise CacheMissError(what, hint="run the same command again")
+        return found
+
+    def find(self, request: Request) -> FetchedModel | None:
+        """Return a model's files if they are all in the cache; look only, write nothing."""
+        digest = declaration_of(request.model, request.artifacts)
+        hit = self.cache.find_files(request.model.name, digest)
+        if hit is None:
+            return None
+        directory, manifest = hit
+        files = {entry["path"]: directory / entry["path"] for entry in manifest["files"]}
+        return FetchedModel(model=request.model, directory=directory, files=files, manifest=manifest)
+
+    def check_pinned(self, request: Request) -> None:
+        """Refuse a model that has an artifact no full digest fixes, where that was asked for.
+
+        Raises:
+            IntegrityError: names the artifact and its level.
+        """
+        if not self.require_pinned:
+            return
+        for artifact in request.artifacts:
+            level = integrity_of(artifact)
+            if level != "pinned":
+                raise IntegrityError(
+                    f"{request.model.name}: {artifact.path} is not pinned, and --require-pinned was asked for",
+                    expected="pinned: a full digest in the catalog or the lock",
+                    found=level,
+                    hint="add its sha256 to the catalog entry, or lock the model with 'model-zoo lock'",
+                )
+
+    def locked(self, name: str, model: str, report: Report) -> contextlib.AbstractContextManager[bool]:
+        """Hold a lock of the writable layer, reporting a wait."""
+
+        def waiting(owner: str) -> None:
+            report(Event(event="wait", model=model, message=f"waiting for {owner}"))
+
+        path = self.cache.writable.locks / f"{name}.lock"
+        return lock(path, timeout=self.settings.lock_timeout, on_wait=waiting)
+
+
+def _files_manifest(
+    request: Request, digest: str, entries: Sequence[FileEntry], blobs: Mapping[str, Path]
+) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "model": request.model.name,
+        "declaration": digest,
+        "precision": request.precision,
+        "integrity": {a.path: integrity_of(a) for a in request.artifacts},
+        "artifacts": [
+            {
+                "path": a.path,
+                "size": blobs[a.path].stat().st_size,
+                "sha256": blobs[a.path].name,
+                "digests": [str(d) for d in a.digests],
+                "sources": [s.describe() for s in a.sources if isinstance(s, LocatedSource)],
+            }
+            for a in request.artifacts
+        ],
+        "files": [msgspec.to_builtins(entry) for entry in entries],
+    }

@@ -1,0 +1,69 @@
+"""What is asked for: a model, a precision, and how to convert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from model_zoo.spec import Event, Model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from model_zoo.errors import ModelZooError
+    from model_zoo.spec import Artifact, ConvertedModel, FetchedModel
+
+Report = Callable[[Event], None]
+Progress = Report | None
+
+
+def ignore(event: Event) -> None:
+    """Report nothing."""
+    del event
+
+
+@dataclass(frozen=True)
+class Request:
+    """One model in one precision; ``precision`` is None where all of its files are meant."""
+
+    model: Model
+    precision: str | None = None
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """The artifacts this needs."""
+        return self.model.files_of(self.precision)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How to convert, as far as it is not the model's own recipe.
+
+    Attributes:
+        trust_code: a recipe may run Python code that is not an installed package.
+        python: another interpreter to convert in.
+        calibration: data for quantisation: a folder of images, ``.npy``, ``.npz``, or ``random``.
+    """
+
+    trust_code: bool = False
+    python: str | None = None
+    calibration: str | Path | None = None
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """How fetching one of several models ended: with a result or with an error."""
+
+    request: Request
+    result: FetchedModel | None = None
+    error: ModelZooError | None = None
+
+
+@dataclass(frozen=True)
+class Converted:
+    """How converting one of several models ended: with a result or with an error."""
+
+    request: Request
+    result: ConvertedModel | None = None
+    error: ModelZooError | None = None
