@@ -111,17 +111,27 @@ class Source:
 
 
 class Unpack(Noun, frozen=True, kw_only=True):
-    """How an artifact that is an archive becomes a tree. ``strip`` leading path parts are dropped."""
+    """How an artifact that is an archive becomes a tree. ``strip`` leading path parts are dropped.
+
+    ``into`` is the folder, relative to the model's, that the tree is put in ("." for the model's own); the
+    artifact's path is then only what the archive is called. Without it the artifact's path is that folder.
+    """
 
     format: Literal["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"]
     strip: Annotated[int, Meta(ge=0)] = 0
+    into: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the folder."""
+        if self.into not in {None, "."}:
+            check_relative_path(str(self.into))
 
 
 class Artifact(Noun, frozen=True, kw_only=True):
     """One declared file of a model: path, size, digest, ordered sources.
 
     With ``unpack`` the digest is the archive's, and ``path`` is the folder its tree is put in ("." for
-    the model's own folder).
+    the model's own folder) unless ``unpack.into`` names another.
     """
 
     path: str
@@ -162,13 +172,16 @@ def check_precision(text: str) -> None:
 class Replacement(Noun, frozen=True, kw_only=True):
     """A regular-expression edit applied to the materialised copy of a file, never to the blob.
 
-    ``count`` is the number of replacements that must happen; 0 means any number but none.
+    ``count`` is the number of replacements that must happen; 0 means any number but none. ``omz`` edits as
+    Open Model Zoo's downloader did: line ends become LF, and the file as it came stays beside it as
+    ``FILE.orig``.
     """
 
     file: str
     pattern: str
     replacement: str
     count: Annotated[int, Meta(ge=0)] = 0
+    omz: bool = False
 
     def __post_init__(self) -> None:
         """Check the path and that the pattern compiles."""
@@ -330,6 +343,31 @@ class Labels(Noun, frozen=True, kw_only=True):
             raise ValueError(msg)
 
 
+class OmzInput(Noun, frozen=True, kw_only=True):
+    """One input as Open Model Zoo described it; ``shape`` and ``layout`` may be absent there."""
+
+    name: str
+    shape: tuple[int, ...] = ()
+    layout: str = ""
+
+
+class Omz(Noun, frozen=True, kw_only=True):
+    """What only the Open Model Zoo commands need to know about a model.
+
+    ``subdirectory`` is where its files go below their output folder, such as ``intel/NAME``, ``composite``
+    the composite model it is a stage of, and ``inputs`` what ``omz_info_dumper`` says where the recipe's
+    inputs do not say the same.
+    """
+
+    subdirectory: str
+    composite: str | None = None
+    inputs: tuple[OmzInput, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the folder."""
+        check_relative_path(self.subdirectory)
+
+
 class Model(Noun, frozen=True, kw_only=True):
     """One catalog entry."""
 
@@ -347,6 +385,7 @@ class Model(Noun, frozen=True, kw_only=True):
     stages: tuple[str, ...] = ()
     convertible: bool = True
     reason: str | None = None
+    omz: Omz | None = None
 
     def __post_init__(self) -> None:
         """Check what spans fields: names, unique paths, either artifacts or stages."""
