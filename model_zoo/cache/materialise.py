@@ -46,10 +46,11 @@ def materialise(
             link_file(blob, target, symlink=blob.is_relative_to(own))
             entries[artifact.path] = FileEntry(path=artifact.path, size=blob.stat().st_size, sha256=blob.name)
             continue
-        root = folder if artifact.path == "." else folder / artifact.path
+        into = artifact.unpack.into or artifact.path
+        root = folder / into
         root.mkdir(parents=True, exist_ok=True)
         for path in unpack(blob, artifact.unpack, root, f"{model.name}: {artifact.path}"):
-            name = path if artifact.path == "." else f"{artifact.path}/{path}"
+            name = path if into == "." else f"{into}/{path}"
             entries[name] = _entry(folder, name)
     try:
         check_unique_paths(sorted(entries))
@@ -57,8 +58,8 @@ def materialise(
         raise CatalogError(f"{model.name}: after unpacking, {error}", hint="change path or strip") from error
     for replacement in model.replace:
         if replacement.file in entries or not _of_other_precision(model, artifacts, replacement.file):
-            edit(folder, replacement, model.name)
-            entries[replacement.file] = _entry(folder, replacement.file)
+            for path in edit(folder, replacement, model.name):
+                entries[path] = _entry(folder, path)
     return tuple(entries[path] for path in sorted(entries))
 
 
@@ -72,8 +73,10 @@ def _entry(folder: Path, path: str) -> FileEntry:
     return FileEntry(path=path, size=file.stat().st_size, sha256=hash_file(file)["sha256"].hex)
 
 
-def edit(folder: Path, replacement: Replacement, name: str) -> None:
+def edit(folder: Path, replacement: Replacement, name: str) -> list[str]:
     """Apply one replacement to a file of the staging folder, as a new file: the blob is shared and stays.
+
+    Returns the paths written: the file, and with ``omz`` its original unless an earlier edit kept it.
 
     Raises:
         CatalogError: the file is not there or not text, or the pattern is not found as often as declared.
@@ -86,6 +89,8 @@ def edit(folder: Path, replacement: Replacement, name: str) -> None:
         raise CatalogError(
             f"{where}: the file cannot be edited: {error}", hint="correct replace.file"
         ) from error
+    if replacement.omz:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     edited, count = re.subn(replacement.pattern, replacement.replacement, text, count=replacement.count)
     if count == 0 or (replacement.count and count != replacement.count):
         raise CatalogError(
@@ -94,5 +99,12 @@ def edit(folder: Path, replacement: Replacement, name: str) -> None:
             found=count,
             hint="correct the pattern or the count",
         )
-    path.unlink()
+    kept = path.with_name(f"{path.name}.orig")
+    written = [replacement.file]
+    if replacement.omz and not kept.exists():
+        path.rename(kept)
+        written.append(f"{replacement.file}.orig")
+    else:
+        path.unlink()
     path.write_bytes(edited.encode("utf-8"))
+    return written
