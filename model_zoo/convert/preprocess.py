@@ -1,0 +1,140 @@
+"""Types, layouts, mean, scale and channel order become steps in the graph, or stay declared.
+
+The order is that of the recipes this grew out of: reverse the channels, subtract the mean, divide by the
+scale. Mean and scale are in the channel order the network sees. Runs in the worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openvino as ov
+from openvino.preprocess import PrePostProcessor
+
+from model_zoo.convert.recipe import InputSpec, element_type, find_input, name_of
+from model_zoo.errors import ConversionError
+
+
+def apply(model: ov.Model, inputs: list[InputSpec], *, embed: bool) -> ov.Model:
+    """Put the recipe's types and layouts on the inputs, and its normalisation into the graph.
+
+    Args:
+        model: the model, its input shapes already set.
+        inputs: the recipe's inputs.
+        embed: whether mean, scale and reversal become part of the graph.
+
+    Raises:
+        ConversionError: an input does not exist, a layout does not fit its shape, or the channels that
+            mean, scale or reversal need are not known.
+    """
+    wanted = [spec for spec in inputs if spec.type or spec.layout or (embed and spec.normalises)]
+    if not wanted:
+        return model
+    steps = PrePostProcessor(model)
+    for spec in wanted:
+        port = find_input(model, spec.name)
+        _steps_of(steps.input(model.inputs.index(port)), port, spec, embed=embed)
+    try:
+        return steps.build()
+    except RuntimeError as error:
+        what = "recipe.inputs: OpenVINO refuses this preprocessing"
+        raise ConversionError(
+            what, found=_last_line(error), hint="check layout, type, mean and scale of recipe.inputs"
+        ) from error
+
+
+def _steps_of(step: Any, port: Any, spec: InputSpec, *, embed: bool) -> None:  # noqa: ANN401
+    outside, inside = _layouts(spec, port, required=embed and _needs_channels(spec))
+    own_type = port.get_element_type()
+    if spec.type and element_type(spec.type) != own_type:
+        step.tensor().set_element_type(element_type(spec.type))
+    if inside:
+        step.model().set_layout(ov.Layout(inside))
+        step.tensor().set_layout(ov.Layout(outside))
+    if not (embed and spec.normalises):
+        return
+    _check_channels(spec, port, inside)
+    work = step.preprocess()
+    if not own_type.is_real():
+        what = f"recipe.inputs: {name_of(port)} holds {own_type.get_type_name()}, which cannot be normalised"
+        raise ConversionError(what, hint="mean, scale and reverse_channels are for inputs of real numbers")
+    work.convert_element_type(own_type)
+    if spec.reverse_channels:
+        work.reverse_channels()
+    if spec.mean is not None:
+        work.mean(spec.mean)
+    if spec.scale is not None:
+        work.scale(spec.scale)
+
+
+def _needs_channels(spec: InputSpec) -> bool:
+    return spec.reverse_channels or isinstance(spec.mean, list) or isinstance(spec.scale, list)
+
+
+def _layouts(spec: InputSpec, port: Any, *, required: bool) -> tuple[str, str]:  # noqa: ANN401
+    """Return the layout outside and inside the network; ``A->B`` in the recipe means inside A, outside B."""
+    shape = port.get_partial_shape()
+    if spec.layout:
+        inside, _, outside = (part.strip() for part in spec.layout.partition("->"))
+        for text in filter(None, (inside, outside)):
+            if (
+                "." not in text
+                and shape.rank.is_static
+                and len(text.strip("[]").replace(",", "")) != len(shape)
+            ):
+                what = f"recipe.inputs: layout {text!r} does not fit {name_of(port)}"
+                raise ConversionError(what, found=f"shape {shape}", hint="one letter a dimension, as in NCHW")
+        return outside or inside, inside
+    if not required:
+        return "", ""
+    guess = guess_layout(shape)
+    if guess is None:
+        what = f"recipe.inputs: the layout of {name_of(port)} is needed to know its channels"
+        raise ConversionError(
+            what, found=f"shape {shape}", hint="add layout: NCHW (or NHWC) to the recipe's input"
+        )
+    return guess, guess
+
+
+def guess_layout(shape: ov.PartialShape) -> str | None:
+    """Return NCHW or NHWC where a shape of four leaves no doubt which dimension is the channels."""
+    if shape.rank.is_dynamic or len(shape) != 4:  # noqa: PLR2004 - batch, channels, height, width
+        return None
+    channels = {1, 3, 4}
+    first = shape[1].is_static and shape[1].get_length() in channels
+    last = shape[3].is_static and shape[3].get_length() in channels
+    return None if first == last else "NCHW" if first else "NHWC"
+
+
+def _check_channels(spec: InputSpec, port: Any, layout: str) -> None:  # noqa: ANN401
+    if not layout or "C" not in layout or "." in layout:
+        return
+    dim = port.get_partial_shape()[layout.strip("[]").replace(",", "").index("C")]
+    for what, values in (("mean", spec.mean), ("scale", spec.scale)):
+        if isinstance(values, list) and len(values) > 1 and dim.is_static and dim.get_length() != len(values):
+            text = f"recipe.inputs: {what} has {len(values)} values for {dim.get_length()} channels"
+            raise ConversionError(
+                text,
+                found=f"{name_of(port)} {port.get_partial_shape()} {layout}",
+                hint="one value for all, or one a channel",
+            )
+
+
+def declared(inputs: list[InputSpec]) -> dict[str, Any]:
+    """Return the ``model_info`` entries that say what a caller must still do to the first image input."""
+    for spec in inputs:
+        if spec.normalises:
+            entries: dict[str, Any] = {}
+            if spec.reverse_channels:
+                entries["reverse_input_channels"] = True
+            if spec.mean is not None:
+                entries["mean_values"] = spec.mean
+            if spec.scale is not None:
+                entries["scale_values"] = spec.scale
+            return entries
+    return {}
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,165 @@
+"""One conversion in one fresh process: start it, follow it, read its answer, end it.
+
+The worker may run in any interpreter that has numpy and openvino, so it gets our package folder without
+our site-packages: two empty module objects whose ``__path__`` points here. It reads its request from a
+file, says its stages on a pipe, writes its answer to a file, and everything else it prints is its log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model_zoo import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_PACKAGE = Path(__file__).resolve().parent
+_TAIL = 15
+_BOOTSTRAP = """
+import sys, types
+sys.path[:] = [entry for entry in sys.path if entry]
+for name, folder in (("model_zoo", sys.argv[1]), ("model_zoo.convert", sys.argv[2])):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [folder]
+from model_zoo.convert.worker import main
+main(sys.argv[3])
+"""
+
+
+def run_worker(
+    request: Mapping[str, Any], *, python: str | None = None, on_stage: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """Run one worker to its end and return its answer.
+
+    Args:
+        request: what ``model_zoo.convert.worker`` reads; plain JSON data.
+        python: the interpreter; ours when unset.
+        on_stage: called with each stage the worker enters.
+
+    Raises:
+        ConversionError: what the worker itself raised, of the same class; the log's tail is in ``found``.
+        WorkerCrashedError: it died without an answer.
+        UsageError: the interpreter cannot be started.
+    """
+    with tempfile.TemporaryDirectory(prefix="model-zoo-convert-") as folder:
+        scratch = Path(folder)
+        (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        status = _run(scratch, python or sys.executable, on_stage or (lambda _: None))
+        tail = _tail(scratch / "log")
+        answer = _read_answer(scratch / "answer.json")
+    if answer is None:
+        raise _crash(status, tail)
+    if "error" in answer:
+        raise _error(answer["error"], tail)
+    return dict(answer["result"])
+
+
+def _run(scratch: Path, python: str, on_stage: Callable[[str], None]) -> int:
+    argv = [python, "-c", _BOOTSTRAP, str(_PACKAGE.parent), str(_PACKAGE), str(scratch)]
+    with (scratch / "log").open("wb") as log:
+        try:
+            process = subprocess.Popen(
+                argv,
+                cwd=scratch,
+                env=_environment(),
+                stdin=subprocess.PIPE,  # never written: its end tells the worker that we are gone
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                encoding="utf-8",
+            )
+        except OSError as error:
+            what = f"the interpreter {python} cannot be started: {error.strerror}"
+            raise errors.UsageError(what, hint="give --python the path of a Python interpreter") from error
+    with process:
+        try:
+            for line in process.stdout or ():
+                on_stage(line.strip())
+            return process.wait()
+        except BaseException:
+            _kill(process)
+            raise
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End the worker and everything it started."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+
+
+def _environment() -> dict[str, str]:
+    """Return the worker's environment: nothing in it may change the bytes, or reach for the network."""
+    env = {
+        name: value for name, value in os.environ.items() if name not in {"PYTHONSTARTUP", "PYTHONINSPECT"}
+    }
+    env.update(
+        PYTHONHASHSEED="0",
+        PYTHONUNBUFFERED="1",
+        PYTHONUTF8="1",
+        PYTHONSAFEPATH="1",
+        TF_CPP_MIN_LOG_LEVEL="2",
+        HF_HUB_OFFLINE="1",
+        TRANSFORMERS_OFFLINE="1",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        NNCF_CI="1",
+    )
+    return env
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    kept = [line for line in lines if line.strip()]
+    return "\n".join(kept[-_TAIL:])
+
+
+def _read_answer(path: Path) -> dict[str, Any] | None:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def _crash(status: int, tail: str) -> errors.WorkerCrashedError:
+    if status < 0:
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"
+        found = f"it was ended by {name}"
+        if name == "SIGKILL":
+            found += ", which is what happens when memory runs out"
+    else:
+        found = f"it ended with exit code {status}"
+    return errors.WorkerCrashedError(
+        "the conversion process died without an answer",
+        found=f"{found}\n{tail}".strip(),
+        left="nothing was published",
+        hint="free memory or lower -j and run again; if it dies again, the log above is what to report",
+    )
+
+
+def _error(stated: Mapping[str, Any], tail: str) -> errors.ModelZooError:
+    """Return the worker's error as the class it was there."""
+    kind = getattr(errors, str(stated["class"]), errors.ConversionError)
+    found = stated.get("found")
+    if stated.get("log") and tail:
+        found = f"{found or ''}\nthe end of the worker's log:\n{tail}".strip()
+    error: errors.ModelZooError = kind(
+        stated["what"],
+        expected=stated.get("expected"),
+        found=found,
+        left="nothing was published",
+        hint=stated.get("hint"),
+    )
+    return error

@@ -1,0 +1,126 @@
+"""Which packages a conversion would use, and their versions, read from their metadata and never imported."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from model_zoo.errors import ConversionError, UsageError
+
+if TYPE_CHECKING:
+    from model_zoo.spec import Model
+
+_QUANTIZED = re.compile(r"(FP16|FP32)-INT8")
+_PLAIN = re.compile(r"FP16|FP32|BF16|FP32-INT1|FP64")
+_OF_MODULE = {"tensorflow_hub": "tensorflow-hub", "efficientnet_lite_pytorch": "efficientnet-lite-pytorch"}
+
+# Runs in the interpreter asked, so it uses nothing but the standard library.
+_PROBE = """
+import importlib.metadata as m, json, re, sys
+def version(name):
+    try:
+        found = m.distribution(name)
+    except m.PackageNotFoundError:
+        return None
+    if name != "openvino":
+        return found.version
+    build = re.search(r"^Build: *(\\S+)", found.read_text("WHEEL") or "", re.M)
+    return found.version + ("-" + build[1] if build else "")
+def answer(names):
+    versions = {name: version(name) for name in names}
+    if versions.get("tensorflow-cpu", "") is None:
+        versions["tensorflow-cpu"] = version("tensorflow")
+    return versions
+"""
+
+
+def is_quantized(precision: str) -> bool:
+    """Whether the precision is post-training quantisation of weights and activations."""
+    return _QUANTIZED.fullmatch(precision) is not None
+
+
+def is_compressed(precision: str) -> bool:
+    """Whether the precision is a compression of the weights only."""
+    return not (is_quantized(precision) or _PLAIN.fullmatch(precision))
+
+
+def packages(model: Model, precision: str) -> tuple[str, ...]:
+    """Return the distribution names this conversion would use, ``openvino`` first."""
+    builder = model.recipe.builder
+    names = ["openvino"]
+    if model.framework == "pytorch":
+        names.append("torch")
+    elif model.framework == "keras":
+        names += ["tensorflow-cpu", "keras"]
+    elif model.framework == "jax":
+        names += ["jax", "jaxlib"]
+    elif model.framework == "tensorflow" and _needs_tensorflow(model):
+        names += ["tensorflow-cpu", "tensorflow-hub"]
+    if builder and builder.torchvision:
+        names.append("torchvision")
+    if builder and builder.module and not builder.paths:
+        top = builder.module.partition(".")[0]
+        names.append(_OF_MODULE.get(top, top.replace("_", "-")))
+    if not any(a.precision for a in model.artifacts) and not _PLAIN.fullmatch(precision):
+        names.append("nncf")
+    return tuple(dict.fromkeys(names))
+
+
+def _needs_tensorflow(model: Model) -> bool:
+    """Modules of TensorFlow Hub may lack a serving signature; everything else OpenVINO reads alone."""
+    hub = any(source.kind == "tfhub" for artifact in model.artifacts for source in artifact.sources)
+    return hub or model.recipe.builder is not None
+
+
+def toolchain(model: Model, precision: str, *, python: str | None = None) -> dict[str, str | None]:
+    """Return the versions of the packages this conversion would use; None where one is not installed.
+
+    Nothing is imported: the versions come from the installed metadata. OpenVINO's carries the build
+    number of its wheel, as in ``2026.4.1-22982``.
+
+    Args:
+        model: the catalog entry.
+        precision: the precision to convert to.
+        python: another interpreter to ask.
+
+    Raises:
+        UsageError: that interpreter cannot be run.
+    """
+    names = packages(model, precision)
+    if python is None or python == sys.executable:
+        return dict(_here(names))
+    return dict(_elsewhere(python, names))
+
+
+@functools.cache
+def _here(names: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
+    scope: dict[str, object] = {}
+    exec(_PROBE, scope)  # noqa: S102 - our own constant above, also run in other interpreters
+    versions: dict[str, str | None] = scope["answer"](names)  # type: ignore[operator]
+    return tuple(versions.items())
+
+
+@functools.cache
+def _elsewhere(python: str, names: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
+    code = _PROBE + "print(json.dumps(answer(sys.argv[1:])))"
+    try:
+        done = subprocess.run(
+            [python, "-c", code, *names], capture_output=True, check=True, timeout=60, encoding="utf-8"
+        )
+        versions: dict[str, str | None] = json.loads(done.stdout)
+    except OSError as error:
+        what = f"the interpreter {python} cannot be started: {error.strerror}"
+        raise UsageError(what, hint="give --python the path of a Python interpreter") from error
+    except subprocess.CalledProcessError as error:
+        what = f"the interpreter {python} failed: {error.stderr.strip()[-500:]}"
+        raise UsageError(what, hint="give --python the path of a working Python 3.10 or newer") from error
+    except (subprocess.TimeoutExpired, ValueError) as error:
+        what = f"the interpreter {python} did not answer: {error}"
+        raise ConversionError(
+            what, hint="give --python the path of a working Python 3.10 or newer"
+        ) from error
+    return tuple(versions.items())

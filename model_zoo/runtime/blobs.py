@@ -1,0 +1,67 @@
+"""OpenVINO's compiled blobs, each proven by our own digest before it is used.
+
+OpenVINO accepts a blob with a flipped bit and computes wrong results from it, so ``digests.json`` beside
+the blobs records what it wrote, and whatever differs is thrown away before OpenVINO sees it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from model_zoo.files import hash_file, write_file
+from model_zoo.runtime.core import version
+from model_zoo.spec import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+DIGESTS = "digests.json"
+
+
+def folder_of(compiled: Path, key: str, device: str, config: Mapping[str, Any]) -> Path:
+    """Return the folder for the blobs of one IR on one device with these properties."""
+    stated = {name: str(value) for name, value in config.items()}
+    digest = Digest.of_json({"key": key, "device": device, "openvino": version(), "config": stated})
+    return compiled / digest.hex
+
+
+def prepare(folder: Path) -> bool:
+    """Make the folder usable and throw away what is not proven; False when it cannot be used at all.
+
+    A folder that can only be read is usable as long as everything in it is proven.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        known = _known(folder)
+        for path in _blobs(folder):
+            if path.name not in known or hash_file(path)["sha256"].hex != known[path.name]:
+                path.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def record(folder: Path) -> None:
+    """Write down the digests of the blobs OpenVINO just wrote, if any; harmless where nothing can be written."""
+    with contextlib.suppress(OSError):
+        known, found = _known(folder), _blobs(folder)
+        if {path.name for path in found} == set(known):
+            return
+        digests = {path.name: hash_file(path)["sha256"].hex for path in found}
+        write_file(folder / DIGESTS, json.dumps(digests, sort_keys=True).encode())
+
+
+def _blobs(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        return sorted(folder / entry.name for entry in entries if entry.name.endswith((".blob", ".cl_cache")))
+
+
+def _known(folder: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads((folder / DIGESTS).read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}

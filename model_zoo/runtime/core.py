@@ -1,0 +1,69 @@
+"""OpenVINO's core: one for the process, made when it is first needed."""
+
+from __future__ import annotations
+
+import functools
+import re
+import threading
+from typing import Any
+
+from model_zoo.errors import DeviceUnavailableError, LoadError
+
+VIRTUAL = {"AUTO", "MULTI", "HETERO", "BATCH"}
+_making = threading.Lock()
+
+
+@functools.cache
+def _made() -> Any:  # noqa: ANN401 - openvino has no types here
+    try:
+        import openvino
+    except ImportError as error:
+        what = f"openvino cannot be imported: {error}"
+        raise LoadError(what, hint="pip install openvino") from error
+    return openvino.Core()
+
+
+def core() -> Any:  # noqa: ANN401
+    """Return the process's ``openvino.Core``.
+
+    Raises:
+        LoadError: openvino cannot be imported.
+    """
+    with _making:
+        return _made()
+
+
+def version() -> str:
+    """Return OpenVINO's full version, with build number and commit."""
+    import openvino
+
+    return str(openvino.get_version())
+
+
+def available_devices() -> list[str]:
+    """Return the devices of this machine, as OpenVINO names them: ``CPU``, ``GPU.0``, ``NPU``."""
+    return list(core().available_devices)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that this machine does not have.
+
+    Args:
+        device: ``CPU``, ``GPU.1``, ``AUTO``, ``AUTO:GPU,CPU``, ``MULTI:…``, ``HETERO:…``, ``BATCH:GPU(4)``.
+
+    Raises:
+        DeviceUnavailableError: names those it has.
+    """
+    virtual, colon, rest = device.partition(":")
+    names = [part.strip() for part in rest.split(",")] if colon and virtual in VIRTUAL else [device]
+    available = available_devices()
+    for name in names:
+        bare = re.sub(r"\(\d+\)$", "", name.removeprefix("-"))
+        known = bare in VIRTUAL or any(bare in {one, one.partition(".")[0]} for one in available)
+        if not known:
+            raise DeviceUnavailableError(
+                f"there is no device {bare or device!r} on this machine",
+                expected=device,
+                found=f"available: {', '.join([*available, 'AUTO'])}",
+                hint="choose one of these with --device, or install the driver of the one you want",
+            )
