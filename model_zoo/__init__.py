@@ -17,6 +17,7 @@ from model_zoo.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from model_zoo.spec import ConvertedModel, Event, FetchedModel, Model
     from model_zoo.zoo import Zoo
@@ -58,10 +59,20 @@ def convert(
     precision: str | None = None,
     offline: bool | None = None,
     progress: Callable[[Event], None] | None = None,
-    **how: Any,
+    trust_code: bool = False,
+    python: str | None = None,
+    calibration: str | Path | None = None,
 ) -> ConvertedModel:
     """Make a model's IR available in the cache and return where it is. See ``Zoo.convert``."""
-    return _zoo().convert(reference, precision=precision, offline=offline, progress=progress, **how)
+    return _zoo().convert(
+        reference,
+        precision=precision,
+        offline=offline,
+        progress=progress,
+        trust_code=trust_code,
+        python=python,
+        calibration=calibration,
+    )
 
 
 def read(

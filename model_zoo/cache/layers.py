@@ -134,6 +134,17 @@ class Cache:
         found = (self.find_ir(key) for _, key in sorted(set(keys)))
         return [ir for ir in found if ir is not None]
 
+    def find_irs_of(self, model: str) -> list[tuple[Path, dict[str, Any]]]:
+        """Return every whole IR made from a model of that name; walks all manifests."""
+        found = []
+        for layer in self.layers:
+            with contextlib.suppress(OSError):
+                for folder in sorted((layer.root / "ir-v1").iterdir()):
+                    manifest = read_manifest(folder / IR_MANIFEST)
+                    if manifest is not None and manifest.get("model") == model:
+                        found.append((folder, manifest))
+        return found
+
     def note_request(self, request: str, key: str) -> None:
         """Note that the IR with ``key`` answers ``request``."""
         path = self.writable.request(request) / key

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Hand-off: what leaves the cache. Copies, never writable links into it."""

@@ -176,6 +176,29 @@ class Converting:
             return _converted(request, manifest["key"], folder, manifest)
         return None
 
+    def why(self, request: Request, how: Conversion) -> list[str]:
+        """Say which parts of the IR key differ between what is wanted now and what is cached.
+
+        Returns:
+            Readable lines; the first says whether the wanted IR is there.
+        """
+        request = self._precise(request)
+        model, precision = request.model, str(request.precision)
+        entries = self._known_inputs(request)
+        if entries is None:
+            return [f"{model.name}: its files were never fetched, so their digests are not known yet"]
+        parts = convert.key_parts(
+            model, precision, entries, convert.toolchain(model, precision, python=how.python)
+        )
+        key = convert.ir_key(parts)
+        if self.cache.find_ir(key) is not None:
+            return [f"{model.name}@{precision}: the IR {key} is in the cache; nothing differs"]
+        lines = [f"{model.name}@{precision}: the IR {key} is not in the cache"]
+        for folder, manifest in self.cache.find_irs_of(model.name):
+            lines.append(f"{folder.name} ({manifest.get('precision')}) differs:")
+            lines += [f"  {line}" for line in convert.differences(parts, manifest.get("parts", {}))]
+        return lines if len(lines) > 1 else [*lines, "no other IR of this model is cached either"]
+
     def _known_inputs(self, request: Request) -> Sequence[FileEntry] | None:
         """Return what a declaration's files are, without needing the files where digests tell it."""
         artifacts = request.artifacts

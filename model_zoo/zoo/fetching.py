@@ -145,7 +145,7 @@ class Fetching:
             level = integrity_of(artifact)
             if level != "pinned":
                 raise IntegrityError(
-                    f"{request.model.name}: {artifact.path} is not pinned, and --require-pinned was asked for",
+                    f"{request.model.name}: {artifact.path} is not pinned, as --require-pinned demands",
                     expected="pinned: a full digest in the catalog or the lock",
                     found=level,
                     hint="add its sha256 to the catalog entry, or lock the model with 'model-zoo lock'",

@@ -1,0 +1,69 @@
+"""``catalog``: check entries, write them, show them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from model_zoo.errors import CatalogError, ModelZooError
+
+if TYPE_CHECKING:
+    from model_zoo.cli.frame import Run
+
+
+@click.group("catalog")
+def catalog_group() -> None:
+    """Check and write catalogs."""
+
+
+@catalog_group.command("validate")
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+@click.pass_obj
+def validate_command(run: Run, path: Path | None) -> None:
+    """Check every entry of a catalog, or of all configured ones; exit 3 if any is wrong.
+
+    Every wrong file is named with its line and field; composites must name stages that exist.
+    """
+    from model_zoo.catalog import Catalog, read_model, scan
+
+    roots = [path] if path is not None else list(run.zoo.catalog.roots)
+    errors: list[tuple[str, ModelZooError]] = []
+    count = 0
+    names: set[str] = set(run.zoo.catalog.names()) if path is None else set()
+    stages: list[tuple[Path, str]] = []
+    for root in roots:
+        files, _ = scan(root)
+        for file in files:
+            count += 1
+            try:
+                model = read_model(file)
+            except ModelZooError as error:
+                errors.append((str(file), error))
+                continue
+            names.add(model.name)
+            stages += [(file, stage) for stage in model.stages]
+        try:
+            Catalog([root]).names()
+        except ModelZooError as error:
+            errors.append((str(root), error))
+    known = names | set(run.zoo.catalog.names())
+    for file, stage in stages:
+        if stage not in known:
+            what = f"{file}: stages: no catalog has a model named {stage!r}"
+            errors.append((str(file), CatalogError(what, hint="correct the name or add the model")))
+    for _, wrong in errors:
+        run.fail(wrong)
+    if errors:
+        click.echo(f"{len(errors)} errors in {count} entries", err=True)
+        raise SystemExit(CatalogError.exit_code)
+    click.echo(f"{count} entries, no errors")
+
+
+@catalog_group.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of an entry, for editors and other tools."""
+    from model_zoo.catalog.schema import schema_text
+
+    click.echo(schema_text(), nl=False)
