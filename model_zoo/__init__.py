@@ -10,6 +10,8 @@ Importing this package is cheap: neither openvino nor any network library is loa
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.errors import ModelZooError
@@ -123,6 +125,23 @@ def _zoo() -> Zoo:
         _made.clear()
         _made[settings] = Zoo(settings=settings)
     return _made[settings]
+
+
+class _Package(ModuleType):
+    """This module; its ``convert`` stays the function when the subpackage of that name is imported."""
+
+    @property
+    def convert(self) -> Callable[..., ConvertedModel]:
+        return _convert
+
+    @convert.setter
+    def convert(self, value: object) -> None:
+        del value
+
+
+_convert = convert
+del convert
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> object:

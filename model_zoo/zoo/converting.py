@@ -6,9 +6,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from model_zoo import convert
 from model_zoo.cache import IR_MANIFEST, declaration_of
 from model_zoo.catalog import pick_precision
+from model_zoo.convert import convert, differences, ir_key, key_parts, toolchain
 from model_zoo.errors import (
     CacheMissError,
     CacheReadOnlyError,
@@ -101,9 +101,9 @@ class Converting:
             assert fetched.error is not None  # noqa: S101 - one of the two is there
             raise fetched.error
         entries = [FileEntry(**entry) for entry in fetched.result.manifest["files"]]
-        versions = convert.toolchain(model, precision, python=how.python)
-        parts = convert.key_parts(model, precision, entries, versions)
-        key = convert.ir_key(parts)
+        versions = toolchain(model, precision, python=how.python)
+        parts = key_parts(model, precision, entries, versions)
+        key = ir_key(parts)
         with self.fetching.locked(f"ir-{key[:32]}", model.name, report):
             hit = self.cache.find_ir(key)
             if hit is None:
@@ -125,13 +125,13 @@ class Converting:
     ) -> None:
         """Convert in a worker process and publish what it made."""
         model, precision = request.model, str(request.precision)
-        key, request_key = convert.ir_key(parts), _request_key(request, entries)
+        key, request_key = ir_key(parts), _request_key(request, entries)
         began = time.monotonic()
         report(Event(event="convert_begin", model=model.name, message=precision))
         with self.cache.staging("ir") as folder:
             staged = folder / "ir"
             staged.mkdir()
-            manifest = convert.convert(
+            manifest = convert(
                 model,
                 precision,
                 files=fetched.directory,
@@ -165,8 +165,8 @@ class Converting:
         if entries is None:
             return None
         precision = str(request.precision)
-        versions = convert.toolchain(request.model, precision, python=how.python)
-        key = convert.ir_key(convert.key_parts(request.model, precision, entries, versions))
+        versions = toolchain(request.model, precision, python=how.python)
+        key = ir_key(key_parts(request.model, precision, entries, versions))
         hit = self.cache.find_ir(key)
         if hit is not None:
             return _converted(request, key, *hit)
@@ -187,16 +187,14 @@ class Converting:
         entries = self._known_inputs(request)
         if entries is None:
             return [f"{model.name}: its files were never fetched, so their digests are not known yet"]
-        parts = convert.key_parts(
-            model, precision, entries, convert.toolchain(model, precision, python=how.python)
-        )
-        key = convert.ir_key(parts)
+        parts = key_parts(model, precision, entries, toolchain(model, precision, python=how.python))
+        key = ir_key(parts)
         if self.cache.find_ir(key) is not None:
             return [f"{model.name}@{precision}: the IR {key} is in the cache; nothing differs"]
         lines = [f"{model.name}@{precision}: the IR {key} is not in the cache"]
         for folder, manifest in self.cache.find_irs_of(model.name):
             lines.append(f"{folder.name} ({manifest.get('precision')}) differs:")
-            lines += [f"  {line}" for line in convert.differences(parts, manifest.get("parts", {}))]
+            lines += [f"  {line}" for line in differences(parts, manifest.get("parts", {}))]
         return lines if len(lines) > 1 else [*lines, "no other IR of this model is cached either"]
 
     def _known_inputs(self, request: Request) -> Sequence[FileEntry] | None:
@@ -216,7 +214,7 @@ class Converting:
 
 def _request_key(request: Request, entries: Sequence[FileEntry]) -> str:
     """Return the digest of what was asked for, whatever versions of the tools answer it."""
-    return str(convert.ir_key(convert.key_parts(request.model, str(request.precision), entries, {})))
+    return str(ir_key(key_parts(request.model, str(request.precision), entries, {})))
 
 
 def _converted(request: Request, key: str, folder: Path, manifest: dict[str, Any]) -> ConvertedModel:
