@@ -109,6 +109,7 @@ def to_struct(data: object, kind: type[T], text: str, name: str) -> T:
         return msgspec.convert(data, kind, dec_hook=_source_hook)
     except msgspec.ValidationError as error:
         what, field = split_error(str(error))
+        field = _deepen(field, what, data)
         where = _place(name, text, steps_of(field))
         shown = f"{field}: " if field else ""
         hint = "see catalog/schema.json, or run 'model-zoo catalog validate'"
@@ -124,19 +125,32 @@ def _source_hook(kind: type, value: object) -> LocatedSource:
 def split_error(message: str) -> tuple[str, str]:
     """Split msgspec's message into what is wrong and the path of the field (``artifacts[0].size``)."""
     what, _, place = message.rpartition(" - at `$")
-    if not what:
-        return _plain(message), ""
-    field = place.rstrip("`").lstrip(".")
+    what, field = (what, place.rstrip("`").lstrip(".")) if what else (message, "")
     inner = re.match(r"([A-Za-z_][\w.\[\]]*): (.+)", what, re.DOTALL)
     if inner and ".sources[" in f".{field}":
         field, what = f"{field}.{inner[1]}", inner[2]
-    unknown = re.match(r"Object contains unknown field `(.+)`", what)
-    absent = re.match(r"Object missing required field `(.+)`", what)
-    if unknown:
-        return "unknown field", f"{field}.{unknown[1]}".lstrip(".")
-    if absent:
-        return "required field is missing", f"{field}.{absent[1]}".lstrip(".")
+    for pattern, plain in _FIELD_ERRORS:
+        match = re.fullmatch(pattern, what)
+        if match:
+            return plain, f"{field}.{match[1]}".lstrip(".")
     return _plain(what), field
+
+
+_FIELD_ERRORS = (
+    (r"Object contains unknown field `(.+)`", "unknown field"),
+    (r"Object missing required field `(.+)`", "required field is missing"),
+)
+
+
+def _deepen(field: str, what: str, data: object) -> str:
+    """Add the field that a rule's message begins with, where the mapping at ``field`` has it."""
+    for step in steps_of(field):
+        try:
+            data = data[step]  # type: ignore[index]
+        except (LookupError, TypeError):
+            return field
+    first = what.split(" ", 1)[0].rstrip(":")
+    return f"{field}.{first}".lstrip(".") if isinstance(data, dict) and first in data else field
 
 
 def _plain(what: str) -> str:
