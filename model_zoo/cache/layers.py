@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
 import os
 import shutil
 import stat
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from model_zoo.cache.layout import Layer
+from model_zoo.cache.manifest import IR_MANIFEST, Manifest, encode, entries_of, is_whole, read_manifest
+from model_zoo.cache.sharing import Sharing
+from model_zoo.cache.state import Notes, address_digest, alias_names, ir_manifests
 from model_zoo.errors import CacheReadOnlyError
-from model_zoo.files import as_cache_error, fsync_file, fsync_folder, set_mode, write_file
+from model_zoo.files import as_cache_error, fsync_file, fsync_folder, hash_file, set_mode
 from model_zoo.spec import MANIFEST_NAME, Digest, FileEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from model_zoo.spec import Artifact, Model
 
 READ_ONLY = 0o444
-IR_MANIFEST = "manifest.json"
+_TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.EACCES, errno.EPERM}
+"""What a rename onto a folder answers: POSIX says the first two, Windows the others."""
 
 
 class Cache:
     """One writable layer on top, or none, and any number of read-only ones below.
 
-    A look-up writes nothing, locks nothing and hashes nothing: a published name is whole by
-    construction, and sizes are compared with the manifest. ``verify`` is what re-hashes.
+    A look-up locks nothing, hashes nothing, and writes nothing but, once a day, the time of an entry's last
+    use: a published name is whole by construction, and sizes are compared with the manifest. ``check`` is
+    what re-hashes.
     """
 
     def __init__(self, top: Path | None, below: Sequence[Path] = ()) -> None:
         self.top = Layer(top.absolute()) if top is not None else None
         self.below = tuple(Layer(root.absolute()) for root in below)
+        self._notes = tuple(Notes(layer) for layer in self.layers)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -55,6 +62,46 @@ class Cache:
         self.top.prepare()
         return self.top
 
+    # --- users against the collector
+
+    @cached_property
+    def _sharing(self) -> Sharing:
+        return Sharing(self.writable)
+
+    @contextlib.contextmanager
+    def use(self, on_wait: Callable[[str], None] | None = None, *, timeout: float = 3600.0) -> Iterator[bool]:
+        """Keep ``gc`` and ``repair`` from taking anything away while something is made available.
+
+        Any number of processes and threads may be inside at once; it may be entered again from inside. A
+        look-up needs none of this. Yields False where nothing keeps anybody out: there is no writable
+        layer, it cannot be written, or its file system has no locks.
+
+        Raises:
+            LockTimeoutError: a collector did not finish in time.
+        """
+        try:
+            sharing = self._sharing
+        except CacheReadOnlyError:
+            yield False
+            return
+        with sharing.use(timeout, on_wait) as works:
+            yield works
+
+    @contextlib.contextmanager
+    def exclusive(
+        self, on_wait: Callable[[str], None] | None = None, *, timeout: float = 3600.0
+    ) -> Iterator[bool]:
+        """Wait until nobody is inside ``use`` and keep everybody out; never from inside ``use``.
+
+        Yields False where the file system has no locks: whoever is active may go on.
+
+        Raises:
+            CacheError: the layer cannot be written.
+            LockTimeoutError: a user did not finish in time.
+        """
+        with self._sharing.exclusive(timeout, on_wait) as works:
+            yield works
+
     # --- blobs
 
     def find_blob(self, artifact: Artifact) -> Path | None:
@@ -62,7 +109,7 @@ class Cache:
         sha256 = self.sha256_of(artifact)
         for layer in self.layers if sha256 else ():
             path = layer.blob(str(sha256))
-            size = _file_size(path)
+            size = _blob_size(layer, path)
             if size is not None and artifact.size in {None, size}:
                 return path
         return None
@@ -72,99 +119,96 @@ class Cache:
         if artifact.sha256:
             return artifact.sha256
         for kind, digest in alias_names(artifact):
-            for layer in self.layers:
-                with contextlib.suppress(OSError, UnicodeDecodeError):
-                    text = layer.alias(kind, digest).read_text(encoding="ascii").strip()
-                    if len(text) == 64:  # noqa: PLR2004 - hex digits of sha256
-                        return text
+            for notes in self._notes:
+                if (sha256 := notes.alias(kind, digest)) is not None:
+                    return sha256
         return None
 
     def publish_blob(self, staged: Path, sha256: str, artifact: Artifact) -> Path:
         """Move verified, flushed bytes into the writable layer and note what else they are known as.
 
+        Bytes that are there already stay, as folders may share them, unless they turn out to be damaged.
+
         Raises:
             CacheError: the layer cannot be written; ``staged`` is left where it is.
         """
         layer = self.writable
-        target = layer.blob(sha256)
+        target = layer.check_own(layer.blob(sha256))
+        self.note_aliases(artifact, sha256)
         with as_cache_error(target, left="the verified partial is kept"):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if not target.parent.is_dir():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                fsync_folder(target.parent.parent)
+            if _blob_size(layer, target) == staged.stat().st_size and _has_digest(target, sha256):
+                staged.unlink()
+                return target
             set_mode(staged, READ_ONLY)
             staged.replace(target)
             fsync_folder(target.parent)
-        self.note_aliases(artifact, sha256)
         return target
 
     def note_aliases(self, artifact: Artifact, sha256: str) -> None:
         """Note under which other digests, or which address, the blob is looked up."""
         for kind, digest in alias_names(artifact):
-            path = self.writable.alias(kind, digest)
-            with as_cache_error(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_file(path, f"{sha256}\n".encode("ascii"))
+            with as_cache_error(self.writable.alias(kind, digest)):
+                self._notes[0].note_alias(kind, digest, sha256)
 
     # --- materialised folders
 
     def find_files(self, model: str, digest: str) -> tuple[Path, dict[str, Any]] | None:
         """Return the folder of a model's files and its manifest, if it is whole in some layer."""
-        for layer in self.layers:
+        for index, layer in enumerate(self.layers):
             folder = layer.files(model, digest)
-            manifest = read_manifest(folder / MANIFEST_NAME)
-            if manifest is not None and _is_whole(folder, manifest.get("files", [])):
-                return folder, manifest
+            if (manifest := _whole(layer, folder, MANIFEST_NAME)) is not None:
+                if layer is self.top:
+                    self._notes[index].note_use("files", f"{model}@{digest}", manifest.made)
+                return folder, manifest.data
         return None
 
     # --- IRs
 
     def find_ir(self, key: str) -> tuple[Path, dict[str, Any]] | None:
         """Return the folder of an IR and its manifest, if it is whole in some layer."""
-        for layer in self.layers:
+        for index, layer in enumerate(self.layers):
             folder = layer.ir(key)
-            manifest = read_manifest(folder / IR_MANIFEST)
-            if manifest is not None and _is_whole(folder, manifest.get("outputs", [])):
-                return folder, manifest
+            if (manifest := _whole(layer, folder, IR_MANIFEST)) is not None:
+                if layer is self.top:
+                    self._notes[index].note_use("ir", key, manifest.made)
+                return folder, manifest.data
         return None
 
     def find_requested(self, request: str) -> list[tuple[Path, dict[str, Any]]]:
         """Return every IR that answers a request, whatever versions of the tools made it; newest last."""
-        keys: list[tuple[float, str]] = []
-        for layer in self.layers:
-            with contextlib.suppress(OSError), os.scandir(layer.request(request)) as entries:
-                keys += [(entry.stat().st_mtime, entry.name) for entry in entries]
-        found = (self.find_ir(key) for _, key in sorted(set(keys)))
+        keys: dict[str, float] = {}
+        for notes in self._notes:
+            for key, made in notes.requested(request).items():
+                keys[key] = max(made, keys.get(key, 0.0))
+        found = (self.find_ir(key) for key in sorted(keys, key=lambda key: (keys[key], key)))
         return [ir for ir in found if ir is not None]
 
     def find_irs_of(self, model: str) -> list[tuple[Path, dict[str, Any]]]:
         """Return every whole IR made from a model of that name; walks all manifests."""
-        found = []
-        for layer in self.layers:
-            with contextlib.suppress(OSError):
-                for folder in sorted((layer.root / "ir-v1").iterdir()):
-                    manifest = read_manifest(folder / IR_MANIFEST)
-                    if manifest is not None and manifest.get("model") == model:
-                        found.append((folder, manifest))
-        return found
+        return [
+            (layer.ir(key), manifest)
+            for layer in self.layers
+            for key, manifest, _ in ir_manifests(layer)
+            if manifest.get("model") == model and _whole(layer, layer.ir(key), IR_MANIFEST) is not None
+        ]
 
     def note_request(self, request: str, key: str) -> None:
         """Note that the IR with ``key`` answers ``request``."""
-        path = self.writable.request(request) / key
-        with as_cache_error(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+        with as_cache_error(self.writable.request(request)):
+            self._notes[0].note_request(request, key)
 
     def find_inputs(self, declaration: str) -> tuple[FileEntry, ...] | None:
         """Return the content that a declaration was once found to have."""
-        for layer in self.layers:
-            with contextlib.suppress(OSError, msgspec.DecodeError):
-                return msgspec.json.decode(layer.inputs(declaration).read_bytes(), type=tuple[FileEntry, ...])
-        return None
+        found = (notes.inputs(declaration) for notes in self._notes)
+        return next((inputs for inputs in found if inputs is not None), None)
 
     def note_inputs(self, declaration: str, entries: Sequence[FileEntry]) -> None:
         """Note the content of a declaration, so that its IR is found where its files are not."""
-        path = self.writable.inputs(declaration)
-        with as_cache_error(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_file(path, msgspec.json.encode(list(entries)))
+        with as_cache_error(self.writable.inputs(declaration)):
+            self._notes[0].note_inputs(declaration, tuple(entries))
 
     # --- publishing folders
 
@@ -175,7 +219,8 @@ class Cache:
         Raises:
             CacheError: it cannot be created.
         """
-        root = self.writable.partials
+        layer = self.writable
+        root = layer.check_own(layer.partials)
         folder = root / f"stage-{purpose}-{os.getpid()}-{os.urandom(6).hex()}"
         with as_cache_error(folder):
             folder.mkdir(parents=True)
@@ -187,62 +232,76 @@ class Cache:
     def publish_folder(self, staged: Path, target: Path, manifest: Mapping[str, Any], name: str) -> None:
         """Write the manifest, flush everything, and rename a staged folder to its final name.
 
-        The caller holds the lock of ``target``. A folder already there is not whole (it was looked up
-        before), so it is moved aside and removed.
+        The caller holds the lock of ``target``. What is there already and whole stays: somebody was faster
+        where locks do not work. What is there and not whole is moved aside and removed.
 
         Raises:
             CacheError: the layer cannot be written.
         """
+        layer = self.writable
+        layer.check_own(target.parent)
         with as_cache_error(target):
-            write_file(staged / name, (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
+            (staged / name).write_bytes(encode(manifest))
             set_mode(staged / name, READ_ONLY)
-            for folder, _, files in os.walk(staged):
-                here = staged / folder
-                for file in files:
-                    if not (here / file).is_symlink():
-                        fsync_file(here / file)
-                fsync_folder(here)
+            _flush(staged)
+            self._notes[0].note_manifest(target.name, manifest, name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists() or target.is_symlink():
+            if not _rename(staged, target) and _whole(layer, target, name) is None:
                 with self.staging("old") as aside:
                     target.rename(aside / "damaged")
-            staged.rename(target)
+                    if not _rename(staged, target):
+                        raise FileExistsError(errno.EEXIST, "somebody else is writing it", str(target))
             fsync_folder(target.parent)
 
 
-def alias_names(artifact: Artifact) -> list[tuple[str, str]]:
-    """Return the names, beside sha256, that an artifact's blob is noted under: ``(kind, hex)``."""
-    names: list[tuple[str, str]] = [(d.algorithm, d.hex) for d in artifact.digests if d.algorithm != "sha256"]
-    if not artifact.digests:
-        names.append(("source", address_digest(artifact).hex))
-    return names
-
-
-def address_digest(artifact: Artifact) -> Digest:
-    """Return the digest of where an undigested artifact comes from: its identity until it is locked."""
-    return Digest.of_json([msgspec.to_builtins(source) for source in artifact.sources])
-
-
-def read_manifest(path: Path) -> dict[str, Any] | None:
-    """Return a manifest, or None where it is absent or not one."""
-    try:
-        data = msgspec.json.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError):
+def _whole(layer: Layer, folder: Path, name: str) -> Manifest | None:
+    """Return the manifest of a folder that holds all it should; None for one that does not."""
+    path = folder / name
+    if not layer.owns(path):
         return None
-    return data if isinstance(data, dict) else None
+    manifest = read_manifest(path)
+    if manifest is None:
+        return None
+    entries = entries_of(manifest.data, name)
+    return manifest if is_whole(str(layer.root), str(folder), entries) else None
 
 
-def _is_whole(folder: Path, entries: Sequence[Mapping[str, Any]]) -> bool:
-    return bool(entries) and all(_file_size(folder / e["path"]) == e["size"] for e in entries)
-
-
-def _file_size(path: Path) -> int | None:
-    """Return the size of a regular file (following links), None for anything else."""
+def _rename(staged: Path, target: Path) -> bool:
+    """Give a folder its name; False where that is taken."""
     try:
-        found = path.stat()
+        staged.rename(target)
+    except OSError as error:
+        if error.errno in _TAKEN | {errno.ENOTDIR} and (target.is_symlink() or target.exists()):
+            return False
+        raise
+    return True
+
+
+def _flush(staged: Path) -> None:
+    """Flush a staged tree; files with another name were flushed when they were published under it."""
+    for folder, _, files in os.walk(staged):
+        for file in files:
+            path = staged / folder / file
+            found = path.lstat()
+            if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+                fsync_file(path)
+        fsync_folder(staged / folder)
+
+
+def _blob_size(layer: Layer, path: Path) -> int | None:
+    """Return the size of a blob that is a file of the layer itself, None for anything else."""
+    try:
+        found = path.lstat()
     except OSError:
         return None
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
+    return found.st_size if stat.S_ISREG(found.st_mode) and layer.owns(path.parent) else None
+
+
+def _has_digest(path: Path, sha256: str) -> bool:
+    try:
+        return hash_file(path)["sha256"].hex == sha256
+    except OSError:
+        return False
 
 
 def declaration_of(model: Model, artifacts: Sequence[Artifact]) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from model_zoo.files import as_cache_error, make_folder
+from model_zoo.errors import CacheDamagedError
+from model_zoo.files import as_cache_error, make_folder, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,6 +17,11 @@ TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# This folder is a cache of model-zoo; backup programs may leave it out (bford.info/cachedir).\n"
 )
+TAG_NAME = "CACHEDIR.TAG"
+COMPLETE = "complete"
+"""The file in a folder of notes that says that every note is there: without it they are derived again."""
+NOTES = ("aliases", "requests", "inputs")
+_JUNCTION = 0xA0000003  # winnt.h: IO_REPARSE_TAG_MOUNT_POINT
 
 
 @dataclass(frozen=True)
@@ -24,32 +32,60 @@ class Layer:
 
     def blob(self, sha256: str) -> Path:
         """Where the bytes with that sha256 are."""
-        return self.root / "blobs-v1" / "sha256" / sha256[:2] / sha256
+        return self.blobs / sha256[:2] / sha256
 
     def files(self, model: str, digest: str) -> Path:
         """Where a model's files are materialised, by the digest of their declaration."""
-        return self.root / "files-v1" / model / digest
+        return self.models / model / digest
 
     def ir(self, key: str) -> Path:
         """Where the IR with that key is."""
-        return self.root / "ir-v1" / key
+        return self.irs / key
 
     def alias(self, kind: str, digest: str) -> Path:
         """Where it is noted which sha256 another digest, or a declared address, stands for."""
-        return self.root / "state-v1" / "aliases" / kind / digest[:2] / digest
+        return self.state / "aliases" / kind / digest[:2] / digest
 
     def request(self, digest: str) -> Path:
         """Where the keys of all IRs are noted that answer the same request with any tool versions."""
-        return self.root / "state-v1" / "requests" / digest[:2] / digest
+        return self.state / "requests" / digest[:2] / digest
 
     def inputs(self, digest: str) -> Path:
         """Where the content of a declaration is noted, so that an IR is found without its files."""
-        return self.root / "state-v1" / "inputs" / digest[:2] / f"{digest}.json"
+        return self.state / "inputs" / digest[:2] / f"{digest}.json"
+
+    def used(self, kind: str, name: str) -> Path:
+        """The empty file whose time is that of the last noted use of a model's files or an IR."""
+        return self.state / "used" / kind / name
+
+    def complete(self, notes: str) -> Path:
+        """The mark that says that the notes of one kind are all there."""
+        return self.state / notes / COMPLETE
+
+    @property
+    def blobs(self) -> Path:
+        """Bytes by their sha256, in 256 folders."""
+        return self.root / "blobs-v1" / "sha256"
+
+    @property
+    def models(self) -> Path:
+        """Materialised folders by model."""
+        return self.root / "files-v1"
+
+    @property
+    def irs(self) -> Path:
+        """IRs by key."""
+        return self.root / "ir-v1"
 
     @property
     def compiled(self) -> Path:
         """Compiled blobs of devices."""
         return self.root / "compiled-v1"
+
+    @property
+    def envs(self) -> Path:
+        """Environments that converters run in."""
+        return self.root / "envs-v1"
 
     @property
     def partials(self) -> Path:
@@ -66,6 +102,16 @@ class Layer:
         """Notes that can be rebuilt from the rest."""
         return self.root / "state-v1"
 
+    @property
+    def pins(self) -> Path:
+        """One small file per pinned reference: a person's wish, which nothing could rebuild."""
+        return self.root / "pins-v1"
+
+    @property
+    def foreign(self) -> Path:
+        """What ``repair`` found in the cache and did not recognise: kept for its owner to look at."""
+        return self.root / "foreign-v1"
+
     def prepare(self) -> None:
         """Create the layer's folder and its CACHEDIR.TAG.
 
@@ -73,7 +119,50 @@ class Layer:
             CacheError: it cannot be created or written.
         """
         make_folder(self.root)
-        tag = self.root / "CACHEDIR.TAG"
-        if not tag.exists():
-            with as_cache_error(tag):
-                tag.write_text(TAG, encoding="ascii")
+        tag = self.root / TAG_NAME
+        if tag.exists():
+            return
+        with as_cache_error(tag):
+            if not (self.models.exists() or self.irs.exists() or self.state.is_symlink()):
+                for notes in NOTES:
+                    mark = self.complete(notes)
+                    mark.parent.mkdir(parents=True, exist_ok=True)
+                    mark.touch()
+            write_file(tag, TAG.encode("ascii"))
+
+    def owns(self, path: Path) -> bool:
+        """Whether no part of ``path`` below the root is a link, which could lead anywhere.
+
+        The root itself may be one: that was its owner's decision. Missing parts are no links.
+        """
+        here = str(self.root)
+        for part in path.relative_to(self.root).parts:
+            here = f"{here}{os.sep}{part}"
+            try:
+                found = os.lstat(here)
+            except OSError:
+                return True
+            if is_link(found):
+                return False
+        return True
+
+    def check_own(self, path: Path) -> Path:
+        """Return ``path``, to be written to or deleted.
+
+        Raises:
+            CacheDamagedError: a part of it below the root is a link.
+        """
+        if not self.owns(path):
+            what = f"{path} passes through a symbolic link inside the cache, and links are not followed there"
+            raise CacheDamagedError(
+                what,
+                left="nothing was written",
+                hint="see 'model-zoo cache verify'; 'cache repair' moves the link away. "
+                "To keep the cache on another disk, point MODEL_ZOO_CACHE at it",
+            )
+        return path
+
+
+def is_link(found: os.stat_result) -> bool:
+    """Whether an ``lstat`` found a symbolic link, or a junction of Windows."""
+    return stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) == _JUNCTION

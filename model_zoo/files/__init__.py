@@ -99,8 +99,13 @@ def make_folder(path: Path) -> Path:
     return path
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a small file whole or not at all: beside its name, flushed, then renamed onto it.
+
+    Args:
+        path: where; a link there is replaced, not followed.
+        data: its bytes.
+        durable: False leaves the flushing to the system, for what can be made again.
 
     Raises:
         OSError: it cannot be written; what was there before is untouched.
@@ -109,13 +114,16 @@ def write_file(path: Path, data: bytes) -> None:
     try:
         with staged.open("xb") as stream:
             stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         staged.replace(path)
     except BaseException:
-        staged.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            staged.unlink(missing_ok=True)
         raise
-    fsync_folder(path.parent)
+    if durable:
+        fsync_folder(path.parent)
 
 
 def clone(source: Path, target: Path) -> bool:

@@ -1,0 +1,174 @@
+"""Users of a layer, any number at once, against one collector that must be alone.
+
+A user holds a lock file of its own in ``locks-v1/users``; a collector holds the gate, through which every
+new user passes, and waits for each user's lock. Only exclusive locks are needed, so this works the same on
+every platform, and the operating system frees what a killed process held. A collector opens the gate for a
+moment every ``SLICE`` seconds, so that a user whose child is a user as well cannot be waited for in a circle.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from model_zoo.errors import CacheReadOnlyError, LockTimeoutError
+from model_zoo.files.lock import lock, owner_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from model_zoo.cache.layout import Layer
+
+SLICE = 10.0
+"""Seconds a collector keeps the gate closed while it waits for users."""
+_PAUSE = 0.3
+_QUIET = 0.3
+"""Seconds of waiting that nobody is told about: other users pass the gate within milliseconds."""
+_STALE = 86400.0
+
+
+class Sharing:
+    """Both sides for one layer, in one process."""
+
+    def __init__(self, layer: Layer) -> None:
+        locks = layer.check_own(layer.locks)
+        self.gate = locks / "gate.lock"
+        self.users = locks / "users"
+        self._guard = threading.Lock()
+        self._inside = 0
+        self._works = False
+        self._registration = contextlib.ExitStack()
+
+    @contextlib.contextmanager
+    def use(self, timeout: float, on_wait: Callable[[str], None] | None = None) -> Iterator[bool]:
+        """Be one of the users; the threads of a process are one user together.
+
+        Raises:
+            LockTimeoutError: a collector did not finish in time.
+        """
+        with self._guard:
+            if self._inside == 0:
+                self._works = self._register(timeout, on_wait)
+            self._inside += 1
+        try:
+            yield self._works
+        finally:
+            with self._guard:
+                self._inside -= 1
+                if self._inside == 0:
+                    self._registration.close()
+
+    def _register(self, timeout: float, on_wait: Callable[[str], None] | None) -> bool:
+        own = self.users / f"{os.getpid()}-{os.urandom(4).hex()}.lock"
+        try:
+            with _patiently(self.gate, timeout, on_wait) as works:
+                self._registration.enter_context(_held(own, works=works))
+        except CacheReadOnlyError:
+            return False  # whoever writes something next says what is wrong
+        return works
+
+    @contextlib.contextmanager
+    def exclusive(self, timeout: float, on_wait: Callable[[str], None] | None = None) -> Iterator[bool]:
+        """Be alone.
+
+        Raises:
+            LockTimeoutError: a user did not finish in time.
+            CacheError: the gate cannot be created.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            with _patiently(self.gate, max(0.0, deadline - time.monotonic()), on_wait) as works:
+                end = min(deadline, time.monotonic() + SLICE)
+                if all(_gone(path, end, on_wait, works=works) for path in self._registered()):
+                    yield works
+                    return
+            if time.monotonic() >= deadline:
+                names = ", ".join(owner_of(path) for path in self._registered())
+                what = f"waited {timeout:.0f} s for those who use the cache: {names}"
+                raise LockTimeoutError(what, hint="wait for them, or end them, and run again")
+            time.sleep(_PAUSE)
+
+    def _registered(self) -> list[Path]:
+        try:
+            return sorted(path for path in self.users.iterdir() if path.suffix == ".lock")
+        except OSError:
+            return []
+
+
+@contextlib.contextmanager
+def _patiently(path: Path, timeout: float, on_wait: Callable[[str], None] | None) -> Iterator[bool]:
+    with contextlib.ExitStack() as stack:
+        try:
+            works = stack.enter_context(lock(path, timeout=min(_QUIET, timeout)))
+        except LockTimeoutError:
+            works = stack.enter_context(lock(path, timeout=max(0.0, timeout - _QUIET), on_wait=on_wait))
+        yield works
+
+
+@contextlib.contextmanager
+def _held(own: Path, *, works: bool) -> Iterator[None]:
+    """Hold a user's own lock file, and remove it before letting go."""
+    with lock(own, timeout=_QUIET):
+        if not works:  # then the file itself has to say that somebody is there
+            with contextlib.suppress(OSError):
+                own.write_text(f"{os.getpid()}@{socket.gethostname()}", encoding="utf-8")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                own.unlink()
+
+
+def _gone(path: Path, end: float, on_wait: Callable[[str], None] | None, *, works: bool) -> bool:
+    """Wait until ``end`` (monotonic) for the user with that lock file to be gone."""
+    if not works:
+        return _wait_for_file(path, end, on_wait)
+    try:
+        with lock(path, timeout=max(0.0, end - time.monotonic()), on_wait=on_wait):
+            with contextlib.suppress(OSError):
+                path.unlink()
+            return True
+    except LockTimeoutError:
+        return False
+
+
+def _wait_for_file(path: Path, end: float, on_wait: Callable[[str], None] | None) -> bool:
+    """Without locks, the file speaks for its owner while that lives, or for a day where nobody can tell."""
+    told = False
+    while _is_fresh(path):
+        if time.monotonic() >= end:
+            return False
+        if not told and on_wait is not None:
+            on_wait(owner_of(path))
+            told = True
+        time.sleep(0.05)
+    return True
+
+
+def _is_fresh(path: Path) -> bool:
+    try:
+        pid, _, host = path.read_text(encoding="utf-8").partition("@")
+        age = time.time() - path.stat().st_mtime
+    except OSError:
+        return False
+    if host == socket.gethostname() and pid.isdigit():
+        return is_alive(int(pid))
+    return age < _STALE
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine lives; True where that cannot be told."""
+    if os.name == "nt":  # os.kill would end it there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
