@@ -1,8 +1,8 @@
 """Locks between processes and threads, with a visible wait.
 
-The lock is the operating system's (through filelock), so a dead owner's lock is free at once. The lock
-file holds ``PID@HOST`` of its owner, for the message only. Where the file system has no working locks
-the caller gets a degraded lock and must not rely on exclusion.
+The lock is the operating system's, so a dead owner's lock is free at once: nothing has to guess whether an
+owner is still alive. The lock file holds ``PID@HOST`` of its owner, for the message only, and stays behind.
+Where the file system has no working locks the caller gets a degraded lock and must not rely on exclusion.
 """
 
 from __future__ import annotations
@@ -11,81 +11,138 @@ import contextlib
 import errno
 import os
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import LockTimeoutError
 from model_zoo.files import as_cache_error, make_folder
 
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF, errno.EINVAL}
-_POLL = 0.05
+_BROKEN = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF, errno.EINVAL, errno.EIO}
+_HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES}
+_FIRST_PAUSE = 0.01
+_LONGEST_PAUSE = 0.2
 
 
 @contextlib.contextmanager
-def lock(path: Path, *, timeout: float, on_wait: Callable[[str], None] | None = None) -> Iterator[bool]:
+def lock(
+    path: Path,
+    *,
+    timeout: float,
+    on_wait: Callable[[str], None] | None = None,
+    shared: bool = False,
+    stop: threading.Event | None = None,
+) -> Iterator[bool]:
     """Hold the lock file ``path``; yield False where the file system's locks do not work.
 
     Args:
         path: the lock file; it is created, and left behind empty of meaning.
         timeout: seconds to wait for another owner.
         on_wait: called once with ``"PID 123 on HOST"`` when somebody else holds the lock.
+        shared: hold it together with others that hold it shared.
+        stop: ends the wait when it is set.
 
     Raises:
         LockTimeoutError: the other owner did not finish in time.
+        InterruptedError: ``stop`` was set.
         CacheError: the lock file cannot be created.
     """
-    import filelock  # a hit needs no lock, and the import is not free
-
     make_folder(path.parent)
-    held = filelock.FileLock(path, mode=0o666, thread_local=False)
-    try:
-        works = _acquire(held, path, timeout, on_wait)
-    except filelock.Timeout as error:
-        what = f"waited {timeout:.0f} s for {owner_of(path)}, which holds {path}"
-        raise LockTimeoutError(what, hint="wait for that process, or end it, and run again") from error
-    try:
-        yield works
-    finally:
-        if works:
-            held.release()
-
-
-def _acquire(held: object, path: Path, timeout: float, on_wait: Callable[[str], None] | None) -> bool:
-    import filelock
-
-    assert isinstance(held, filelock.BaseFileLock)  # noqa: S101 - for the type checker
     deadline = time.monotonic() + timeout
-    told = False
+    pause, told = _FIRST_PAUSE, False
     while True:
+        descriptor = _open(path)
+        state = _try(descriptor, path, shared=shared)
+        if state is not None:
+            break
+        os.close(descriptor)
+        if not told and on_wait is not None:
+            on_wait(owner_of(path))
+            told = True
+        if time.monotonic() >= deadline:
+            what = f"waited {timeout:.0f} s for {owner_of(path)}, which holds {path}"
+            raise LockTimeoutError(what, hint="wait for that process, or end it, and run again")
+        _sleep(pause, stop)
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+    try:
+        if state and not shared:
+            _sign(descriptor)
+        yield state
+    finally:
+        os.close(descriptor)  # which unlocks it
+
+
+def _sleep(seconds: float, stop: threading.Event | None) -> None:
+    if stop is None:
+        time.sleep(seconds)
+    elif stop.wait(seconds):
+        raise InterruptedError
+
+
+def _open(path: Path) -> int:
+    """Open the lock file; another user's is opened for reading, which is enough to lock it."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+    with as_cache_error(path):
         try:
-            with as_cache_error(path):
-                held.acquire(timeout=0)
-        except filelock.Timeout:
-            if time.monotonic() >= deadline:
+            return os.open(path, flags, 0o666)
+        except PermissionError:
+            if not path.is_file():
                 raise
-            if not told and on_wait is not None:
-                on_wait(owner_of(path))
-                told = True
-            time.sleep(_POLL)
-            continue
-        except Exception as error:
-            cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-            if isinstance(cause, NotImplementedError) or getattr(cause, "errno", None) in _NO_LOCKS:
-                return False
+            return os.open(path, flags & ~os.O_CREAT & ~os.O_RDWR | os.O_RDONLY)
+
+
+def _try(descriptor: int, path: Path, *, shared: bool) -> bool | None:
+    """Lock an open file: True, False where locks do not work, None where somebody else holds it."""
+    try:
+        _lock(descriptor, shared=shared)
+    except OSError as error:
+        if error.errno in _HELD:
+            return None
+        if error.errno in _BROKEN:
+            return False
+        os.close(descriptor)
+        with as_cache_error(path):
             raise
-        with contextlib.suppress(OSError):
-            path.write_text(f"{os.getpid()}@{socket.gethostname()}", encoding="utf-8")
-        return True
+    try:
+        here, there = os.fstat(descriptor), path.stat()
+    except OSError:
+        return None
+    # a cleaner may have removed the file between opening and locking: then this locks nothing
+    return True if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino) else None
+
+
+def _lock(descriptor: int, *, shared: bool) -> None:
+    if fcntl is None:  # pragma: no cover - Windows
+        import msvcrt
+
+        os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # beyond the text, which others may want to read
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        return
+    fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+
+
+def _sign(descriptor: int) -> None:
+    """Write who holds the lock; where that is not allowed the message is less telling, no more."""
+    with contextlib.suppress(OSError):
+        text = f"{os.getpid()}@{socket.gethostname()}\n".encode()
+        if os.fstat(descriptor).st_size != len(text):
+            os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text, 0)
 
 
 def owner_of(path: Path) -> str:
     """Return who holds the lock, as far as its file tells."""
     try:
-        pid, _, host = path.read_text(encoding="utf-8").partition("@")
+        pid, _, host = path.read_text(encoding="utf-8", errors="replace").strip().partition("@")
     except OSError:
         pid, host = "", ""
-    return f"PID {pid} on {host}" if pid and host else "another process"
+    return f"PID {pid} on {host}" if pid.isdigit() and host else "another process"

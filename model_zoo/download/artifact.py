@@ -1,0 +1,267 @@
+"""Obtain one artifact: its places in order, again where that can help, until its digest is proven."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from model_zoo.download.failures import (
+    LONGEST_RETRY_AFTER,
+    AttemptError,
+    Changed,
+    Interrupted,
+    NoRanges,
+    Refused,
+    Stopped,
+    delay,
+)
+from model_zoo.download.hashing import Follower
+from model_zoo.download.local import check_bytes, copy_local
+from model_zoo.download.plan import Arrival, Candidate, candidates
+from model_zoo.download.verdict import verdict
+from model_zoo.errors import (
+    DownloadError,
+    IntegrityError,
+    ModelZooError,
+    OfflineError,
+    SourceUnavailableError,
+    TransferInterruptedError,
+)
+from model_zoo.files import as_cache_error
+from model_zoo.sources.base import BundleLocation, HttpLocation, LocalLocation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from model_zoo.download.bundle import Bundles
+    from model_zoo.download.http import Client
+    from model_zoo.download.partial import Partial
+    from model_zoo.download.plan import Wanted
+    from model_zoo.download.tally import Tally
+    from model_zoo.download.transfer import Transfer
+    from model_zoo.settings import Settings
+    from model_zoo.sources.base import LocatedSource
+
+_PATIENCE = 5.0
+"""Seconds of waiting for one place for which another one is not tried first."""
+_CHANGES = 3
+
+
+@dataclass
+class Run:
+    """What the artifacts of one call share."""
+
+    settings: Settings
+    partials: Path
+    stop: threading.Event
+    client: Callable[[], Client]
+    bundles: Bundles
+    budget: threading.BoundedSemaphore
+
+
+class Obtaining:
+    """One artifact on its way through its places."""
+
+    def __init__(self, wanted: Wanted, run: Run, partial: Partial, tally: Tally) -> None:
+        self.wanted = wanted
+        self.run = run
+        self.partial = partial
+        self.tally = tally
+        self.failed: list[Candidate] = []
+        self._sources: deque[LocatedSource] = deque()
+        self._next: deque[Candidate] = deque()  # places of the source in turn
+        self._later: list[Candidate] = []  # places that asked for time, or did not react
+        algorithms = ["sha256", *(digest.algorithm for digest in wanted.artifact.digests)]
+        self.follower = Follower(partial, algorithms)
+
+    def arrive(self) -> Arrival:
+        """Try the places until one delivers.
+
+        Raises:
+            DownloadError, IntegrityError: none did.
+            CacheError: the disk does not take the bytes.
+            Stopped: the run was interrupted.
+        """
+        self._line_up()
+        try:
+            while (candidate := self._pick()) is not None:
+                if (arrival := self._try(candidate)) is not None:
+                    return arrival
+        finally:
+            self.follower.stop()
+        raise verdict(self.wanted, self.failed, self.partial.left())
+
+    # -- the order of places ----------------------------------------------------------------------
+
+    def _line_up(self) -> None:
+        settings = self.run.settings
+        for source in self.wanted.artifact.sources:
+            if not settings.offline or not getattr(source, "online", True):
+                self._sources.append(source)  # type: ignore[arg-type]
+        if not self._sources:
+            if settings.offline:
+                raise offline(self.wanted)
+            what = f"{self.wanted.label} has no source"
+            raise SourceUnavailableError(what, hint="add a source to the catalog entry")
+
+    def _pick(self) -> Candidate | None:
+        while True:
+            if self._next:
+                return self._next.popleft()
+            if not self._sources:
+                break
+            source = self._sources.popleft()
+            try:
+                self._next.extend(candidates(source, self.wanted.artifact, self.run.settings))
+            except ModelZooError as error:
+                self._give_up(Candidate(source.describe(), None), error)
+        if not self._later:
+            return None
+        self._later.sort(key=lambda one: one.ready)
+        candidate = self._later.pop(0)
+        self._wait(candidate.ready - time.monotonic())
+        return candidate
+
+    def _others(self) -> bool:
+        return bool(self._next or self._sources or self._later)
+
+    def _wait(self, seconds: float) -> None:
+        if seconds > 0 and self.run.stop.wait(seconds):
+            raise Stopped
+
+    def _give_up(self, candidate: Candidate, reason: ModelZooError) -> None:
+        candidate.reason = reason
+        self.failed.append(candidate)
+        self.tally.say("source_failed", reason.what)
+
+    # -- one place --------------------------------------------------------------------------------
+
+    def _try(self, candidate: Candidate) -> Arrival | None:
+        """Try one place until it delivers, fails for good, or another one is worth trying first."""
+        while True:
+            before = self.partial.most
+            try:
+                return self._bring(candidate)
+            except NoRanges as error:
+                if candidate.blind and not candidate.blind_tried:
+                    candidate.blind_tried = True
+                elif candidate.ranges:
+                    candidate.ranges = False
+                else:
+                    return self._give_up(candidate, SourceUnavailableError(str(error)))
+                self.tally.say("retry", str(error), 0.0)
+            except Changed as error:
+                candidate.changes += 1
+                if candidate.changes >= _CHANGES:
+                    candidate.ranges = False
+                if candidate.changes > 2 * _CHANGES:
+                    return self._give_up(candidate, TransferInterruptedError(str(error)))
+                self._start_again()
+                self.tally.say("retry", str(error), 0.0)
+            except Interrupted as error:
+                if self.partial.most > before:
+                    candidate.failures = 0
+                if not self._again(candidate, error):
+                    return None
+            except Refused as error:
+                return self._give_up(candidate, SourceUnavailableError(str(error)))
+            except (IntegrityError, DownloadError) as error:
+                return self._give_up(candidate, error)
+
+    def _again(self, candidate: Candidate, error: Interrupted) -> bool:
+        """Wait and say True, or put the place aside."""
+        candidate.failures += 2 if error.dead else 1
+        if candidate.failures >= self.run.settings.attempts:
+            self._give_up(candidate, TransferInterruptedError(str(error)))
+            return False
+        seconds = delay(candidate.failures, error.after)
+        self.tally.say("retry", str(error), round(seconds, 1))
+        absurd = error.after is not None and error.after > LONGEST_RETRY_AFTER
+        if self._others() and (error.dead or absurd or seconds > _PATIENCE):
+            candidate.ready = time.monotonic() + seconds
+            self._later.append(candidate)
+            return False
+        self._wait(seconds)
+        return True
+
+    def _bring(self, candidate: Candidate) -> Arrival | None:
+        location = candidate.location
+        if isinstance(location, HttpLocation):
+            return self._transfer(candidate, location)
+        if isinstance(location, LocalLocation):
+            return self._copy(location.path, candidate.name)
+        assert isinstance(location, BundleLocation)  # noqa: S101 - there are three kinds
+        with self.run.bundles.member(location, self.wanted, self.tally) as path:
+            return self._copy(path, candidate.name)
+
+    def _copy(self, path: Path, name: str) -> Arrival:
+        """Copy a local file beside the partial, whose bytes may still be needed if it is wrong."""
+        self.tally.begin()
+        target = self.partial.path.with_suffix(".copy")
+        return copy_local(self.wanted, path, target, name, self.tally, self.run.stop)
+
+    def _transfer(self, candidate: Candidate, location: HttpLocation) -> Arrival | None:
+        from model_zoo.download.transfer import Transfer  # brings requests along
+
+        self.tally.begin()
+        transfer = Transfer(
+            client=self.run.client(),
+            wanted=self.wanted,
+            partial=self.partial,
+            follower=self.follower,
+            candidate=candidate,
+            location=location,
+            tally=self.tally,
+            settings=self.run.settings,
+            others=self._others,
+            budget=self.run.budget,
+        )
+        transfer.check_declared()
+        transfer.run()
+        size = self.partial.size or 0
+        with as_cache_error(self.partial.path):
+            found = self.follower.finish(size)
+        try:
+            check_bytes(self.wanted, self.partial.path, size, found, candidate.name, location)
+        except IntegrityError as error:
+            return self._distrust(candidate, error, transfer)
+        with as_cache_error(self.partial.path, left=self.partial.left()):
+            self.partial.flush()
+        return Arrival(self.wanted, self.partial.path, size, found["sha256"].hex, candidate.name)
+
+    def _distrust(self, candidate: Candidate, error: IntegrityError, transfer: Transfer) -> None:
+        """Deal with bytes that are wrong: were they put together wrongly, or is the place wrong?
+
+        Raises:
+            Interrupted: the file may merely have ended early.
+            Changed: taking it again, in one piece, can help.
+            IntegrityError: the place is wrong.
+        """
+        if transfer.unproven:
+            what = f"{candidate.name} closed the connection, and the bytes so far are not the file"
+            raise Interrupted(what) from error
+        mixed = self.partial.mixed
+        self._start_again()
+        if mixed and not candidate.clean:
+            candidate.clean = True
+        elif transfer.compressed and not candidate.encoded:
+            candidate.encoded = True
+        else:
+            raise error
+        what = f"{error.what}; taking it again"
+        raise Changed(what) from error
+
+    def _start_again(self) -> None:
+        self.follower.restart()
+        self.partial.reset()
+
+
+def offline(wanted: Wanted) -> OfflineError:
+    """Return the error for a file that the network would be needed for."""
+    what = f"{wanted.label} is not in the cache, and the run is offline"
+    hint = f"run 'model-zoo fetch {wanted.model}' once without --offline (MODEL_ZOO_OFFLINE)"
+    return OfflineError(what, left="nothing of it", hint=hint)

@@ -1,0 +1,302 @@
+"""Bytes under way: a file, the parts of it that are done, and a sidecar that says so to the next process.
+
+The bytes are written before the sidecar counts them, and it is rewritten after every ``STEP`` bytes, so a
+killed process costs at most that much. It is a small JSON document, padded so that every version of it is
+one write of one length: no reader sees half of one unless the machine itself went down, and then the
+digest, which is checked over the whole file, is the judge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+from bisect import insort
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from model_zoo.files import as_cache_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STEP = 1 << 20
+"""How many bytes may be on disk without being recorded as done."""
+_PAD = 512
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Sidecar(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What the next process needs to go on.
+
+    Attributes:
+        version: of this format.
+        source: for people.
+        address: a digest of the full URL, which may hold secrets.
+        validator: the strong validator of the bytes: an ETag with quotes, or a date.
+        expected: the declared digests.
+        size: the whole, where it is known.
+        done: the parts on disk, ``[first, end)``, in order and apart.
+        boot: which run of the machine wrote it; bytes without a digest are trusted only within it.
+    """
+
+    version: int = 1
+    source: str = ""
+    address: str = ""
+    validator: str = ""
+    expected: tuple[str, ...] = ()
+    size: int | None = None
+    done: list[tuple[int, int]] = []
+    boot: str = ""
+
+
+def boot_id() -> str:
+    """Return what changes when the machine restarts, or nothing where that is unknown."""
+    try:
+        return _BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+class Partial:
+    """One partial file; safe for several writers at once.
+
+    Args:
+        folder: where partials live.
+        key: names it.
+        expected: the declared digests as text.
+        shared: False where locks do not work: the partial is then this run's own, and nobody resumes it.
+
+    Raises:
+        CacheError: it cannot be created.
+    """
+
+    def __init__(self, folder: Path, key: str, expected: tuple[str, ...], *, shared: bool = True) -> None:
+        name = key if shared else f"{key}.{os.getpid()}.{secrets.token_hex(4)}"
+        self.path = folder / f"{name}.part"
+        self.sidecar = folder / f"{name}.json"
+        self.state = Sidecar(expected=expected, boot=boot_id())
+        self.mixed = False  # more than one answer went into it: a wrong digest may be our assembly's
+        self.most = 0  # bytes at once, ever: what counts as progress
+        self._guard = threading.Lock()
+        self._unrecorded = 0
+        self._recorded_length = 0
+        self._recorder: int | None = None
+        self._file = -1
+        with as_cache_error(self.path):
+            self._open()
+
+    def _open(self) -> None:
+        known = self._read_sidecar()
+        if known is None:
+            self._create()
+            return
+        self._file = os.open(self.path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        self.state = known
+        self.mixed = bool(known.done)
+        self.most = sum(end - first for first, end in known.done)
+
+    def _create(self) -> None:
+        """Start a new file; never cut an old one, whose bytes may have been published meanwhile."""
+        for old in (self.path, self.sidecar):
+            old.unlink(missing_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+        self._file = os.open(self.path, flags, 0o666)
+
+    def _read_sidecar(self) -> Sidecar | None:
+        try:
+            known = msgspec.json.decode(self.sidecar.read_bytes(), type=Sidecar)
+            length = self.path.lstat().st_size
+        except (OSError, msgspec.DecodeError, ValueError):
+            return None
+        proven = bool(known.expected) or (known.boot and known.boot == self.state.boot)
+        fits = self.path.is_file() and not self.path.is_symlink()
+        if known.version != 1 or known.expected != self.state.expected or not proven or not fits:
+            return None
+        position = 0
+        for first, end in known.done:
+            if not position <= first < end <= length:
+                return None
+            position = end + 1
+        return known
+
+    # -- what is done -----------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int | None:
+        """The whole size, where it is known."""
+        return self.state.size
+
+    def have(self) -> int:
+        """Return how many bytes are done."""
+        with self._guard:
+            return sum(end - first for first, end in self.state.done)
+
+    def prefix(self) -> int:
+        """Return how many bytes are done from the start without a gap."""
+        with self._guard:
+            done = self.state.done
+            return done[0][1] if done and done[0][0] == 0 else 0
+
+    def gaps(self, size: int) -> list[tuple[int, int]]:
+        """Return what is missing of ``size`` bytes."""
+        found, position = [], 0
+        with self._guard:
+            for first, end in self.state.done:
+                if first > position:
+                    found.append((position, first))
+                position = end
+        return [*found, (position, size)] if position < size else found
+
+    def complete(self) -> bool:
+        """Say whether every byte of a known size is there."""
+        return self.size is not None and self.prefix() == self.size
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def write(self, data: bytes, offset: int) -> None:
+        """Write bytes in place and count them as done.
+
+        Raises:
+            OSError: the disk refused them.
+        """
+        view, position = memoryview(data), offset
+        while view:
+            written = os.pwrite(self._file, view, position)
+            view, position = view[written:], position + written
+        with self._guard:
+            self._mark(offset, position)
+            self.most = max(self.most, sum(end - first for first, end in self.state.done))
+            self._unrecorded += position - offset
+            if self._unrecorded >= STEP:
+                self._record()
+
+    def _mark(self, first: int, end: int) -> None:
+        done = self.state.done
+        for index, (one, other) in enumerate(done):  # the usual case: a part grows
+            if other == first:
+                done[index] = (one, end)
+                if index + 1 < len(done) and done[index + 1][0] <= end:
+                    done[index] = (one, max(end, done.pop(index + 1)[1]))
+                return
+        insort(done, (first, end))
+        merged: list[tuple[int, int]] = []
+        for one, other in done:
+            if merged and one <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(other, merged[-1][1]))
+            else:
+                merged.append((one, other))
+        self.state.done = merged
+
+    def describe(self, *, source: str, address: str, validator: str, size: int | None) -> None:
+        """Remember what the bytes are parts of."""
+        with self._guard:
+            state = self.state
+            state.source, state.address, state.validator, state.size = source, address, validator, size
+
+    def reset(self) -> None:
+        """Start again from nothing, in a new file.
+
+        Raises:
+            CacheError: it cannot be created.
+        """
+        with self._guard, as_cache_error(self.path):
+            self._close()
+            self.state.done = []
+            self.state.size = None
+            self.state.validator = ""
+            self.mixed = False
+            self._unrecorded = 0
+            self._create()
+
+    def record(self) -> None:
+        """Write the sidecar now, if there is anything to say."""
+        with self._guard:
+            if self._file >= 0 and self.state.done and (self._unrecorded or self._recorder is None):
+                self._record()
+
+    def _record(self) -> None:
+        if self._recorder is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
+            self._recorder = os.open(self.sidecar, flags, 0o666)
+            self._recorded_length = 0
+        text = msgspec.json.encode(self.state)
+        room = max(self._recorded_length, -(-len(text) // _PAD) * _PAD)
+        os.pwrite(self._recorder, text.ljust(room), 0)
+        self._recorded_length = room
+        self._unrecorded = 0
+
+    # -- reading and the end ----------------------------------------------------------------------
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        """Read bytes back, usually out of the page cache.
+
+        Raises:
+            OSError: the disk does not give them.
+        """
+        return os.preadv(self._file, [buffer], offset)
+
+    def flush(self) -> None:
+        """Put the bytes on the disk.
+
+        Raises:
+            OSError: the disk refused them.
+        """
+        os.fsync(self._file)
+
+    def start_flush(self) -> None:
+        """Have the disk begin with what is written so far; the final flush then has less to wait for."""
+        with contextlib.suppress(OSError):
+            os.fdatasync(self._file)
+
+    def _close(self) -> None:
+        for descriptor in (self._file, self._recorder):
+            if descriptor is not None and descriptor >= 0:
+                os.close(descriptor)
+        self._file, self._recorder = -1, None
+
+    def close(self) -> None:
+        """Let go of the files, recording what is done."""
+        with contextlib.suppress(OSError):
+            self.record()
+        with self._guard:
+            open_yet = self._file >= 0
+            self._close()
+        if open_yet and not self.have():
+            self.forget()
+
+    def release(self) -> None:
+        """Let go of a file that now belongs to the cache."""
+        with self._guard:
+            self.state.done = []
+            self._close()
+        with contextlib.suppress(OSError):
+            self.sidecar.unlink()
+
+    def forget(self) -> None:
+        """Remove what is left of it."""
+        for path in (self.path, self.sidecar):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def left(self) -> str:
+        """Say for a message what is on disk."""
+        have = self.have()
+        if not have:
+            return "nothing of it"
+        return f"{have} of {'unknown' if self.size is None else self.size} bytes, kept for the next run"
+
+
+@contextlib.contextmanager
+def open_partial(folder: Path, key: str, expected: tuple[str, ...], *, shared: bool) -> Iterator[Partial]:
+    """Hold a partial open; what is done is recorded at the end, whatever the end is."""
+    partial = Partial(folder, key, expected, shared=shared)
+    try:
+        yield partial
+    finally:
+        partial.close()
+        if not shared:
+            partial.forget()

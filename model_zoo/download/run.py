@@ -1,0 +1,240 @@
+"""Many artifacts at once: threads, locks, one outcome each, and an end within a second when told to."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from model_zoo.download.artifact import Obtaining, Run
+from model_zoo.download.bundle import Bundles
+from model_zoo.download.failures import Stopped
+from model_zoo.download.local import check_size
+from model_zoo.download.partial import open_partial
+from model_zoo.download.plan import Arrival, Outcome, Wanted
+from model_zoo.download.space import shortage
+from model_zoo.download.tally import Tally
+from model_zoo.errors import ModelZooError
+from model_zoo.files import make_folder
+from model_zoo.files.lock import lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from model_zoo.download.http import Client
+    from model_zoo.settings import Settings
+    from model_zoo.spec import Event
+
+JOBS = 8
+EXTRA_CONNECTIONS = 16
+_TICK = 0.2
+_PATIENCE = 0.8
+"""Seconds given to the workers to put things down after an interrupt."""
+
+
+def ignore(event: Event) -> None:
+    """Listen to no event."""
+    del event
+
+
+def download(
+    wanted: Sequence[Wanted],
+    *,
+    settings: Settings,
+    partials: Path,
+    locks: Path,
+    present: Callable[[Wanted], bool],
+    publish: Callable[[Arrival], None],
+    report: Callable[[Event], None] = ignore,
+) -> list[Outcome]:
+    """Bring artifacts over and publish them; one that fails stops no other.
+
+    Args:
+        wanted: what is not in the cache. Those with the same key share one transfer.
+        settings: mirrors, timeouts, attempts, jobs, whether the network may be used.
+        partials: a folder on the cache's file system.
+        locks: a folder for the locks.
+        present: asked again once the lock is held, for another process may have published it meanwhile.
+        publish: moves ``arrival.path`` into the cache; called under the lock, from several threads.
+        report: gets events; calls do not overlap.
+
+    Returns:
+        One outcome per wanted artifact, in their order.
+
+    Raises:
+        KeyboardInterrupt: partials are kept.
+        CacheError: the folders cannot be made.
+    """
+    groups: dict[str, list[int]] = {}
+    for index, one in enumerate(wanted):
+        groups.setdefault(one.key, []).append(index)
+    if not groups:
+        return []
+    make_folder(partials)
+    if not settings.offline and (short := shortage(wanted, partials)) is not None:
+        return [Outcome(one, short, None) for one in wanted]
+    work = _Work(wanted, list(groups.values()), settings, partials, locks, present, publish, report)
+    try:
+        work.finish(settings.jobs or JOBS)
+    finally:
+        work.close()
+    return [work.outcomes[index] for index in range(len(wanted))]
+
+
+class _Work:
+    """The state of one call."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the arguments of ``download``
+        self,
+        wanted: Sequence[Wanted],
+        groups: list[list[int]],
+        settings: Settings,
+        partials: Path,
+        locks: Path,
+        present: Callable[[Wanted], bool],
+        publish: Callable[[Arrival], None],
+        report: Callable[[Event], None],
+    ) -> None:
+        self.wanted = wanted
+        self.outcomes: dict[int, Outcome] = {}
+        self._groups: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+        for group in groups:
+            self._groups.put(group)
+        self._count = len(groups)
+        self._done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        self._settings = settings
+        self._partials = partials
+        self._locks = locks
+        self._present = present
+        self._publish = publish
+        self._report = report
+        self._guard = threading.Lock()
+        self._client: Client | None = None
+        self._threads: list[threading.Thread] = []
+        self._run = Run(
+            settings=settings,
+            partials=partials,
+            stop=threading.Event(),
+            client=self._get_client,
+            bundles=Bundles(wanted, settings, partials, locks),
+            budget=threading.BoundedSemaphore(EXTRA_CONNECTIONS),
+        )
+
+    def _get_client(self) -> Client:
+        """Return the client, which is made when the first address is asked: nothing else needs requests."""
+        with self._guard:
+            if self._client is None:
+                from model_zoo.download.http import Client
+
+                self._client = Client(self._settings, self._run.stop)
+            return self._client
+
+    # -- the thread that waits --------------------------------------------------------------------
+
+    def finish(self, jobs: int) -> None:
+        """Start the workers and wait for all of them.
+
+        Raises:
+            KeyboardInterrupt: told to stop.
+        """
+        for _ in range(max(1, min(jobs, self._count))):
+            thread = threading.Thread(target=self._work, name="model-zoo-download", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        waiting = self._count
+        try:
+            while waiting:
+                try:
+                    fault = self._done.get(timeout=_TICK)
+                except queue.Empty:
+                    if self._client is not None:
+                        self._client.watch.enforce()
+                    continue
+                waiting -= 1
+                if fault is not None:
+                    raise fault
+        except BaseException:
+            self._stop()
+            raise
+
+    def _stop(self) -> None:
+        self._run.stop.set()
+        if self._client is not None:
+            self._client.watch.end()
+        deadline = time.monotonic() + _PATIENCE
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def close(self) -> None:
+        """Let go of connections and staging folders."""
+        self._run.bundles.close()
+        if self._client is not None:
+            self._client.close()
+
+    # -- the threads that work --------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not self._run.stop.is_set():
+            try:
+                group = self._groups.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                self._take(group)
+            except Stopped:
+                return
+            except BaseException as fault:  # noqa: BLE001 - raised again by the thread that waits
+                self._done.put(fault)
+                return
+            self._done.put(None)
+
+    def _take(self, group: list[int]) -> None:
+        """Obtain artifacts of one key: the first that succeeds serves the others."""
+        first = self.wanted[group[0]]
+        tally = Tally(first, self._tell)
+        path = self._locks / f"{first.key}.lock"
+        try:
+            with lock(
+                path,
+                timeout=self._settings.lock_timeout,
+                on_wait=lambda owner: tally.say("wait", f"waiting for {owner}"),
+                stop=self._run.stop,
+            ) as works:
+                arrival: Arrival | None = None
+                for index in group:
+                    outcome = self._one(self.wanted[index], arrival, shared=works)
+                    self.outcomes[index] = outcome
+                    arrival = arrival or outcome.arrival
+        except InterruptedError:
+            raise Stopped from None
+        except ModelZooError as error:
+            for index in group:
+                self.outcomes.setdefault(index, Outcome(self.wanted[index], error, None))
+
+    def _one(self, wanted: Wanted, earlier: Arrival | None, *, shared: bool) -> Outcome:
+        tally = Tally(wanted, self._tell)
+        try:
+            if earlier is not None:
+                check_size(wanted, earlier.size, earlier.source)
+                return Outcome(wanted, None, replace(earlier, wanted=wanted))
+            if self._present(wanted):
+                return Outcome(wanted, None, None)
+            expected = tuple(str(digest) for digest in wanted.artifact.digests)
+            with open_partial(self._partials, wanted.key, expected, shared=shared) as partial:
+                arrival = Obtaining(wanted, self._run, partial, tally).arrive()
+                self._publish(arrival)
+                if arrival.path == partial.path:
+                    partial.release()
+                else:
+                    partial.forget()
+            tally.end(arrival.size)
+        except ModelZooError as error:
+            return Outcome(wanted, error, None)
+        return Outcome(wanted, None, arrival)
+
+    def _tell(self, event: Event) -> None:
+        with self._guard:
+            self._report(event)
