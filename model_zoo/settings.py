@@ -47,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         isolate: convert in environments built for the stack.
         connect_timeout: seconds to wait for a connection.
         stall_timeout: seconds without a byte after which a transfer counts as failed.
+        connections: how many connections one large file may use.
+        parallel_from: size in bytes from which a file is fetched over several connections.
         attempts: how often one source is tried without any progress before the next one is.
         lock_timeout: seconds to wait for another process before giving up.
         source_date_epoch: seconds since 1970 stamped on exported files, when set.
@@ -63,6 +65,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout: float = 10.0
     stall_timeout: float = 30.0
     attempts: int = 5
+    connections: int = 8
+    parallel_from: int = 32 << 20
     lock_timeout: float = 3600.0
     source_date_epoch: int | None = None
 
@@ -81,6 +85,8 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     connect_timeout: float | None = None
     stall_timeout: float | None = None
     attempts: int | None = None
+    connections: int | None = None
+    parallel_from: str | int | None = None
     lock_timeout: float | None = None
 
 
@@ -196,8 +202,9 @@ def _from_file(env: Mapping[str, str]) -> dict[str, Any]:
         values = {k: v for k in _File.__struct_fields__ if (v := getattr(stated, k)) is not None}
         if "mirrors" in values:
             values["mirrors"] = tuple(values["mirrors"].items())
-        if isinstance(values.get("max_size"), str):
-            values["max_size"] = parse_size(values["max_size"])
+        for key in ("max_size", "parallel_from"):
+            if isinstance(values.get(key), str):
+                values[key] = parse_size(values[key])
     except (OSError, ValueError) as error:
         what = f"settings file {path}: {error}"
         raise UsageError(what, hint="correct the file, or point MODEL_ZOO_CONFIG at another") from error
