@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from model_zoo.cache import Cache, declaration_of, materialise
+from model_zoo.cache import Cache, alias_names, declaration_of, materialise
 from model_zoo.errors import CacheMissError, IntegrityError, ModelZooError
 from model_zoo.files.lock import lock
 from model_zoo.sources import LocatedSource, integrity_of
@@ -176,6 +176,7 @@ def _files_manifest(
                 "size": blobs[a.path].stat().st_size,
                 "sha256": blobs[a.path].name,
                 "digests": [str(d) for d in a.digests],
+                "names": [f"{kind}:{name}" for kind, name in alias_names(a)],
                 "sources": [s.describe() for s in a.sources if isinstance(s, LocatedSource)],
             }
             for a in request.artifacts
