@@ -1,16 +1,18 @@
 """Catalog: YAML → spec. Which models there are, and what each entry says.
 
 Folders are listed once; a file is parsed only when its model is asked for, so that one broken entry
-cannot stop the others.
+cannot stop the others, and what was parsed is kept in an index. A tree of Open Model Zoo's ``model.yml``
+files is a catalog too.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_zoo.catalog.reader import parse_model, read_model
+from model_zoo.catalog.index import Index
+from model_zoo.catalog.reader import parse_model, read_model, with_labels
+from model_zoo.catalog.scan import is_settled, name_of, read_entry, scan, stamp_of
 from model_zoo.catalog.select import (
     Reference,
     match_names,
@@ -18,11 +20,12 @@ from model_zoo.catalog.select import (
     pick_precision,
     unknown_model,
 )
-from model_zoo.errors import CatalogError
+from model_zoo.spec import Labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from model_zoo.catalog.scan import Stamp
     from model_zoo.spec import Model
 
 __all__ = [
@@ -30,9 +33,11 @@ __all__ = [
     "Reference",
     "builtin_catalog",
     "match_names",
+    "name_of",
     "parse_model",
     "parse_reference",
     "pick_precision",
+    "read_entry",
     "read_model",
     "scan",
 ]
@@ -48,14 +53,22 @@ def builtin_catalog() -> Path:
 class Catalog:
     """Models by name, from several folders or files; a later one overrides an earlier one.
 
-    What was read is kept as long as neither the folders nor the file changed since.
+    What was read is kept as long as neither the folders nor the file changed since, in memory and, with
+    ``index``, on disk.
+
+    Args:
+        roots: folders or files, built-in first.
+        index: a folder for what was compiled; None keeps it in memory only.
+        prepare: called before that folder is written to.
     """
 
-    def __init__(self, roots: Sequence[Path]) -> None:
+    def __init__(
+        self, roots: Sequence[Path], index: Path | None = None, prepare: Callable[[], object] | None = None
+    ) -> None:
         self.roots = tuple(roots)
-        self._files: dict[str, Path] = {}
-        self._folders: dict[Path, int] = {}
-        self._models: dict[Path, tuple[tuple[int, int], Model]] = {}
+        self._indexes = tuple(Index(root, index, prepare) for root in self.roots)
+        self._merged: tuple[list[dict[str, Path]], dict[str, Path], dict[str, Index]] = ([], {}, {})
+        self._labelled: dict[Path, tuple[Model, Stamp | None, Model]] = {}
 
     @property
     def files(self) -> dict[str, Path]:
@@ -64,16 +77,21 @@ class Catalog:
         Raises:
             CatalogError: a root is not there, or declares one name twice.
         """
-        if not self._folders or any(_stamp(path) != stamp for path, stamp in self._folders.items()):
-            found: dict[str, Path] = {}
-            folders: dict[Path, int] = {}
-            for root in self.roots:
-                entries, seen = scan(root)
-                folders.update(seen)
-                found.update(_unique_names(entries))
-            self._files = dict(sorted(found.items(), key=lambda item: (item[0].casefold(), item[0])))
-            self._folders = folders
-        return self._files
+        return self._merge()[1]
+
+    def _merge(self) -> tuple[list[dict[str, Path]], dict[str, Path], dict[str, Index]]:
+        parts = [index.files for index in self._indexes]
+        kept = self._merged
+        if len(kept[0]) == len(parts) and all(a is b for a, b in zip(kept[0], parts, strict=True)):
+            return kept
+        found: dict[str, Path] = {}
+        owners: dict[str, Index] = {}
+        for index, files in zip(self._indexes, parts, strict=True):
+            found.update(files)
+            owners.update(dict.fromkeys(files, index))
+        files = dict(sorted(found.items(), key=lambda item: (item[0].casefold(), item[0])))
+        self._merged = (parts, files, owners)
+        return self._merged
 
     def names(self) -> list[str]:
         """Every model's name, sorted without regard to case."""
@@ -86,61 +104,24 @@ class Catalog:
             UnknownModelError: no catalog has it; near names are offered.
             CatalogError: its file is wrong.
         """
-        path = self.files.get(name)
+        _, files, owners = self._merge()
+        path = files.get(name)
         if path is None:
-            raise unknown_model(name, self.files)
-        try:
-            status = path.stat()
-            stamp = (status.st_mtime_ns, status.st_size)
-        except OSError:
-            stamp = (0, 0)
-        kept = self._models.get(path)
-        if kept is None or kept[0] != stamp:
-            kept = (stamp, read_model(path))
-            self._models[path] = kept
-        return kept[1]
+            raise unknown_model(name, files)
+        return self._with_labels(owners[name].get(path), path)
+
+    def _with_labels(self, model: Model, path: Path) -> Model:
+        """Return the model with its labels read, from memory while neither entry nor labels changed."""
+        if not (isinstance(model.labels, Labels) and model.labels.file is not None):
+            return model
+        stamp = stamp_of(model.labels.file)
+        kept = self._labelled.get(path)
+        if kept is not None and kept[0] is model and stamp is not None and kept[1] == stamp:
+            return kept[2]
+        full = with_labels(model, path)
+        self._labelled[path] = (model, stamp if stamp is not None and is_settled(stamp) else None, full)
+        return full
 
     def __iter__(self) -> Iterator[Model]:
         """Yield every model, in the order of names."""
         return (self.get(name) for name in self.names())
-
-
-def scan(root: Path) -> tuple[list[Path], dict[Path, int]]:
-    """Return the catalog files at or below ``root``, sorted, and the folders looked at with their stamps.
-
-    Hidden files and folders do not count.
-
-    Raises:
-        CatalogError: there is nothing at ``root``.
-    """
-    if root.is_file():
-        return [root], {root: _stamp(root)}
-    if not root.is_dir():
-        what = f"{root}: there is no such catalog"
-        raise CatalogError(
-            what, expected="a folder or a .yaml file", hint="check --catalog and MODEL_ZOO_CATALOG"
-        )
-    found: list[Path] = []
-    seen: dict[Path, int] = {}
-    for folder, folders, files in os.walk(root):
-        seen[Path(folder)] = _stamp(Path(folder))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(folder, name) for name in files if name.endswith((".yaml", ".yml")) and name[0] != "."]
-    return sorted(found), seen
-
-
-def _stamp(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return -1
-
-
-def _unique_names(entries: Sequence[Path]) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in entries:
-        other = found.setdefault(path.stem, path)
-        if other is not path:
-            what = f"{path}: the model {path.stem!r} is already declared in {other}"
-            raise CatalogError(what, hint="give one of them another name, or put it in a catalog of its own")
-    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -14,18 +15,26 @@ from model_zoo.spec import Labels, Model, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 MAX_BYTES = 4 << 20
 T = TypeVar("T")
 
 
 def read_model(path: Path) -> Model:
-    """Read one catalog entry.
+    """Read one catalog entry, and the labels file beside it if it names one.
 
     Raises:
         CatalogError: the file cannot be read or is not a valid entry; the message starts with
             ``FILE:LINE: FIELD``.
+    """
+    return with_labels(read_plain(path), path)
+
+
+def read_plain(path: Path) -> Model:
+    """Read one catalog entry; a labels file is named by its absolute path, but not read.
+
+    Raises:
+        CatalogError: as ``read_model``.
     """
     text = read_text(path)
     model = parse_model(text, str(path))
@@ -197,20 +206,28 @@ def _place(name: object, text: str, steps: tuple[str | int, ...]) -> str:
 
 
 def _rooted(model: Model, path: Path) -> Model:
-    """Make what the entry says relative to its own file absolute, and read its labels file."""
+    """Make what the entry says relative to its own file absolute."""
     artifacts = tuple(
         msgspec.structs.replace(a, sources=tuple(_root_source(s, path.parent) for s in a.sources))
         for a in model.artifacts
     )
     labels = model.labels
     if isinstance(labels, Labels) and labels.file is not None:
-        labels = _labels_beside(path, labels.file, labels.key)
+        labels = msgspec.structs.replace(labels, file=str(path.parent.absolute() / labels.file))
     return msgspec.structs.replace(model, artifacts=artifacts, labels=labels)
 
 
-def _labels_beside(path: Path, file: str, key: str | None) -> tuple[str, ...]:
+def with_labels(model: Model, path: Path) -> Model:
+    """Return the model with the labels of the file it names; ``path`` is its catalog file.
+
+    Raises:
+        CatalogError: that file cannot be read, or holds no labels.
+    """
+    if not (isinstance(model.labels, Labels) and model.labels.file is not None):
+        return model
     try:
-        return read_labels((path.parent / file).read_text(encoding="utf-8"), key)
+        text = Path(model.labels.file).read_text(encoding="utf-8")
+        return msgspec.structs.replace(model, labels=read_labels(text, model.labels.key))
     except (OSError, ValueError) as error:
         raise CatalogError(f"{path}: labels.file: {error}", hint="correct the path or the key") from error
 

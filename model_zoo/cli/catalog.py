@@ -26,7 +26,8 @@ def validate_command(run: Run, path: Path | None) -> None:
 
     Every wrong file is named with its line and field; composites must name stages that exist.
     """
-    from model_zoo.catalog import Catalog, read_model, scan
+    from model_zoo.catalog import Catalog, read_entry, scan
+    from model_zoo.catalog.reader import with_labels
 
     roots = [path] if path is not None else list(run.zoo.catalog.roots)
     errors: list[tuple[str, ModelZooError]] = []
@@ -38,7 +39,7 @@ def validate_command(run: Run, path: Path | None) -> None:
         for file in files:
             count += 1
             try:
-                model = read_model(file)
+                model = with_labels(read_entry(file, root), file)
             except ModelZooError as error:
                 errors.append((str(file), error))
                 continue

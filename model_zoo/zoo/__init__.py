@@ -69,7 +69,10 @@ class Zoo:
     @cached_property
     def catalog(self) -> Catalog:
         """The built-in catalog and the user's own, as one."""
-        return Catalog([builtin_catalog(), *self.settings.catalogs])
+        top = self.cache.top
+        index = top.state / "catalogs" if top is not None else None
+        prepare = top.prepare if top is not None else None
+        return Catalog([builtin_catalog(), *self.settings.catalogs], index, prepare)
 
     @cached_property
     def cache(self) -> Cache:

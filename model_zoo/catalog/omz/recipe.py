@@ -1,0 +1,198 @@
+"""Arguments of the Model Optimizer and of the PyTorch exporter → a recipe, or the reason why there is none.
+
+The order of preprocessing is theirs: reverse the channels, subtract the mean, divide by the scale.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import PurePosixPath
+from typing import Any
+
+from model_zoo.catalog.omz.known import BUILDERS, REASONS
+
+PRECISIONS = ["FP16", "FP32"]
+"""What the converter made of everything that is no IR yet, the default first."""
+_PER_INPUT = re.compile(r"([^,\[\]]*)\[([^\]]*)\]")
+_TYPES = {
+    "bool": "boolean",
+    "double": "f64",
+    "float": "f32",
+    "half": "f16",
+    "int32": "i32",
+    "int8": "i8",
+    "long": "i64",
+    "short": "i16",
+    "uint8": "u8",
+}
+
+Options = dict[str, list[str]]
+
+
+def recipe_of(raw: dict[str, Any], name: str) -> tuple[dict[str, Any], str | None]:
+    """Return a recipe as plain data, and why the model cannot be converted, if so.
+
+    Raises:
+        ValueError: an argument cannot be understood.
+    """
+    if "model_optimizer_args" not in raw:
+        return {}, None
+    options = _options(raw["model_optimizer_args"])
+    export = _options(raw.get("conversion_to_onnx_args") or ())
+    inputs = _inputs(raw, options)
+    recipe: dict[str, Any] = {}
+    reason = _obstacle(raw, name, options)
+    if export:
+        inputs = _in_call_order(inputs, export)
+        recipe["builder"] = BUILDERS.get(name) or _builder(export)
+        reason = reason or _no_builder(name, export)
+        if reason:
+            del recipe["builder"]
+        outputs = export["output-names"][0]
+    else:
+        recipe |= {"builder": BUILDERS[name]} if name in BUILDERS else {"model": _network(options)}
+        outputs = (options.get("output") or [""])[0]
+    recipe["inputs"] = inputs
+    names = [one.strip('"') for one in outputs.split(",") if one]
+    if names and "builder" in recipe and not export:
+        names = []  # a network that Keras builds anew has other names than the old graph
+    if names:
+        recipe["outputs"] = names
+    interior = [one["name"] for one in inputs if raw["framework"] == "tf" and re.search("[:/]", one["name"])]
+    if interior:
+        recipe["cut"] = {"inputs": interior}
+    recipe["precisions"] = PRECISIONS
+    return recipe, reason
+
+
+def _options(arguments: list[str] | tuple[str, ...]) -> Options:
+    found: Options = {}
+    for argument in arguments:
+        key, _, value = argument.removeprefix("--").partition("=")
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def _inputs(raw: dict[str, Any], options: Options) -> list[dict[str, Any]]:
+    keys, stated = ("name", "shape", "layout"), raw.get("input_info") or ()
+    inputs = [{key: one[key] for key in keys if one.get(key)} for one in stated]
+    names = [one["name"] for one in inputs]
+    for key, field in (("mean_values", "mean"), ("scale_values", "scale")):
+        for target, values in _per_input(options.get(key, [""])[0], names).items():
+            next(one for one in inputs if one["name"] == target)[field] = values
+    for one in inputs:
+        if "scale" in options:
+            one["scale"] = float(options["scale"][0])
+        if "reverse_input_channels" in options and _is_colour(one):
+            one["reverse_channels"] = True
+    shapes = re.findall(r"\[([^\]]*)\]", options.get("input_shape", [""])[0])
+    for one, shape in zip(inputs, shapes, strict=False):
+        one["shape"] = [int(dim) for dim in shape.split(",")]
+    return inputs
+
+
+def _per_input(text: str, names: list[str]) -> dict[str, Any]:
+    """Read ``name[1,2,3],other[4]``, or ``[1,2,3]`` without names, which goes by position."""
+    found: dict[str, Any] = {}
+    for index, (name, values) in enumerate(_PER_INPUT.findall(text)):
+        target = name or names[index]
+        if target not in names:
+            msg = f"model_optimizer_args: {text!r} names {target!r}, which is not in input_info"
+            raise ValueError(msg)
+        numbers = [float(value) for value in values.split(",")]
+        found[target] = numbers[0] if len(numbers) == 1 else numbers
+    return found
+
+
+def _is_colour(one: dict[str, Any]) -> bool:
+    """Whether an input has three channels; the Model Optimizer reversed no others."""
+    shape, layout = one.get("shape", []), one.get("layout", "")
+    if "C" in layout:
+        return len(shape) == len(layout) and bool(shape[layout.index("C")] == 3)  # noqa: PLR2004
+    return len(shape) == 4 and 3 in {shape[1], shape[3]}  # noqa: PLR2004
+
+
+def _network(options: Options) -> str:
+    """Return the file or folder handed to the converter, relative to the model's folder."""
+    for key in ("input_model", "saved_model_dir", "input_meta_graph", "input_meta"):
+        if key in options:
+            return str(PurePosixPath(re.sub(r"^\$\w+/?", "", options[key][0]) or "."))
+    msg = "model_optimizer_args name no model"
+    raise ValueError(msg)
+
+
+def _obstacle(raw: dict[str, Any], name: str, options: Options) -> str | None:
+    """Return why today's converter cannot do what the Model Optimizer was asked for."""
+    if "transformations_config" in options:
+        config = PurePosixPath(options["transformations_config"][0]).name
+        return (
+            f"the Model Optimizer replaced parts of its graph as {config} says, which no converter of today "
+            "does; without that its outputs are not the documented ones"
+        )
+    if name in REASONS:
+        return REASONS[name]
+    if raw.get("pre_convert_script") and name not in BUILDERS:
+        return "its files must first go through a script of Open Model Zoo that is not part of them"
+    if "freeze_placeholder_with_value" in options:
+        frozen = options["freeze_placeholder_with_value"][0].replace("->", " = ")
+        return f"it needs an input frozen to a constant ({frozen}), which recipes cannot say"
+    return None
+
+
+def _no_builder(name: str, export: Options) -> str | None:
+    if name in BUILDERS or not any("$config_dir" in path for path in export.get("model-path", ())):
+        return None
+    return "building the network took a Python module of Open Model Zoo's own, which is not part of its files"
+
+
+def _builder(export: Options) -> dict[str, Any]:
+    """Return the builder that the exporter's arguments describe."""
+    module, called = export["import-module"][0], export["model-name"][0]
+    kwargs = dict(_parameter(text) for text in export.get("model-param", ()))
+    builder: dict[str, Any]
+    if module == "torchvision.models":
+        builder = {"torchvision": called}
+    else:
+        builder = {"module": module, "callable": called}
+    if kwargs:
+        builder["kwargs"] = kwargs
+    if "weights" in export:
+        builder["weights"] = _relative(export["weights"][0])
+    paths = [_relative(path) for path in export.get("model-path", ()) if "$config_dir" not in path]
+    if paths and "module" in builder:
+        builder["paths"] = paths
+    return builder
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    key, _, value = text.partition("=")
+    found = ast.literal_eval(value)
+    return key, _relative(found) if isinstance(found, str) else found
+
+
+def _relative(path: str) -> str:
+    return str(PurePosixPath(re.sub(r"^\$\w+/?", "", path) or "."))
+
+
+def _in_call_order(inputs: list[dict[str, Any]], export: Options) -> list[dict[str, Any]]:
+    """Order the inputs as the network's ``forward`` takes them, and state the types and free dimensions."""
+    by_name = {one["name"]: one for one in inputs}
+    kind = _TYPES[export.get("inputs-dtype", ["float"])[0]]
+    shapes = _shapes((export.get("input-shapes") or export["input-shape"])[0])
+    free = dict(_parameter(text) for text in export.get("conversion-param", ())).get("dynamic_axes", {})
+    ordered = []
+    for name, shape in zip(export["input-names"][0].split(","), shapes, strict=True):
+        one = dict(by_name.get(name, {"name": name}))
+        if "shape" not in one:
+            one["shape"] = [-1 if index in free.get(name, {}) else dim for index, dim in enumerate(shape)]
+        if kind != "f32":
+            one["type"] = kind
+        keys = ("name", "shape", "type", "layout", "mean", "scale", "reverse_channels")
+        ordered.append({key: one[key] for key in keys if key in one})
+    return ordered
+
+
+def _shapes(text: str) -> list[list[int]]:
+    found = ast.literal_eval(text)
+    return [list(one) for one in found] if isinstance(found[0], (list, tuple)) else [list(found)]

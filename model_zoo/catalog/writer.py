@@ -1,0 +1,102 @@
+"""One ``Model`` → one YAML file that reads well and changes in few lines.
+
+Small mappings and lists stand on one line as long as it is short; everything else has a line of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from model_zoo.spec import Model
+
+WIDTH = 110
+_PLAIN = re.compile(r"[A-Za-z_./$*][\w./+=*$ ()-]*")
+_FLOW_PLAIN = re.compile(r"[A-Za-z_./$][\w./+=$-]*")
+_RESERVED = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "~", "none", ".inf", ".nan"}
+_BLOCK = {"artifacts", "sources", "replace", "inputs"}
+"""Lists whose items get a line each."""
+
+
+def to_yaml(model: Model, *, comment: str = "") -> str:
+    """Return the text of a model's catalog file.
+
+    Args:
+        model: the model, its paths relative as the file should say them.
+        comment: lines to put first, without the number sign.
+    """
+    data: dict[str, Any] = {"schema": 1, **msgspec.to_builtins(model)}
+    lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    for key, value in data.items():
+        if key == "description":
+            lines += ["description: >-", *(f"  {line}" for line in textwrap.wrap(value, WIDTH - 2))]
+        elif value not in ({}, [], None):
+            lines += _entry(key, value, "")
+    return "\n".join(lines) + "\n"
+
+
+def _entry(key: str, value: Any, indent: str) -> list[str]:  # noqa: ANN401 - plain data of any shape
+    """Return the lines of ``key: value``."""
+    flow = f"{indent}{_scalar(key)}: {_flow(value)}"
+    if not isinstance(value, (dict, list)) or (key not in _BLOCK and len(flow) <= WIDTH):
+        return [flow]
+    if isinstance(value, dict):
+        lines = [f"{indent}{_scalar(key)}:"]
+        for name, inner in value.items():
+            lines += _entry(name, inner, f"{indent}  ")
+        return lines
+    if all(not isinstance(one, (dict, list)) for one in value):
+        joined = ", ".join(_flow(one) for one in value)
+        text = textwrap.wrap(joined, WIDTH - len(indent) - 4, break_long_words=False)
+        inside = [f"{indent}  {line}" for line in text]
+        if "," not in "".join(str(one) for one in value):
+            return [f"{indent}{_scalar(key)}: [", *inside, f"{indent}]"]
+    return [f"{indent}{_scalar(key)}:", *(line for one in value for line in _item(one, f"{indent}  "))]
+
+
+def _item(value: Any, indent: str) -> list[str]:  # noqa: ANN401
+    flow = f"{indent}- {_flow(value)}"
+    nested = isinstance(value, dict) and any(isinstance(inner, list) for inner in value.values())
+    if not isinstance(value, dict) or (len(flow) <= WIDTH and not (nested and "sources" in value)):
+        return [flow]
+    lines: list[str] = []
+    for name, inner in value.items():
+        lines += _entry(name, inner, f"{indent}  ")
+    return [f"{indent}- {lines[0].lstrip()}", *lines[1:]]
+
+
+def _flow(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_scalar(k)}: {_flow_scalar(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_flow_scalar(one) for one in value) + "]"
+    return _scalar(value)
+
+
+def _flow_scalar(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, (dict, list)):
+        return _flow(value)
+    if isinstance(value, str) and not (_FLOW_PLAIN.fullmatch(value) and not _looks_special(value)):
+        return json.dumps(value, ensure_ascii=False)
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:  # noqa: ANN401
+    if isinstance(value, str):
+        plain = _PLAIN.fullmatch(value) and not value.endswith(" ") and not _looks_special(value)
+        return value if plain else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float) and math.isfinite(value):
+        return repr(value)
+    return json.dumps(value)
+
+
+def _looks_special(text: str) -> bool:
+    """Whether YAML would take plain text for something that is not text."""
+    number = re.fullmatch(r"[-+.\d][\d_.,:eE+-]*", text)
+    return text.lower() in _RESERVED or number is not None or text.startswith("*")
