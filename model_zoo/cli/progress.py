@@ -1,0 +1,261 @@
+"""Progress out of events: bars on a terminal, a line per model elsewhere, or one JSON object per line."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+import msgspec
+
+from model_zoo.spec import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_WORTH_SAYING = 2.0
+"""Seconds of waiting before another attempt that people are told of."""
+
+
+class ProgressReport(Protocol):
+    """A callable for events that is closed at the end."""
+
+    def __call__(self, event: Event) -> None:
+        """Take one event; from any thread."""
+
+    def close(self) -> None:
+        """Leave the terminal as it should be for whatever is printed next."""
+
+
+def make_report(mode: str, stream: TextIO) -> ProgressReport:
+    """Return the report for ``--progress``.
+
+    Args:
+        mode: ``auto`` (bars on a terminal, else lines), ``bar``, ``json`` or ``none``.
+        stream: where it is written, usually stderr.
+    """
+    if mode == "json":
+        return JsonReport(stream)
+    if mode == "none":
+        return NoReport()
+    if mode == "bar" or stream.isatty():
+        return BarReport(stream)
+    return LineReport(stream)
+
+
+class NoReport:
+    """Says nothing."""
+
+    def __call__(self, event: Event) -> None:
+        """Ignore the event."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class JsonReport:
+    """Writes each event as one JSON object on a line of its own."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._guard = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        """Write the event; fields that are not set are left out."""
+        line = msgspec.json.encode(event).decode()
+        with self._guard:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing to close: every line was written whole."""
+
+
+class LineReport:
+    """Writes one line per model and stage when it is done, and what people should know meanwhile."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._guard = threading.Lock()
+        self._began: dict[tuple[str, str | None], float] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Write a line, if the event is worth one."""
+        with self._guard:
+            line = self._line(event)
+            if line:
+                self._write(line)
+
+    def _write(self, line: str) -> None:
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+    def _line(self, event: Event) -> str:
+        stage, _, moment = event.event.partition("_")
+        if moment == "begin":
+            self._began[stage, event.model] = time.monotonic()
+            return ""
+        if event.event == "fetch_end":
+            size = f" {format_bytes(event.bytes)}" if event.bytes is not None else ""
+            return f"{event.model}: fetched{size}{self._seconds(event)}"
+        if event.event == "convert_end":
+            note = f" {event.message}" if event.message else ""
+            return f"{event.model}: converted{note}{self._seconds(event)}"
+        return notice(event)
+
+    def _seconds(self, event: Event) -> str:
+        began = self._began.get((event.event.partition("_")[0], event.model))
+        seconds = event.seconds
+        if seconds is None and began is not None:
+            seconds = time.monotonic() - began
+        return "" if seconds is None else f" in {seconds:.1f} s"
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def notice(event: Event) -> str:
+    """Return what people should know at once: waits, long pauses, a source that failed, adopted bytes."""
+    name = ": ".join(filter(None, (event.model, event.file)))
+    if event.event in {"wait", "source_failed", "adopted"}:
+        word = {"source_failed": "source failed: ", "adopted": "adopted "}.get(event.event, "")
+        return f"{name}: {word}{event.message or ''}".rstrip()
+    if event.event == "retry" and (event.seconds or 0) >= _WORTH_SAYING:
+        return f"{name}: {event.message}; trying again in {event.seconds:.0f} s"
+    return ""
+
+
+def format_bytes(count: int) -> str:
+    """Return a number of bytes for people, in powers of ten."""
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 1000:  # noqa: PLR2004 - the step between the units
+            break
+        value, unit = value / 1000, larger
+    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
+class BarReport:
+    """Draws a bar per file under way and one for all of them, with rate and time left."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from tqdm.auto import tqdm  # only where bars are drawn
+
+        self._tqdm: Any = tqdm
+        self._stream = stream
+        self._guard = threading.Lock()
+        self._files: dict[tuple[str | None, str | None], Any] = {}
+        self._sizes: dict[tuple[str | None, str | None], int] = {}
+        self._announced: dict[str | None, int] = {}
+        self._total: Any = None
+        self._converting: dict[str | None, Any] = {}
+        self._lines = LineReport(stream)
+
+    def __call__(self, event: Event) -> None:
+        """Draw, or write a line above the bars."""
+        with self._guard:
+            draw = getattr(self, f"_on_{event.event}", None)
+            if draw is not None:
+                draw(event)
+            elif text := notice(event):
+                self._say(text)
+
+    def _say(self, text: str) -> None:
+        with self._writing():
+            self._stream.write(text + "\n")
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._tqdm.external_write_mode(file=self._stream):
+            yield
+
+    def _bar(self, name: str, total: int | None, initial: int = 0) -> Any:  # noqa: ANN401 - tqdm's own type
+        return self._tqdm(
+            desc=name,
+            total=total,
+            initial=initial,
+            unit="B",
+            unit_scale=True,
+            file=self._stream,
+            leave=False,
+            dynamic_ncols=True,
+            mininterval=0.1,
+        )
+
+    # -- fetching ---------------------------------------------------------------------------------
+
+    def _on_fetch_begin(self, event: Event) -> None:
+        self._lines(event)
+        if event.total is not None:
+            self._announced[event.model] = event.total
+        self._ensure_total()
+
+    def _ensure_total(self) -> None:
+        if self._total is None:
+            self._total = self._bar("total", None)
+        self._total.total = max(sum(self._announced.values()), sum(self._sizes.values())) or None
+
+    def _on_download_begin(self, event: Event) -> None:
+        key = (event.model, event.file)
+        if key not in self._files:
+            self._ensure_total()
+            name = f"{event.model}: {event.file}" if event.model else str(event.file)
+            self._files[key] = self._bar(name, event.total)
+
+    def _on_download_progress(self, event: Event) -> None:
+        self._on_download_begin(event)
+        key = (event.model, event.file)
+        bar, count = self._files[key], event.bytes or 0
+        if event.total is not None and bar.total != event.total:
+            bar.total = event.total
+        step = max(0, count - self._sizes.get(key, 0))
+        self._sizes[key] = self._sizes.get(key, 0) + step
+        bar.update(step)
+        self._ensure_total()
+        self._total.update(step)
+
+    def _on_download_end(self, event: Event) -> None:
+        self._on_download_progress(event)
+        self._files.pop((event.model, event.file)).close()
+
+    def _on_fetch_end(self, event: Event) -> None:
+        with self._writing():
+            self._lines(event)
+
+    # -- converting -------------------------------------------------------------------------------
+
+    def _on_convert_begin(self, event: Event) -> None:
+        self._lines(event)
+        if event.model not in self._converting:
+            self._converting[event.model] = self._tqdm(
+                desc=f"{event.model}: converting",
+                total=0,
+                bar_format="{desc} [{elapsed}]{postfix}",
+                file=self._stream,
+                leave=False,
+                dynamic_ncols=True,
+            )
+
+    def _on_convert_stage(self, event: Event) -> None:
+        bar = self._converting.get(event.model)
+        if bar is not None:
+            bar.set_postfix_str(event.message or "")
+
+    def _on_convert_end(self, event: Event) -> None:
+        bar = self._converting.pop(event.model, None)
+        if bar is not None:
+            bar.close()
+        with self._writing():
+            self._lines(event)
+
+    def close(self) -> None:
+        """Remove every bar."""
+        with self._guard:
+            bars = [*self._files.values(), *self._converting.values()]
+            for bar in [*bars, *([self._total] if self._total is not None else [])]:
+                bar.close()
+            self._files.clear()
+            self._converting.clear()
+            self._total = None
