@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 import threading
 from typing import Any
 
@@ -16,11 +17,19 @@ _making = threading.Lock()
 @functools.cache
 def _made() -> Any:  # noqa: ANN401 - openvino has no types here
     try:
-        import openvino
+        return _openvino().Core()
     except ImportError as error:
         what = f"openvino cannot be imported: {error}"
         raise LoadError(what, hint="pip install openvino") from error
-    return openvino.Core()
+
+
+def _openvino() -> Any:  # noqa: ANN401
+    """Import openvino without its telemetry, which forks and reports the very import over the network."""
+    if "openvino" not in sys.modules:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
 
 
 def core() -> Any:  # noqa: ANN401
@@ -35,9 +44,7 @@ def core() -> Any:  # noqa: ANN401
 
 def version() -> str:
     """Return OpenVINO's full version, with build number and commit."""
-    import openvino
-
-    return str(openvino.get_version())
+    return str(_openvino().get_version())
 
 
 def available_devices() -> list[str]:
