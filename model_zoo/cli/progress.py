@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import msgspec
 
-from model_zoo.spec import Event
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from model_zoo.spec import Event
 
 _WORTH_SAYING = 2.0
 """Seconds of waiting before another attempt that people are told of."""

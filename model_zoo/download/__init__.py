@@ -6,7 +6,7 @@ order (``artifact``) until the whole digest is proven; then the caller publishes
 - ``plan``: what is wanted, what arrived, and the places of a source, mirrors first
 - ``run``: many artifacts at once, one outcome each, interruptible
 - ``artifact``: one artifact over its places; which failure is tried again, and where
-- ``transfer``: one attempt over HTTP, in one piece or in parallel parts (``segments``)
+- ``transfer``: one attempt over HTTP, in one piece or in parallel ``parts`` (``segments``); ``pour`` writes
 - ``http``: requests, redirects and credentials; ``reply``: what an answer may claim
 - ``partial``: bytes under way and their sidecar; ``hashing`` follows the writers
 - ``local``, ``bundle``: files on this machine, and files inside something fetched whole

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from model_zoo.download.failures import (
     Changed,
     Interrupted,
     NoRanges,
-    Refused,
     Stopped,
     delay,
 )
@@ -34,6 +32,7 @@ from model_zoo.files import as_cache_error
 from model_zoo.sources.base import BundleLocation, HttpLocation, LocalLocation
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
     from pathlib import Path
 
@@ -146,34 +145,36 @@ class Obtaining:
             before = self.partial.most
             try:
                 return self._bring(candidate)
-            except NoRanges as error:
-                if candidate.blind and not candidate.blind_tried:
-                    candidate.blind_tried = True
-                elif candidate.ranges:
-                    candidate.ranges = False
-                else:
-                    return self._give_up(candidate, SourceUnavailableError(str(error)))
-                self.tally.say("retry", str(error), 0.0)
-            except Changed as error:
-                candidate.changes += 1
-                if candidate.changes >= _CHANGES:
-                    candidate.ranges = False
-                if candidate.changes > 2 * _CHANGES:
-                    return self._give_up(candidate, TransferInterruptedError(str(error)))
-                self._start_again()
-                self.tally.say("retry", str(error), 0.0)
-            except Interrupted as error:
+            except Stopped:
+                raise
+            except AttemptError as error:
                 if self.partial.most > before:
                     candidate.failures = 0
                 if not self._again(candidate, error):
                     return None
-            except Refused as error:
-                return self._give_up(candidate, SourceUnavailableError(str(error)))
             except (IntegrityError, DownloadError) as error:
-                return self._give_up(candidate, error)
+                self._give_up(candidate, error)
+                return None
 
-    def _again(self, candidate: Candidate, error: Interrupted) -> bool:
-        """Wait and say True, or put the place aside."""
+    def _again(self, candidate: Candidate, error: AttemptError) -> bool:
+        """Say whether to try the place once more, now; otherwise it was given up or put aside."""
+        if isinstance(error, Interrupted):
+            return self._after_a_while(candidate, error)
+        if isinstance(error, Changed) and candidate.changes < _CHANGES:
+            candidate.changes += 1
+            self._start_again()
+        elif isinstance(error, NoRanges) and candidate.blind and not candidate.blind_tried:
+            candidate.blind_tried = True
+        elif isinstance(error, NoRanges) and candidate.ranges:
+            candidate.ranges = False
+        else:
+            self._give_up(candidate, SourceUnavailableError(str(error)))
+            return False
+        self.tally.say("retry", str(error), 0.0)
+        return True
+
+    def _after_a_while(self, candidate: Candidate, error: Interrupted) -> bool:
+        """Wait and say True, or give the place up or put it aside."""
         candidate.failures += 2 if error.dead else 1
         if candidate.failures >= self.run.settings.attempts:
             self._give_up(candidate, TransferInterruptedError(str(error)))
@@ -204,7 +205,7 @@ class Obtaining:
         target = self.partial.path.with_suffix(".copy")
         return copy_local(self.wanted, path, target, name, self.tally, self.run.stop)
 
-    def _transfer(self, candidate: Candidate, location: HttpLocation) -> Arrival | None:
+    def _transfer(self, candidate: Candidate, location: HttpLocation) -> Arrival:
         from model_zoo.download.transfer import Transfer  # brings requests along
 
         self.tally.begin()
@@ -228,22 +229,17 @@ class Obtaining:
         try:
             check_bytes(self.wanted, self.partial.path, size, found, candidate.name, location)
         except IntegrityError as error:
-            return self._distrust(candidate, error, transfer)
+            raise self._distrust(candidate, error, transfer) from error
         with as_cache_error(self.partial.path, left=self.partial.left()):
             self.partial.flush()
         return Arrival(self.wanted, self.partial.path, size, found["sha256"].hex, candidate.name)
 
-    def _distrust(self, candidate: Candidate, error: IntegrityError, transfer: Transfer) -> None:
-        """Deal with bytes that are wrong: were they put together wrongly, or is the place wrong?
-
-        Raises:
-            Interrupted: the file may merely have ended early.
-            Changed: taking it again, in one piece, can help.
-            IntegrityError: the place is wrong.
-        """
+    def _distrust(self, candidate: Candidate, error: IntegrityError, transfer: Transfer) -> Exception:
+        """Return what wrong bytes amount to: put together wrongly, ended early, or the place is wrong."""
         if transfer.unproven:
-            what = f"{candidate.name} closed the connection, and the bytes so far are not the file"
-            raise Interrupted(what) from error
+            return Interrupted(
+                f"{candidate.name} closed the connection, and the bytes so far are not the file"
+            )
         mixed = self.partial.mixed
         self._start_again()
         if mixed and not candidate.clean:
@@ -251,9 +247,8 @@ class Obtaining:
         elif transfer.compressed and not candidate.encoded:
             candidate.encoded = True
         else:
-            raise error
-        what = f"{error.what}; taking it again"
-        raise Changed(what) from error
+            return error
+        return Changed(f"{error.what}; taking it again")
 
     def _start_again(self) -> None:
         self.follower.restart()

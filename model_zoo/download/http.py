@@ -124,7 +124,7 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = self._pools  # type: ignore[assignment]
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401
         manager = super().proxy_manager_for(proxy, **kwargs)
@@ -187,7 +187,7 @@ class Client:
             prepared = self._session.prepare_request(request)
             environment = self._environment(bare)
             response = self._adapter.send(prepared, stream=True, timeout=self._timeout, **environment)
-            extract_cookies_to_jar(self._session.cookies, prepared, response.raw)
+            extract_cookies_to_jar(self._session.cookies, prepared, response.raw)  # type: ignore[no-untyped-call]
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             if self.watch.stop.is_set():
                 raise Stopped from None

@@ -62,7 +62,7 @@ def check_size(wanted: Wanted, size: int, name: str) -> None:
         raise SizeMismatchError(what, expected=f"{declared} bytes", found=f"{size} bytes")
 
 
-def copy_local(  # noqa: PLR0913, PLR0917 - a copy has two ends, and is watched
+def copy_local(
     wanted: Wanted, source: Path, target: Path, name: str, tally: Tally, stop: threading.Event
 ) -> Arrival:
     """Copy a file into the partial folder, sharing its extents where possible, and judge the copy.
@@ -78,7 +78,7 @@ def copy_local(  # noqa: PLR0913, PLR0917 - a copy has two ends, and is watched
     try:
         size = source.stat().st_size
         check_size(wanted, size, name)
-        algorithms = {"sha256", *(digest.algorithm for digest in wanted.artifact.digests)}
+        algorithms: set[str] = {"sha256", *(digest.algorithm for digest in wanted.artifact.digests)}
         found, size = _copy(source, target, algorithms, tally, stop)
         check_bytes(wanted, target, size, found, name)
     except BaseException as error:

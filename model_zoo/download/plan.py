@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from model_zoo.errors import SourceUnavailableError
 from model_zoo.sources.base import HttpLocation, LocatedSource, Location
 from model_zoo.sources.url import safe_url
 from model_zoo.spec import Digest
@@ -108,9 +107,6 @@ def candidates(source: LocatedSource, artifact: Artifact, settings: Settings) ->
     Raises:
         SourceUnavailableError: the source can already tell that it does not have the artifact.
     """
-    if not isinstance(source, LocatedSource):
-        msg = f"source {source!r} cannot be located"
-        raise SourceUnavailableError(msg)
     location = source.locate(artifact, settings)
     if isinstance(location, HttpLocation):
         for before, after in settings.mirrors:

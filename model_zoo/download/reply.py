@@ -6,6 +6,7 @@ import email.utils
 import re
 import zlib
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import urllib3
@@ -22,6 +23,8 @@ _RANGE_TROUBLE = {400, 405, 406, 412, 413, 416, 417, 431, 501, 505}
 """Statuses that a server may mean for the Range header rather than for the file."""
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _LONGEST_PROLOGUE = 4096
+_STRONG_AFTER = 60
+_ANY_WRAPPER, _NO_WRAPPER = 47, -15  # zlib's window bits: zlib or gzip as it comes, or neither
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,14 @@ def check(response: requests.Response, ask: Ask, name: str) -> Reply:
     """
     status = response.status_code
     try:
-        if status == 200:
+        if status == HTTPStatus.OK:
             return _whole(response, name)
-        if status == 206:
+        if status == HTTPStatus.PARTIAL_CONTENT:
             return _part(response, ask, name)
         if ask.ranged and status in _RANGE_TROUBLE:
             what = f"{name} answered {status} to a part of the file"
-            raise NoRanges(what, total=complete_by_416(response))  # noqa: TRY301
-        if status in _TRANSIENT or status >= 500:
+            raise NoRanges(what, total=_stated_total(response))  # noqa: TRY301
+        if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             after = retry_after(response.headers.get("Retry-After"))
             what = f"{name} answered {status}"
             raise Interrupted(what, after=after)  # noqa: TRY301
@@ -104,10 +107,8 @@ _REASONS = {
 }
 
 
-def complete_by_416(response: requests.Response) -> int | None:
-    """Return the total that a 416 states (``bytes */N``), where it does."""
-    if response.status_code != 416:
-        return None
+def _stated_total(response: requests.Response) -> int | None:
+    """Return the total that a refused range states (``bytes */N``), where it does."""
     match = re.fullmatch(r"\s*bytes\s+\*/(\d+)\s*", response.headers.get("Content-Range", ""))
     return int(match[1]) if match else None
 
@@ -200,7 +201,7 @@ def strong_validator(response: requests.Response) -> str:
     stated = [str(response.headers.get(name, "")) for name in ("Last-Modified", "Date")]
     try:
         modified, sent = (email.utils.parsedate_to_datetime(text) for text in stated)
-        return stated[0] if (sent - modified).total_seconds() >= 60 else ""
+        return stated[0] if (sent - modified).total_seconds() >= _STRONG_AFTER else ""
     except (TypeError, ValueError, OverflowError):
         return ""
 
@@ -277,7 +278,8 @@ class Unpacked:
 
     def __init__(self, body: Body, encoding: str) -> None:
         self._body = body
-        self._wbits = 47 if encoding == "gzip" else 15
+        self._wbits = _ANY_WRAPPER
+        self._may_be_bare = encoding == "deflate"  # some send it without the wrapper that it should have
         self._inflate = zlib.decompressobj(self._wbits)
         self._pending = b""
         self._begun = False
@@ -300,8 +302,8 @@ class Unpacked:
         try:
             data = self._inflate.decompress(self._pending, most)
         except zlib.error as error:
-            if self._wbits == 15 and not self._begun:  # "deflate" without its wrapper, as some send it
-                self._wbits = -15
+            if self._may_be_bare and not self._begun:
+                self._may_be_bare, self._wbits = False, _NO_WRAPPER
                 self._inflate = zlib.decompressobj(self._wbits)
                 return b""
             self._body.close()
@@ -312,13 +314,10 @@ class Unpacked:
         return data
 
     def _end(self) -> bytes:
-        if self._inflate.eof:
-            return b""
-        data = self._inflate.flush()
         if not self._inflate.eof:
             what = "the compressed answer ended early"
             raise Interrupted(what)
-        return data
+        return b""
 
     def close(self) -> None:
         """Give the body up."""

@@ -87,7 +87,7 @@ def download(
 class _Work:
     """The state of one call."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - the arguments of ``download``
+    def __init__(
         self,
         wanted: Sequence[Wanted],
         groups: list[list[int]],
@@ -144,21 +144,24 @@ class _Work:
             thread = threading.Thread(target=self._work, name="model-zoo-download", daemon=True)
             self._threads.append(thread)
             thread.start()
-        waiting = self._count
         try:
-            while waiting:
-                try:
-                    fault = self._done.get(timeout=_TICK)
-                except queue.Empty:
-                    if self._client is not None:
-                        self._client.watch.enforce()
-                    continue
-                waiting -= 1
-                if fault is not None:
-                    raise fault
+            for _ in range(self._count):
+                self._wait_for_one()
         except BaseException:
             self._stop()
             raise
+
+    def _wait_for_one(self) -> None:
+        while True:
+            try:
+                fault = self._done.get(timeout=_TICK)
+            except queue.Empty:
+                if self._client is not None:
+                    self._client.watch.enforce()
+                continue
+            if fault is not None:
+                raise fault
+            return
 
     def _stop(self) -> None:
         self._run.stop.set()

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from model_zoo.download.failures import (
-    AttemptError,
-    Changed,
-    Interrupted,
-    NoRanges,
-    Refused,
-    Stopped,
-    delay,
-)
+from model_zoo.download.failures import Changed, Interrupted, NoRanges, Refused, Stopped
+from model_zoo.download.parts import Parts
+from model_zoo.download.pour import PIECE, Opened, Pouring
 from model_zoo.download.reply import Ask, Body, Reply, Unpacked, check, looks_like_html
 from model_zoo.download.segments import Segments, segment_size
-from model_zoo.errors import ModelZooError, SizeMismatchError
-from model_zoo.files import cache_error
+from model_zoo.errors import SizeMismatchError
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from model_zoo.download.hashing import Follower
@@ -33,11 +25,8 @@ if TYPE_CHECKING:
     from model_zoo.settings import Settings
     from model_zoo.sources.base import HttpLocation
 
-PIECE = 256 << 10
-SLOWEST = 1024
-"""Bytes a second below which another source is tried, if there is one."""
 _WORTH_KEEPING = 1 << 20
-_FRUITLESS = 2
+"""Bytes on disk from which it is worth finding out whether they still fit a name that changed."""
 
 
 @dataclass
@@ -64,10 +53,21 @@ class Transfer:
     unproven: bool = False
     compressed: bool = False
     address: str = field(init=False)
+    pouring: Pouring = field(init=False)
 
     def __post_init__(self) -> None:
-        """Name the address in a way that reveals nothing."""
+        """Name the address in a way that reveals nothing, and lay out where bodies go."""
         self.address = hashlib.sha256(self.location.url.encode()).hexdigest()
+        self.pouring = Pouring(
+            self.candidate.name,
+            self.partial,
+            self.follower,
+            self.tally,
+            self.client.watch.stop,
+            self.settings.stall_timeout,
+            self.others,
+            self.wrong_size,
+        )
 
     @property
     def proven(self) -> bool:
@@ -107,7 +107,7 @@ class Transfer:
             return
         ask, segments = self._first_ask(size)
         try:
-            reply = self._open(ask)
+            reply = self.open(ask)
         except NoRanges as error:
             if not (ask.first and error.total == ask.first == self.partial.have()):
                 raise
@@ -134,7 +134,8 @@ class Transfer:
         self.follower.restart()
         self.partial.reset()
 
-    def _condition(self) -> str:
+    def condition(self) -> str:
+        """Return the validator that the bytes so far have at this address, for If-Range."""
         state = self.partial.state
         return state.validator if state.address == self.address and not self.candidate.blind else ""
 
@@ -143,7 +144,7 @@ class Transfer:
         candidate, have = self.candidate, self.partial.have()
         if not candidate.ranges or (not have and not self._parallel(size)):
             return Ask(), None
-        condition = self._condition()
+        condition = self.condition()
         if candidate.clean and not condition:
             return Ask(), None  # once put together wrongly: only parts that vouch for one another
         if size is None:
@@ -160,7 +161,7 @@ class Transfer:
         large = size is not None and size >= self.settings.parallel_from
         return large and self.proven and candidate.connections > 1 and not candidate.clean
 
-    def _open(self, ask: Ask) -> Reply:
+    def open(self, ask: Ask) -> Reply:
         """Send a request and check its answer, asking again where only its form was refused."""
         url, private = self.location.url, self.location.headers
         response = self.client.get(url, private, ask.headers())
@@ -187,6 +188,8 @@ class Transfer:
         self._encoding(reply)
         if reply.total is not None and declared is not None and reply.total != declared:
             reply.body.close()
+            if reply.html and not self._html_wanted():
+                raise self._html()
             raise self.wrong_size(reply.total)
         if self._worth_asking_blindly(reply, ask):
             reply.body.close()
@@ -205,7 +208,7 @@ class Transfer:
         self._describe("" if reply.encoding else reply.validator, size)
         segments, end = self._split_off(reply)
         if segments:
-            self._share(segments, (body, head, 0, end))
+            Parts(self, segments).fetch(Opened(body, head, 0, end))
         else:
             self._pour_whole(body, head, reply)
 
@@ -239,7 +242,7 @@ class Transfer:
 
     def _refuse_html(self, body: Body | Unpacked, reply: Reply) -> bytes:
         """Return the first bytes, having made sure that they are not those of a login or error page."""
-        if self.wanted.artifact.path.lower().endswith((".html", ".htm")):
+        if self._html_wanted():
             return b""
         head, ended = b"", False
         while (page := looks_like_html(head, ended=ended)) is None:
@@ -247,9 +250,14 @@ class Transfer:
             head, ended = head + data, not data
         if page or (reply.html and not self.proven):
             body.close()
-            what = f"{self.candidate.name} answered with an HTML page instead of the file"
-            raise Refused(what)
+            raise self._html()
         return head
+
+    def _html_wanted(self) -> bool:
+        return self.wanted.artifact.path.lower().endswith((".html", ".htm"))
+
+    def _html(self) -> Refused:
+        return Refused(f"{self.candidate.name} answered with an HTML page instead of the file")
 
     def _split_off(self, reply: Reply) -> tuple[Segments | None, int]:
         """Let other connections fetch the tail of a large file whose first bytes already come."""
@@ -264,7 +272,7 @@ class Transfer:
 
     def _pour_whole(self, body: Body | Unpacked, head: bytes, reply: Reply) -> None:
         declared = self.declared
-        position = self._pour(body, head, 0, declared, None)
+        position = self.pouring.pour(body, head, 0, declared)
         if position == declared:
             self._nothing_more(body, declared)
         elif declared is not None and reply.framed:
@@ -295,16 +303,16 @@ class Transfer:
     # -- parts ------------------------------------------------------------------------------------
 
     def _take_parts(self, reply: Reply, ask: Ask, segments: Segments | None) -> None:
-        self._accept_part(reply)
+        self.accept_part(reply)
         total = reply.total if self.declared is None else self.declared
         if segments is None:  # the size was unknown: go on to the end of what the answer says
-            self._pour(reply.body, b"", reply.first, None, None)
+            self.pouring.pour(reply.body, b"", reply.first, None)
             self._describe(self.partial.state.validator, total or self.partial.prefix())
             return
         assert ask.end is not None  # noqa: S101 - with segments, the end is known
-        self._share(segments, (reply.body, b"", ask.first, ask.end))
+        Parts(self, segments).fetch(Opened(reply.body, b"", ask.first, ask.end))
 
-    def _accept_part(self, reply: Reply) -> None:
+    def accept_part(self, reply: Reply) -> None:
         """Check that a part belongs to the same content as those before it."""
         state, declared = self.partial.state, self.declared
         expected = state.size if declared is None else declared
@@ -326,153 +334,11 @@ class Transfer:
         validator = state.validator if same_place and state.validator else reply.validator
         self._describe(validator, expected or reply.total)
 
-    def _share(self, segments: Segments, first: tuple[Body | Unpacked, bytes, int, int]) -> None:
-        """Work on the parts, together with more connections as far as they are granted."""
-        threads = []
-        for _ in range(min(self.candidate.connections - 1, len(segments))):
-            if not self.budget.acquire(blocking=False):
-                break
-            threads.append(threading.Thread(target=self._lend_a_hand, args=(segments,), daemon=True))
-            threads[-1].start()
-        try:
-            self._work(segments, first)
-        except BaseException as error:
-            segments.fatal = segments.fatal or error
-            raise
-        finally:
-            for thread in threads:
-                thread.join()
-        if segments.fatal is not None:
-            raise segments.fatal
-        if len(segments):  # everybody gave up; whether it is for good, the next attempt's first request tells
-            if isinstance(segments.reason, Interrupted):
-                raise segments.reason
-            raise Interrupted(str(segments.reason)) from segments.reason
+    def pause(self, seconds: float) -> None:
+        """Wait.
 
-    def _lend_a_hand(self, segments: Segments) -> None:
-        try:
-            self._work(segments, None)
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
-            segments.fatal = segments.fatal or error
-        finally:
-            self.budget.release()
-
-    def _work(self, segments: Segments, opened: tuple[Body | Unpacked, bytes, int, int] | None) -> None:
-        """Fetch parts until none are left, or until this connection is not wanted."""
-        fruitless = 0
-        while True:
-            part = (opened[2], opened[3]) if opened else segments.claim()
-            if part is None:
-                return
-            first, end = part
-            before = self._missing(first, end)
-            try:
-                end = self._fetch_part(segments, first, end, opened)
-                fruitless = 0
-                continue
-            except (Stopped, Changed, ModelZooError) as error:
-                segments.fatal = error
-                return
-            except AttemptError as error:
-                segments.reason = error
-                missing = self._missing(first, end)
-                segments.give_back(missing)
-                fruitless = fruitless + 1 if missing == before else 1
-                refused = not isinstance(error, Interrupted) or error.after is not None
-            finally:
-                opened = None
-            if refused or fruitless >= _FRUITLESS or self.client.watch.stop.wait(delay(fruitless, None)):
-                self.candidate.connections = max(1, self.candidate.connections - 1)
-                return
-
-    def _missing(self, first: int, end: int) -> list[tuple[int, int]]:
-        return [(max(a, first), b) for a, b in self.partial.gaps(end) if b > first]
-
-    def _fetch_part(
-        self,
-        segments: Segments,
-        first: int,
-        end: int,
-        opened: tuple[Body | Unpacked, bytes, int, int] | None,
-    ) -> int:
-        if opened:
-            body, head = opened[0], opened[1]
-        else:
-            ask = Ask(first, end, ranged=True, condition=self._condition())
-            reply = self._open(ask)
-            if reply.whole:
-                reply.body.close()
-                if self.proven and reply.validator != ask.condition:
-                    self.candidate.blind = True
-                    what = f"{self.candidate.name} names its content differently now"
-                    raise Interrupted(what)
-                what = f"{self.candidate.name} answered a part with the whole"
-                raise NoRanges(what)
-            self._accept_part(reply)
-            body, head = reply.body, b""
-        return self._pour(body, head, first, end, segments)
-
-    # -- bytes ------------------------------------------------------------------------------------
-
-    def _pour(
-        self, body: Body | Unpacked, head: bytes, position: int, end: int | None, segments: Segments | None
-    ) -> int:
-        """Write a body from ``position`` on, up to ``end``; return where it ended.
-
-        With ``segments``, ``end`` is where a part of a longer body ends: the parts that follow are taken
-        along as long as nobody else has them. Without, a byte beyond ``end`` is one too many.
+        Raises:
+            Stopped: the run was interrupted.
         """
-        window, counted = time.monotonic() + self.settings.stall_timeout, 0
-        try:
-            while end is None or position < end:
-                data = head or body.read(PIECE)
-                head = b""
-                if not data:
-                    return position
-                if end is not None and position + len(data) > end:
-                    end, data = self._beyond(segments, end, position, data)
-                self._write(data, position)
-                position, counted = position + len(data), counted + len(data)
-                if segments and position == end:
-                    end = segments.claim_at(position) or end
-                if (now := time.monotonic()) > window:
-                    self._too_slow(counted)
-                    window, counted = now + self.settings.stall_timeout, 0
-                if self.client.watch.stop.is_set():
-                    raise Stopped
-                if segments is not None and segments.fatal is not None:
-                    return position
-        except BaseException:
-            body.close()
-            raise
-        if segments is not None:
-            self._finish_part(body)
-        return position
-
-    def _beyond(self, segments: Segments | None, end: int, position: int, data: bytes) -> tuple[int, bytes]:
-        if segments is None:
-            raise self.wrong_size(f"more than {end}")
-        while position + len(data) > end and (more := segments.claim_at(end)):
-            end = more
-        return end, data[: end - position]
-
-    @staticmethod
-    def _finish_part(body: Body | Unpacked) -> None:
-        """Give the connection back if the body is at its end, else give it up: the rest comes elsewhere."""
-        if isinstance(body, Body) and body.at_end:
-            body.read(1)
-        else:
-            body.close()
-
-    def _write(self, data: bytes, position: int) -> None:
-        try:
-            self.partial.write(data, position)
-        except OSError as error:
-            raise cache_error(error, self.partial.path) from error
-        self.follower.follow()
-        self.tally.at(self.partial.most)
-
-    def _too_slow(self, counted: int) -> None:
-        if counted < SLOWEST * self.settings.stall_timeout and self.others():
-            what = f"{self.candidate.name} sent only {counted} bytes in {self.settings.stall_timeout:.0f} s"
-            raise Interrupted(what, dead=True)
+        if self.client.watch.stop.wait(seconds):
+            raise Stopped

@@ -37,9 +37,15 @@ def verdict(wanted: Wanted, failed: Sequence[Candidate], left: str) -> ModelZooE
     obtained (DownloadError). Otherwise wrong bytes count for more than places that have nothing.
     """
     reasons = [one.reason for one in failed if one.reason is not None]
-    chosen = next((one for one in reasons if isinstance(one, TransferInterruptedError)), None)
-    chosen = chosen or next((one for one in reasons if isinstance(one, IntegrityError)), None)
-    chosen = chosen or next(iter(reasons), SourceUnavailableError("nothing was tried"))
+    chosen = next(
+        (
+            one
+            for kind in (TransferInterruptedError, IntegrityError)
+            for one in reasons
+            if isinstance(one, kind)
+        ),
+        reasons[0] if reasons else SourceUnavailableError("no place was tried"),
+    )
     hint = chosen.hint or next(text for kind, text in _HINTS if isinstance(chosen, kind))
     if len(reasons) == 1:
         what = f"{wanted.label}: {chosen.what}"

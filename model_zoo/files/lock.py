@@ -11,19 +11,15 @@ import contextlib
 import errno
 import os
 import socket
-import threading
+import sys
 import time
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import LockTimeoutError
 from model_zoo.files import as_cache_error, make_folder
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows
-    fcntl = None  # type: ignore[assignment]
-
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -120,14 +116,21 @@ def _try(descriptor: int, path: Path, *, shared: bool) -> bool | None:
     return True if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino) else None
 
 
-def _lock(descriptor: int, *, shared: bool) -> None:
-    if fcntl is None:  # pragma: no cover - Windows
+if sys.platform == "win32":  # pragma: no cover
+
+    def _lock(descriptor: int, *, shared: bool) -> None:
         import msvcrt
 
+        del shared  # there is only one kind
         os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # beyond the text, which others may want to read
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        return
-    fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+
+    def _lock(descriptor: int, *, shared: bool) -> None:
+        import fcntl
+
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 def _sign(descriptor: int) -> None:
