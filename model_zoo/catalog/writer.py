@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from model_zoo.spec import Model
 
 WIDTH = 110
-_PLAIN = re.compile(r"[A-Za-z_./$*][\w./+=*$ ()-]*")
-_FLOW_PLAIN = re.compile(r"[A-Za-z_./$][\w./+=$-]*")
+_PLAIN = re.compile(r"[\w./$][\w./+=*$ ()-]*", re.ASCII)
+_FLOW_PLAIN = re.compile(r"[\w./$][\w./+=$-]*", re.ASCII)
 _RESERVED = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "~", "none", ".inf", ".nan"}
 _BLOCK = {"artifacts", "sources", "replace", "inputs"}
 """Lists whose items get a line each."""
@@ -31,7 +31,8 @@ def to_yaml(model: Model, *, comment: str = "") -> str:
         model: the model, its paths relative as the file should say them.
         comment: lines to put first, without the number sign.
     """
-    data: dict[str, Any] = {"schema": 1, **msgspec.to_builtins(model)}
+    # Through JSON, so that tuples are lists.
+    data: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(model))
     lines = [f"# {line}".rstrip() for line in comment.splitlines()]
     for key, value in data.items():
         if key == "description":
@@ -98,5 +99,5 @@ def _scalar(value: Any) -> str:  # noqa: ANN401
 
 def _looks_special(text: str) -> bool:
     """Whether YAML would take plain text for something that is not text."""
-    number = re.fullmatch(r"[-+.\d][\d_.,:eE+-]*", text)
-    return text.lower() in _RESERVED or number is not None or text.startswith("*")
+    number = re.fullmatch(r"[-+.\d][\d_.,:eE+-]*|0[xob].*", text)
+    return text.lower() in _RESERVED or number is not None
