@@ -40,7 +40,7 @@ def _port(name: str, shape: Sequence[int]) -> bytes:
 
 
 def tiny_onnx(add: float = 1.0, shape: Sequence[int] = (1, 4), op: str = "Add", *, weights: int = 1) -> bytes:
-    """Return an ONNX model ``y = x OP c``: f32 ``x`` and ``y`` of ``shape``, ``c`` of ``weights`` equal numbers.
+    """Return an ONNX model ``y = x OP c``: f32 ``x``, ``y`` of ``shape``, ``c`` of ``weights`` equal numbers.
 
     With an ``op`` that ONNX does not know the model is well formed but cannot be converted.
     """

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def make_wheel(
-    folder: Path, name: str, version: str, members: Mapping[str, bytes], *, record: Mapping[str, str] | None = None
+    folder: Path,
+    name: str,
+    version: str,
+    members: Mapping[str, bytes],
+    *,
+    record: Mapping[str, str] | None = None,
 ) -> Path:
     """Write ``NAME-VERSION-py3-none-any.whl``; ``record`` overrides what RECORD says of a member."""
     info = f"{name}-{version}.dist-info"

@@ -47,7 +47,8 @@ class Converting:
         if found is not None:
             return found
         try:
-            return self._convert(request, how, report)
+            with self.fetching.using(report):
+                return self._convert(request, how, report)
         except (OfflineError, MissingExtraError, CacheReadOnlyError) as error:
             other = self.find(request, how, any_version=True)
             if other is None:

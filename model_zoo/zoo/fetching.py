@@ -32,6 +32,21 @@ class Fetching:
 
     def fetch_all(self, requests: Sequence[Request], report: Report = ignore) -> list[Fetched]:
         """Fetch several models through one pool of transfers; a failure of one does not stop the others."""
+        hits = [self.find(request) for request in requests]
+        if all(hits) and not self.require_pinned:
+            return [Fetched(request, result=hit) for request, hit in zip(requests, hits, strict=True)]
+        with self.using(report):
+            return self._fetch_missing(requests, report)
+
+    def using(self, report: Report) -> contextlib.AbstractContextManager[bool]:
+        """Keep the cache's collector away while something is made available."""
+
+        def waiting(owner: str) -> None:
+            report(Event(event="wait", message=f"waiting for {owner}, which is cleaning the cache"))
+
+        return self.cache.use(waiting, timeout=self.settings.lock_timeout)
+
+    def _fetch_missing(self, requests: Sequence[Request], report: Report) -> list[Fetched]:
         errors: dict[int, ModelZooError] = {}
         missing: list[tuple[int, Artifact]] = []
         for index, request in enumerate(requests):

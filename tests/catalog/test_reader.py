@@ -279,7 +279,10 @@ plain = st.recursive(
 )
 
 
-@given(field=st.sampled_from(["name", "task", "framework", "artifacts", "recipe", "labels", "stages"]), value=plain)
+@given(
+    field=st.sampled_from(["name", "task", "framework", "artifacts", "recipe", "labels", "stages"]),
+    value=plain,
+)
 def test_any_value_is_accepted_or_named(field, value):
     data = yaml.safe_load(GOOD) | {field: value}
     try:

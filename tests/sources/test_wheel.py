@@ -88,7 +88,9 @@ def test_description():
     assert WheelSource(wheel="demo==1.2", member="a").describe() == "wheel demo==1.2 member a"
 
 
-@pytest.mark.parametrize("wheel", ["demo", "demo>=1", "demo==", "--index-url==1", "demo==1;python_version<'3'", "a b==1"])
+@pytest.mark.parametrize(
+    "wheel", ["demo", "demo>=1", "demo==", "--index-url==1", "demo==1;python_version<'3'", "a b==1"]
+)
 def test_only_exact_pins(wheel):
     with pytest.raises(ValueError, match="pinned as NAME==VERSION"):
         WheelSource(wheel=wheel)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -52,7 +51,11 @@ def tree(folder):
 
 def kept(folder):
     """What a failed run may leave: nothing published, no half result."""
-    return [p for p in tree(folder) if p.startswith(("blobs-v1", "files-v1", "ir-v1"))] if folder.exists() else []
+    return (
+        [p for p in tree(folder) if p.startswith(("blobs-v1", "files-v1", "ir-v1"))]
+        if folder.exists()
+        else []
+    )
 
 
 def test_from_catalog_to_inference(make_zoo, server, tmp_path):
@@ -82,14 +85,13 @@ def test_from_catalog_to_inference(make_zoo, server, tmp_path):
 def test_a_hit_writes_nothing_and_asks_nobody(make_zoo, server, tmp_path):
     publish(server, tmp_path)
     make_zoo().convert("tiny")
-    before = {p: os.stat(p).st_mtime_ns for p in (tmp_path / "cache").rglob("*")}
-    server.clear()
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*")}
     events = []
     again = make_zoo(offline=True)
     again.fetch("tiny", progress=events.append)
     again.convert("tiny", progress=events.append)
     assert events == []
-    assert {p: os.stat(p).st_mtime_ns for p in (tmp_path / "cache").rglob("*")} == before
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*")} == before
 
 
 def test_ir_is_found_without_its_files(make_zoo, server, tmp_path):
@@ -318,9 +320,7 @@ def test_an_ir_of_other_versions_serves_where_none_can_be_made(make_zoo, server,
     from model_zoo.zoo import converting
 
     real = converting.toolchain
-    monkeypatch.setattr(
-        converting, "toolchain", lambda *a, **k: {**real(*a, **k), "openvino": "9999.0"}
-    )
+    monkeypatch.setattr(converting, "toolchain", lambda *a, **k: {**real(*a, **k), "openvino": "9999.0"})
     events = []
     zoo = make_zoo(cache=None, layers=(tmp_path / "cache",), offline=True)
     found = zoo.convert("tiny", progress=events.append)
@@ -335,8 +335,7 @@ def test_an_ir_of_other_versions_serves_where_none_can_be_made(make_zoo, server,
 def test_why(make_zoo, server, tmp_path):
     publish(server, tmp_path)
     zoo = make_zoo()
-    one = "t", 4
-    del one
+
     assert zoo.converting.find(zoo.request("tiny")) is None
     assert "not in the cache" in zoo.converting.why(zoo.request("tiny"), Conversion())[0]
     zoo.convert("tiny")
@@ -349,8 +348,6 @@ def test_threads_share_one_transfer_and_one_conversion(make_zoo, server, tmp_pat
     publish(server, tmp_path)
     started = []
     real = worker_process.run_worker
-    import model_zoo.convert
-
     package = sys.modules["model_zoo.convert"]
     monkeypatch.setattr(package, "run_worker", lambda *a, **k: started.append(1) or real(*a, **k))
     zoo = make_zoo()
