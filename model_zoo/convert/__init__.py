@@ -18,7 +18,7 @@ from model_zoo.convert.gate import Gate
 from model_zoo.convert.key import differences, ir_key, is_ready, key_parts
 from model_zoo.convert.labels import labels_of
 from model_zoo.convert.process import run_worker
-from model_zoo.convert.toolchain import is_compressed, is_quantized, toolchain
+from model_zoo.convert.toolchain import optional, toolchain
 from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedModelError, WorkerCrashedError
 from model_zoo.files import as_cache_error, hash_file, link_file
 from model_zoo.files.formats import choose_network
@@ -36,13 +36,12 @@ EXTRAS = {
     "torch": "torch",
     "torchvision": "torch",
     "tensorflow-cpu": "tensorflow",
-    "tensorflow-hub": "tensorflow",
     "nncf": "nncf",
 }
 _gate = Gate()
 
 
-def convert(
+def convert(  # noqa: PLR0913 - what a conversion depends on
     model: Model,
     precision: str,
     *,
@@ -133,7 +132,7 @@ def check_reproducible(model: Model, precision: str, manifest: Mapping[str, Any]
     for first, second in zip(manifest["outputs"], again["outputs"], strict=True):
         if first["sha256"] != second["sha256"]:
             raise ConversionError(
-                f"{model.name}@{precision} is not reproducible: a second conversion made another {first['path']}",
+                f"{model.name}@{precision} is not reproducible: another {first['path']} came out",
                 expected=f"sha256 {first['sha256']}, {first['size']} bytes",
                 found=f"sha256 {second['sha256']}, {second['size']} bytes",
                 left="the first result is untouched",
@@ -171,7 +170,8 @@ def _request(
 def _require_packages(
     model: Model, precision: str, versions: Mapping[str, str | None], python: str | None
 ) -> None:
-    missing = [name for name, version in versions.items() if version is None]
+    spare = optional(model)
+    missing = [name for name, version in versions.items() if version is None and name not in spare]
     if not missing:
         return
     reason = f"precision {precision}" if missing == ["nncf"] else f"framework {model.framework}"

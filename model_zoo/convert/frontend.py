@@ -23,8 +23,7 @@ def read(job: Job, source: Path) -> ov.Model:
     first. An interior tensor that was fused away, or operations beyond the cut that cannot be converted,
     need the graph as the frontend first builds it.
     """
-    names = [*job.recipe.get("outputs", ()), *job.cut_outputs, *job.cut_inputs]
-    if not names:
+    if not selects(job):
         return _convert(job, source)
     try:
         return select(job, _convert(job, source))
@@ -58,6 +57,11 @@ def _unknown_input(job: Job, source: Path, inputs: list[InputSpec]) -> Conversio
         except ConversionError as error:
             return error
     return ConversionError("recipe.inputs: OpenVINO does not accept these inputs")
+
+
+def selects(job: Job) -> bool:
+    """Whether the recipe chooses outputs or cuts."""
+    return bool(job.recipe.get("outputs") or job.cut_outputs or job.cut_inputs)
 
 
 def select(job: Job, model: ov.Model) -> ov.Model:

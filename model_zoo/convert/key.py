@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from model_zoo.spec import FileEntry, Model
 
+_WIDTH = 80
 SCHEMA = 1
 """Raised when our own conversion code changes the bytes it makes from the same parts."""
 
@@ -94,10 +95,9 @@ def differences(wanted: Mapping[str, Any], cached: Mapping[str, Any]) -> list[st
     """Return one readable line for each part that differs between two sets of parts."""
     lines: list[str] = []
     for name in sorted({*wanted, *cached}):
+        old, new = cached.get(name), wanted.get(name)
         if name == "inputs":
-            old, new = dict(cached.get(name) or []), dict(wanted.get(name) or [])
-        else:
-            old, new = cached.get(name), wanted.get(name)
+            old, new = dict(old or []), dict(new or [])
         _compare(name, new, old, lines)
     return lines
 
@@ -120,4 +120,4 @@ def _brief(value: object) -> str:
     if value is None:
         return "absent"
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return text if len(text) <= 80 else f"{text[:77]}…"
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import openvino as ov
+from typing import TYPE_CHECKING, Any
 
 from model_zoo.convert import preprocess
-from model_zoo.convert.recipe import Job
 from model_zoo.errors import ConversionError
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+    from model_zoo.convert.recipe import Job
 
 _NORMALISING = ("mean_values", "scale_values", "reverse_input_channels")
 
@@ -43,6 +45,8 @@ def entries(job: Job) -> dict[str, str]:
                 what,
                 hint="take it out of model_info, or set recipe.preprocess: declare; else it is done twice",
             )
+        if embedded.get("reverse_input_channels"):
+            info.setdefault("color_order", "BGR")  # what the graph takes now; ours, other readers skip it
     if job.labels is not None and "labels" not in info:
         info["labels"] = label_text(job.labels)
     return {key: text(value) for key, value in info.items()}

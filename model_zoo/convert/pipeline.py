@@ -1,4 +1,7 @@
-"""The stages of one conversion, in order: read, shape, preprocess, compress, describe, save. In the worker."""
+"""The stages of one conversion, in order: read, shape, preprocess, compress, describe, save.
+
+Runs in the worker.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import openvino as ov
 
-from model_zoo.convert import frameworks, modelinfo, preprocess
+from model_zoo.convert import compress, cut, frameworks, modelinfo, preprocess
 from model_zoo.convert.recipe import Job, describe_ports, find_input, name_of
 from model_zoo.errors import ConversionError
 
@@ -31,7 +34,7 @@ def run(request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     _reshape(job, model)
     model = preprocess.apply(model, job.inputs, embed=job.recipe.get("preprocess", "embed") == "embed")
     model = _without_traces(job, model)
-    model, report = _lower(job, model, say)
+    model, report = compress.lower(job, model, info, say)
     modelinfo.write(model, info)
     say("save")
     # Ready-made weights stay as they are: they have their precision already.
@@ -90,12 +93,4 @@ def _without_traces(job: Job, model: ov.Model) -> ov.Model:
     """Drop run-time information: it names files and folders of this machine. An IR's own is content."""
     if job.framework == "openvino":
         return model
-    from model_zoo.convert import cut
-
     return cut.rebuild(model)
-
-
-def _lower(job: Job, model: ov.Model, say: Callable[[str], None]) -> tuple[ov.Model, dict[str, Any] | None]:
-    """Compress or quantise, where the precision asks for it."""
-    del say
-    return model, None

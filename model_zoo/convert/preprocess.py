@@ -13,6 +13,7 @@ from openvino.preprocess import PrePostProcessor
 
 from model_zoo.convert.recipe import InputSpec, element_type, find_input, name_of
 from model_zoo.errors import ConversionError
+from model_zoo.files.pictures import guess_layout
 
 
 def apply(model: ov.Model, inputs: list[InputSpec], *, embed: bool) -> ov.Model:
@@ -87,23 +88,14 @@ def _layouts(spec: InputSpec, port: Any, *, required: bool) -> tuple[str, str]: 
         return outside or inside, inside
     if not required:
         return "", ""
-    guess = guess_layout(shape)
+    sizes = [] if shape.rank.is_dynamic else [d.get_length() if d.is_static else None for d in shape]
+    guess = guess_layout(sizes)
     if guess is None:
         what = f"recipe.inputs: the layout of {name_of(port)} is needed to know its channels"
         raise ConversionError(
             what, found=f"shape {shape}", hint="add layout: NCHW (or NHWC) to the recipe's input"
         )
     return guess, guess
-
-
-def guess_layout(shape: ov.PartialShape) -> str | None:
-    """Return NCHW or NHWC where a shape of four leaves no doubt which dimension is the channels."""
-    if shape.rank.is_dynamic or len(shape) != 4:  # noqa: PLR2004 - batch, channels, height, width
-        return None
-    channels = {1, 3, 4}
-    first = shape[1].is_static and shape[1].get_length() in channels
-    last = shape[3].is_static and shape[3].get_length() in channels
-    return None if first == last else "NCHW" if first else "NHWC"
 
 
 def _check_channels(spec: InputSpec, port: Any, layout: str) -> None:  # noqa: ANN401
@@ -121,7 +113,7 @@ def _check_channels(spec: InputSpec, port: Any, layout: str) -> None:  # noqa: A
 
 
 def declared(inputs: list[InputSpec]) -> dict[str, Any]:
-    """Return the ``model_info`` entries that say what a caller must still do to the first image input."""
+    """Return the ``model_info`` entries that say what a caller must still do to the image input."""
     for spec in inputs:
         if spec.normalises:
             entries: dict[str, Any] = {}

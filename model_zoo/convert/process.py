@@ -1,7 +1,7 @@
 """One conversion in one fresh process: start it, follow it, read its answer, end it.
 
 The worker may run in any interpreter that has numpy and openvino, so it gets our package folder without
-our site-packages: two empty module objects whose ``__path__`` points here. It reads its request from a
+our site-packages: empty module objects whose ``__path__`` points here. It reads its request from a
 file, says its stages on a pipe, writes its answer to a file, and everything else it prints is its log.
 """
 
@@ -22,16 +22,16 @@ from model_zoo import errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_PACKAGE = Path(__file__).resolve().parent
+_ABOVE = Path(__file__).resolve().parents[2]
 _TAIL = 15
 _BOOTSTRAP = """
 import sys, types
 sys.path[:] = [entry for entry in sys.path if entry]
-for name, folder in (("model_zoo", sys.argv[1]), ("model_zoo.convert", sys.argv[2])):
+for name in ("model_zoo", "model_zoo.convert", "model_zoo.files"):
     sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [folder]
+    sys.modules[name].__path__ = [sys.argv[1] + name.replace(".", "/")]
 from model_zoo.convert.worker import main
-main(sys.argv[3])
+main(sys.argv[2])
 """
 
 
@@ -64,7 +64,7 @@ def run_worker(
 
 
 def _run(scratch: Path, python: str, on_stage: Callable[[str], None]) -> int:
-    argv = [python, "-c", _BOOTSTRAP, str(_PACKAGE.parent), str(_PACKAGE), str(scratch)]
+    argv = [python, "-c", _BOOTSTRAP, f"{_ABOVE}{os.sep}", str(scratch)]
     with (scratch / "log").open("wb") as log:
         try:
             process = subprocess.Popen(

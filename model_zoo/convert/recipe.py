@@ -38,7 +38,10 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Job:
-    """One conversion: the files, the recipe, and where the result goes."""
+    """One conversion: the files, the recipe, and where the result goes.
+
+    ``keep`` holds objects whose memory the network shares until it is saved.
+    """
 
     framework: str
     files: Path
@@ -52,6 +55,7 @@ class Job:
     ready: bool = False
     trust_code: bool = False
     calibration: str | None = None
+    keep: list[Any] = field(default_factory=list)
 
     @classmethod
     def from_request(cls, request: dict[str, Any]) -> Job:

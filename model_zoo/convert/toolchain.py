@@ -58,8 +58,8 @@ def packages(model: Model, precision: str) -> tuple[str, ...]:
         names += ["tensorflow-cpu", "keras"]
     elif model.framework == "jax":
         names += ["jax", "jaxlib"]
-    elif model.framework == "tensorflow" and _needs_tensorflow(model):
-        names += ["tensorflow-cpu", "tensorflow-hub"]
+    elif model.framework == "tensorflow" and _may_use_tensorflow(model):
+        names.append("tensorflow-cpu")
     if builder and builder.torchvision:
         names.append("torchvision")
     if builder and builder.module and not builder.paths:
@@ -70,10 +70,17 @@ def packages(model: Model, precision: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _needs_tensorflow(model: Model) -> bool:
+def _may_use_tensorflow(model: Model) -> bool:
     """Modules of TensorFlow Hub may lack a serving signature; everything else OpenVINO reads alone."""
     hub = any(source.kind == "tfhub" for artifact in model.artifacts for source in artifact.sources)
     return hub or model.recipe.builder is not None
+
+
+def optional(model: Model) -> frozenset[str]:
+    """Return those of ``packages`` that the conversion may turn out not to need."""
+    return frozenset(
+        {"tensorflow-cpu"} if model.framework == "tensorflow" and not model.recipe.builder else ()
+    )
 
 
 def toolchain(model: Model, precision: str, *, python: str | None = None) -> dict[str, str | None]:

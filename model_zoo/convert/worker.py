@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 _NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}
 _NOISE = re.compile(
-    r"Exception from |Check '.*failed at |FrontEnd API failed|Model wasn't fully|Summary:|-- |\[\w+ Frontend\]"
-    r"|While validating"
+    r"Exception from |Check '.*failed at |FrontEnd API failed|Model wasn't fully|Summary:|-- "
+    r"|\[\w+ Frontend\]|While validating"
 )
 _FAILED = re.compile(
-    r"^-- (?:Conversion is failed for|No conversion rule found for operations?): (.+)$", re.M
+    r"^-- (?:Conversion is failed for|No conversion rule found for operations?): (.+)$", re.MULTILINE
 )
 
 
@@ -105,7 +105,7 @@ def peak_memory() -> int | None:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:
         return None
-    match = re.search(r"^VmHWM:\s+(\d+) kB", status, re.M)
+    match = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
     return int(match[1]) * 1024 if match else None
 
 
@@ -130,7 +130,7 @@ def _take_stdout() -> Callable[[str], None]:
     os.dup2(2, 1)
 
     def say(stage: str) -> None:
-        print(stage, file=pipe, flush=True)  # noqa: T201 - the pipe is the protocol
+        print(stage, file=pipe, flush=True)
 
     return say
 

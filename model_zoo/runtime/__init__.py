@@ -10,7 +10,7 @@ from model_zoo.runtime import blobs
 from model_zoo.runtime.core import available_devices, check_device, core, version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from model_zoo.spec import Model
@@ -26,8 +26,28 @@ __all__ = [
     "version",
 ]
 
+
+def infer(
+    compiled: Any,  # noqa: ANN401
+    inputs: Sequence[str | Path] = (),
+    info: Mapping[str, str] | None = None,
+    **how: Any,  # noqa: ANN401
+) -> Iterator[dict[str, Any]]:
+    """Yield one result for each inference, in order. See ``model_zoo.runtime.inference.infer``."""
+    from model_zoo.runtime import inference  # numpy; reading and compiling do without
+
+    return inference.infer(compiled, inputs, info, **how)
+
+
 DIRECT = ("onnx", "tensorflow", "tflite", "paddle", "openvino")
 """Frameworks whose files OpenVINO reads without conversion."""
+
+
+def bench(xml: Path, **how: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Measure latency and throughput. See ``model_zoo.runtime.measure.bench``."""
+    from model_zoo.runtime import measure
+
+    return measure.bench(xml, **how)
 
 
 def read(xml: Path) -> Any:  # noqa: ANN401 - openvino.Model, and openvino has no types here
@@ -78,7 +98,7 @@ def compile(  # noqa: A001 - the pipeline's word
         xml: the IR.
         key: its IR key.
         device: OpenVINO's name of a device.
-        config: OpenVINO properties, passed on as they are; with a ``CACHE_DIR`` of their own, ours is not used.
+        config: OpenVINO properties, passed on as they are; a ``CACHE_DIR`` among them replaces ours.
         compiled: the cache's folder of compiled blobs; None uses no blobs. Where it cannot be written, the
             model is compiled and nothing is stored.
 

@@ -46,7 +46,7 @@ def prepare(folder: Path) -> bool:
 
 
 def record(folder: Path) -> None:
-    """Write down the digests of the blobs OpenVINO just wrote, if any; harmless where nothing can be written."""
+    """Write down the digests of the blobs OpenVINO just wrote, if any and if it can be written."""
     with contextlib.suppress(OSError):
         known, found = _known(folder), _blobs(folder)
         if {path.name for path in found} == set(known):

@@ -29,6 +29,4 @@ def read(job: Job) -> ov.Model:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         what = f"{xml.relative_to(job.files).as_posix()} is not an IR that this OpenVINO reads"
         raise ConversionError(what, found=lines[-1], hint="check that its .bin lies beside it") from error
-    if job.recipe.get("outputs") or job.cut_outputs or job.cut_inputs:
-        return frontend.select(job, model)
-    return model
+    return frontend.select(job, model) if frontend.selects(job) else model
