@@ -1,4 +1,4 @@
-"""Sources are recognised by their key, described without secrets, and ranked by how firmly they fix content."""
+"""Sources are recognised by their key, shown without secrets, ranked by how firmly they fix content."""
 
 from __future__ import annotations
 
