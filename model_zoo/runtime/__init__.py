@@ -144,9 +144,9 @@ def model_info(model: Any) -> dict[str, str]:  # noqa: ANN401
     """Return the ``model_info`` of an ``openvino.Model``'s run-time information, as text."""
     if not model.has_rt_info(["model_info"]):
         return {}
-    return {
-        str(name): str(value.astype(str)) for name, value in model.get_rt_info(["model_info"]).value.items()
-    }
+    known = model.get_rt_info(["model_info"]).value
+    # a model just made holds openvino.OVAny, one read from a file holds text
+    return {str(n): str(v.astype(str) if hasattr(v, "astype") else v) for n, v in known.items()}
 
 
 def _reason(error: Exception) -> str:
