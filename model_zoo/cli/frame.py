@@ -1,10 +1,9 @@
-"""The frame of the command line: global options, commands imported when they are run, errors → exit codes."""
+"""The frame of the command line: which commands there are, and the zoo they run on; each imported when run."""
 
 from __future__ import annotations
 
 import os
 import sys
-import traceback
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -13,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.errors import ModelZooError
+from model_zoo.cli.dress import dressed, global_options
+from model_zoo.cli.examples import EXAMPLES
+from model_zoo.cli.failure import code_of
+from model_zoo.cli.report import paint, put_error, say
 from model_zoo.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from model_zoo.errors import ModelZooError
     from model_zoo.settings import Settings
     from model_zoo.zoo import Report, Zoo
 
@@ -32,16 +35,16 @@ COMMANDS = {
     "infer": ("model_zoo.cli.run:infer_command", "Run a model on images, arrays, audio, or zeros."),
     "bench": ("model_zoo.cli.run:bench_command", "Latency and throughput of a model on a device."),
     "cache": ("model_zoo.cli.cache:cache_group", "Look after the cache."),
-    "catalog": ("model_zoo.cli.catalog:catalog_group", "Check and write catalogs."),
+    "catalog": ("model_zoo.cli.catalog:catalog_group", "Check catalogs, write entries, show them."),
+    "doctor": ("model_zoo.cli.doctor:doctor_command", "What is wrong on this machine, and how to mend it."),
+    "completion": ("model_zoo.cli.completion:completion_command", "Completion for bash, zsh or fish."),
 }
 GROUPS = {
     "Models": ("list", "info"),
     "Pipeline": ("fetch", "convert", "path", "why"),
     "Run": ("infer", "bench"),
-    "Care": ("cache", "catalog"),
+    "Care": ("cache", "catalog", "doctor", "completion"),
 }
-INTERRUPTED = 130
-BROKEN_PIPE = 141
 
 
 @dataclass
@@ -96,8 +99,16 @@ class Run:
         """Print an error to stderr; its traceback too with ``-v -v``."""
         self.close()
         if self.verbose > 1:
+            import traceback
+
             click.echo("".join(traceback.format_exception(error)), err=True)
-        click.echo(f"error: {error}", err=True)
+        put_error(str(error))
+
+    def remark(self, text: str) -> None:
+        """Say something that is neither a result nor an error, unless the run is quiet."""
+        if not self.quiet:
+            self.close()
+            say(text)
 
     def finish(self, errors: Sequence[tuple[str, ModelZooError]], total: int) -> None:
         """End a run over several models: print each failure and the summary, leave with the first's code."""
@@ -108,16 +119,23 @@ class Run:
             self.fail(error)
         if total > 1:
             names = ", ".join(f"{name} (exit {error.exit_code})" for name, error in errors)
-            click.echo(f"{len(errors)} of {total} models failed: {names}", err=True)
+            say(f"{len(errors)} of {total} models failed: {names}")
         raise SystemExit(errors[0][1].exit_code)
-
-
-_current: list[Run] = []
-"""The run in progress, for the error paths; the context is gone when they are taken."""
 
 
 class Commands(click.Group):
     """A group that imports a command's module only when the command is run."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 - as click has it
+    ) -> click.Context:
+        """Make sure that there is a run for the options to go to."""
+        extra.setdefault("obj", Run())
+        return super().make_context(info_name, args, parent, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the pipeline."""
@@ -132,58 +150,31 @@ class Commands(click.Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)  # noqa: S101 - a typo in the table above
+        if cmd_name not in self.commands:
+            self.commands[cmd_name] = dressed(command, cmd_name)
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, offering near names where there is none."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, n=3, cutoff=0.5)
-            hint = f" Did you mean: {', '.join(near)}?" if near else ""
-            ctx.fail(f"No such command {args[0]!r}.{hint}")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by group, without importing any."""
         del ctx
         for title, names in GROUPS.items():
-            with formatter.section(title):
+            with formatter.section(paint(title, "title", sys.stdout)):
                 formatter.write_dl([(name, COMMANDS[name][1]) for name in names])
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--catalog", "catalogs", multiple=True, metavar="P", help="Catalog folder or file to add; may repeat."
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    params=global_options(hidden=False),
+    epilog="\b\nExamples:\n" + "\n".join(f"  {line}" for line in EXAMPLES[""]),
 )
-@click.option(
-    "--cache", metavar="DIR", help="Writable cache layer (default: MODEL_ZOO_CACHE, else the user's)."
-)
-@click.option("--offline", is_flag=True, help="Open no socket, ever (as MODEL_ZOO_OFFLINE=1).")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "bar", "json", "none"]),
-    default="auto",
-    help="How to show progress.",
-)
-@click.option("-q", "--quiet", is_flag=True, help="Show results and errors only.")
-@click.option("-v", "--verbose", count=True, help="Say more; twice for tracebacks.")
 @click.version_option(__version__, prog_name="model-zoo")
-@click.pass_context
-def cli(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - as declared above
-    r"""Fetch pretrained models, check them, convert them to OpenVINO IR, run them.
+def cli() -> None:
+    """Fetch pretrained models, check them, convert them to OpenVINO IR, run them.
 
-    Results go to stdout, everything else to stderr. A reference REF is a model's NAME or NAME@PRECISION.
-
-    \b
-    model-zoo list face
-    model-zoo convert magika-standard-v3@FP16
-    model-zoo infer magika-standard-v3 --top 5
+    A reference REF is a model's NAME, NAME@PRECISION, a URI, or a path. Results go to stdout, everything
+    else to stderr. The options above go before the command, and are understood after it too.
     """
-    ctx.obj = Run(**options)
-    _current.append(ctx.obj)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -192,51 +183,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always.
     """
+    if "_MODEL_ZOO_COMPLETE" in os.environ:
+        from model_zoo.cli.completion import answer
+
+        raise SystemExit(answer(cli, Run()))
     raise SystemExit(run(cli, argv))
 
 
 def run(command: click.Command, argv: Sequence[str] | None, name: str = "model-zoo") -> int:
     """Run a command and return its exit code; every error becomes a message and a code here."""
-    _current.clear()
+    this = Run()
     try:
-        with command.make_context(name, list(sys.argv[1:] if argv is None else argv)) as ctx:
+        arguments = list(sys.argv[1:] if argv is None else argv)
+        with command.make_context(name, arguments, obj=this) as ctx:
             command.invoke(ctx)
             sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the one place where errors become exit codes
-        return _code_of(error, (_current or [Run()])[-1])
+        return code_of(error, this)
     finally:
-        for one in _current:
-            one.close()
+        this.close()
     return 0
-
-
-def _code_of(error: BaseException, run_: Run) -> int:
-    if isinstance(error, ModelZooError):
-        run_.fail(error)
-        return error.exit_code
-    if isinstance(error, click.exceptions.Exit):
-        return error.exit_code
-    if isinstance(error, click.ClickException):
-        error.show()
-        return error.exit_code
-    if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        click.echo("interrupted; what was transferred is kept and will be resumed", err=True)
-        return INTERRUPTED
-    if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else 1
-    return _bug(error, run_)
-
-
-def _bug(error: BaseException, run_: Run) -> int:
-    run_.close()
-    if run_.verbose > 1:
-        click.echo("".join(traceback.format_exception(error)), err=True)
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(where.filename).name}:{where.lineno}"
-    what = f"{type(error).__name__}: {error} ({place})"
-    click.echo(f"error: this is a bug in model-zoo {__version__}: {what}", err=True)
-    click.echo("  next:     run again with -v -v and report what it prints", err=True)
-    return 1

@@ -1,0 +1,110 @@
+"""``completion``: shell completion for bash, zsh and fish, with the names of models.
+
+The scripts call this program with what was typed so far; it answers from the names in the catalogs, and
+opens no socket. Only what completion of every shell needs is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
+
+from model_zoo.errors import ModelZooError
+
+if TYPE_CHECKING:
+    from model_zoo.cli.frame import Run
+
+VARIABLE = "_MODEL_ZOO_COMPLETE"
+MOST = 2000
+"""Candidates offered at once: shells get slow long before a person reads that many."""
+
+# Bash breaks words at "@" and ":", which references contain: so the line is split by us, and what stands
+# before the last break is taken off the answers, which bash then puts in place of the word it sees.
+_BASH = """\
+%(complete_func)s() {
+    local IFS=$'\\n' answer kind value typed
+    typed=${COMP_LINE:0:COMP_POINT}
+    COMPREPLY=()
+    while read -r answer; do
+        kind=${answer%%%%,*} value=${answer#*,}
+        case $kind in
+            dir) compopt -o dirnames 2>/dev/null ;;
+            file) compopt -o default 2>/dev/null ;;
+            *) COMPREPLY+=("$value") ;;
+        esac
+    done < <(MODEL_ZOO_LINE=$typed %(complete_var)s=bash_complete model-zoo 2>/dev/null)
+    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *@ ]] && compopt -o nospace 2>/dev/null
+    return 0
+}
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+
+class Bash(BashComplete):
+    """Bash 4.4 or later, without the package bash-completion."""
+
+    source_template = _BASH
+
+    def source(self) -> str:
+        """Return the script; no bash is asked for its version, as none need be here."""
+        return ShellComplete.source(self)
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the whole words before the cursor, and the word it is in."""
+        from click.shell_completion import split_arg_string
+
+        line = os.environ.get("MODEL_ZOO_LINE", "")
+        words = split_arg_string(line)[1:]
+        incomplete = words.pop() if words and not line[-1:].isspace() else ""
+        return words, incomplete
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """Return one answer, without what bash takes for earlier words."""
+        _, incomplete = self.get_completion_args()
+        before = max(incomplete.rfind(mark) for mark in "@:=") + 1
+        value = item.value[before:] if item.value.startswith(incomplete[:before]) else item.value
+        return f"{item.type},{value}"
+
+
+SHELLS: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": ZshComplete, "fish": FishComplete}
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(list(SHELLS)))
+def completion_command(shell: str) -> None:
+    """Print a script that makes a shell complete commands, options and models.
+
+    Needs bash 4.4, zsh 5 or fish 3, or later.
+    """
+    click.echo(SHELLS[shell](click.Command("model-zoo"), {}, "model-zoo", VARIABLE).source())
+
+
+def answer(command: click.Command, run: Run) -> int:
+    """Answer the script's question on stdout; a shell's prompt is no place for errors."""
+    shell, _, task = os.environ.get(VARIABLE, "").partition("_")
+    if shell not in SHELLS or task != "complete":
+        return 1
+    with contextlib.suppress(ModelZooError, OSError):
+        click.echo(SHELLS[shell](command, {"obj": run}, "model-zoo", VARIABLE).complete())
+    return 0
+
+
+def complete_reference(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return the references that begin with what was typed: names, and precisions after ``@``."""
+    name, at, _ = incomplete.partition("@")
+    found: list[CompletionItem] = []
+    with contextlib.suppress(ModelZooError):
+        catalog = ctx.obj.zoo.catalog
+        if at:
+            values = [f"{name}@{precision}" for precision in catalog.get(name).precisions]
+        else:
+            values = catalog.names()
+        folded = incomplete.casefold()
+        found = [CompletionItem(value) for value in values if value.casefold().startswith(folded)][:MOST]
+    if not found and not at:
+        found = [CompletionItem(incomplete, type="file")]
+    return found

@@ -1,0 +1,92 @@
+"""Every way a run can end, as a message on stderr and the exit code of the contract."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from model_zoo.cli.report import put_error
+from model_zoo.errors import ModelZooError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from model_zoo.cli.frame import Run
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def code_of(error: BaseException, run: Run) -> int:
+    """Print what there is to say about the end of a run, and return its exit code."""
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, ModelZooError):
+        run.fail(error)
+        return error.exit_code
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return UsageError.exit_code
+    if isinstance(error, click.ClickException):
+        put_error(str(usage_error(error)))
+        return UsageError.exit_code
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        run.close()
+        click.echo("interrupted; what was transferred is kept and will be resumed", err=True)
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return _bug(error, run)
+
+
+def usage_error(error: click.ClickException) -> UsageError:
+    """Return what click found wrong with the arguments in our own form, with near names."""
+    context = getattr(error, "ctx", None)
+    what = error.format_message().rstrip(".")
+    if not isinstance(context, click.Context):
+        return UsageError(what, hint="see 'model-zoo --help'")
+    path, near = context.command_path, []
+    unknown = re.match(r"No such command '(.*?)'", what)
+    if isinstance(error, click.NoSuchOption):
+        what, near = f"no such option: {error.option_name}", near_names(error.option_name, _options(context))
+    elif unknown and isinstance(context.command, click.Group):
+        what = f"no such command: {unknown[1]}"
+        near = near_names(unknown[1], context.command.list_commands(context))
+    usage = " ".join([path, *context.command.collect_usage_pieces(context)])
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return UsageError(f"{what[:1].lower()}{what[1:]}", expected=usage, hint=f"{meant}see '{path} --help'")
+
+
+def _options(context: click.Context) -> list[str]:
+    params = context.command.get_params(context)
+    return [name for param in params for name in param.opts if isinstance(param, click.Option)]
+
+
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return up to three names that somebody who typed ``name`` may have meant, the nearest first."""
+    import difflib
+
+    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+
+
+def _bug(error: BaseException, run: Run) -> int:
+    import traceback
+    from pathlib import Path
+
+    from model_zoo.version import __version__
+
+    run.close()
+    if run.verbose > 1:
+        click.echo("".join(traceback.format_exception(error)), err=True)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(where.filename).name}:{where.lineno}"
+    what = f"this is a bug in model-zoo {__version__}: {type(error).__name__}: {error} ({place})"
+    put_error(str(ModelZooError(what, hint="run again with -v -v and report what it prints")))
+    return ModelZooError.exit_code
