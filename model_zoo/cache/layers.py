@@ -18,7 +18,7 @@ from model_zoo.cache.sharing import Sharing
 from model_zoo.cache.state import Notes, address_digest, alias_names, ir_manifests
 from model_zoo.errors import CacheReadOnlyError
 from model_zoo.files import as_cache_error, fsync_file, fsync_folder, hash_file, set_mode
-from model_zoo.spec import MANIFEST_NAME, Digest, FileEntry
+from model_zoo.spec import MANIFEST_NAME, Digest, Event, FileEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -146,6 +146,36 @@ class Cache:
             staged.replace(target)
             fsync_folder(target.parent)
         return target
+
+    def adopt(
+        self,
+        artifact: Artifact,
+        model: str | None = None,
+        *,
+        folders: Sequence[Path] = (),
+        report: Callable[[Event], None] | None = None,
+    ) -> Path | None:
+        """Publish an artifact's blob from bytes other programs keep on this machine; None if they do not.
+
+        Args:
+            artifact: what is wanted; without a declared digest nothing is adopted.
+            model: whose artifact it is.
+            folders: where to look beside the caches of other programs and ``MODEL_ZOO_ADOPT``.
+            report: receives an ``adopted`` event whose message is where the bytes came from.
+
+        Raises:
+            CacheError: the writable layer cannot be written.
+        """
+        from model_zoo.cache.adopt import adopt, places  # only where something is missing
+
+        def tell(path: Path) -> None:
+            if report is not None:
+                report(Event(event="adopted", model=model, file=artifact.path, message=str(path)))
+
+        there = self.find_blob(artifact)
+        if there is not None or not artifact.digests:
+            return there
+        return adopt(self, artifact, places(os.environ, folders), model, tell)
 
     def note_aliases(self, artifact: Artifact, sha256: str) -> None:
         """Note under which other digests, or which address, the blob is looked up."""

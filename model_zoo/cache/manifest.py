@@ -116,3 +116,10 @@ def entries_of(manifest: Mapping[str, Any], name: str) -> Sequence[Mapping[str, 
     """Return the files that a manifest lists: ``outputs`` of an IR, ``files`` of a model."""
     entries = manifest.get("outputs" if name == IR_MANIFEST else "files")
     return [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+
+
+def digests_of(manifest: Mapping[str, Any]) -> frozenset[str]:
+    """Return the sha256 of every blob that a model's folder stands on."""
+    artifacts = manifest.get("artifacts")
+    rows = artifacts if isinstance(artifacts, list) else []
+    return frozenset(str(row["sha256"]) for row in rows if isinstance(row, dict) and "sha256" in row)

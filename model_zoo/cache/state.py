@@ -112,14 +112,17 @@ class Notes:
 
     def inputs(self, declaration: str) -> _Inputs | None:
         """Return the content that a declaration was found to have."""
-        damaged = False
-        with contextlib.suppress(OSError):
-            data = self.layer.inputs(declaration).read_bytes()
-            with contextlib.suppress(msgspec.DecodeError):
-                return msgspec.json.decode(data, type=_Inputs)
-            damaged = True
-        derived = self._derive("inputs", damaged=damaged)
+        stored = self.stored_inputs(declaration)
+        if stored is not None:
+            return stored
+        derived = self._derive("inputs", damaged=self.layer.inputs(declaration).is_file())
         return derived.inputs.get(declaration) if derived else None
+
+    def stored_inputs(self, declaration: str) -> _Inputs | None:
+        """Return the content of a declaration as noted; None where the note is missing or damaged."""
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            return msgspec.json.decode(self.layer.inputs(declaration).read_bytes(), type=_Inputs)
+        return None
 
     # --- writing
 

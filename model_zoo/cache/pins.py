@@ -1,0 +1,75 @@
+"""Pins: references whose files and IRs are never collected.
+
+A pin is a small file of its own, because it is a wish that could be rebuilt from nothing, unlike notes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from model_zoo.files import as_cache_error, write_file
+
+if TYPE_CHECKING:
+    from model_zoo.cache.layout import Layer
+
+
+def pins(layer: Layer) -> dict[str, set[str] | None]:
+    """Return what is pinned: model → its pinned precisions, or None where all of it is."""
+    found: dict[str, set[str] | None] = {}
+    with contextlib.suppress(OSError), os.scandir(layer.pins) as entries:
+        for name in sorted(entry.name for entry in entries if entry.name[0] != "."):
+            model, _, precision = name.partition("@")
+            if not precision:
+                found[model] = None
+            elif (precisions := found.setdefault(model, set())) is not None:
+                precisions.add(precision)
+    return found
+
+
+def pin(layer: Layer, model: str, precision: str | None) -> bool:
+    """Pin a model, or one precision of it; return False if it was pinned already.
+
+    Raises:
+        CacheError: the layer cannot be written.
+    """
+    path = layer.check_own(layer.pins) / _name(model, precision)
+    if path.exists():
+        return False
+    with as_cache_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, msgspec.json.encode({"pinned": int(time.time())}))
+    return True
+
+
+def unpin(layer: Layer, model: str, precision: str | None) -> bool:
+    """Take a pin away, with ``precision`` None all pins of the model; return False if there was none.
+
+    Raises:
+        CacheError: the layer cannot be written.
+    """
+    precisions = pins(layer).get(model, set())
+    wanted = [None, *(precisions or ())] if precision is None else [precision]
+    done = False
+    for one in wanted:
+        path = layer.check_own(layer.pins) / _name(model, one)
+        with as_cache_error(path), contextlib.suppress(FileNotFoundError):
+            path.unlink()
+            done = True
+    return done
+
+
+def is_pinned(found: dict[str, set[str] | None], model: str, precision: str | None = None) -> bool:
+    """Whether a model's files (``precision`` None), or its IR of one precision, must stay."""
+    if model not in found:
+        return False
+    precisions = found[model]
+    return precisions is None or precision is None or precision in precisions
+
+
+def _name(model: str, precision: str | None) -> str:
+    return f"{model}@{precision}" if precision else model

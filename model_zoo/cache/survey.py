@@ -1,0 +1,176 @@
+"""Everything in a layer with its size and last use, read from the disk and not from the index.
+
+Links are never followed, and whatever is not where the layout puts it is not seen: it is not ours to remove.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from model_zoo.cache.inventory import Inventory, files_below, names, taken
+from model_zoo.cache.manifest import digests_of, read_manifest
+from model_zoo.cache.sharing import is_alive
+from model_zoo.spec import MANIFEST_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from model_zoo.cache.layout import Layer
+
+DAY = 86400.0
+_STAGING = re.compile(r"stage-(?P<purpose>[a-z-]+)-(?P<pid>\d+)-[0-9a-f]+")
+_TRASH = {"gc", "old"}
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+Inode = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Name:
+    """One name of a file on disk: which file, its bytes, and how many names it has anywhere."""
+
+    inode: Inode
+    size: int
+    links: int
+
+
+@dataclass
+class Item:
+    """Something that can be removed as a whole.
+
+    Attributes:
+        kind: blob, files, ir, compiled, env, partial or staging.
+        label: for people.
+        path: the file or folder.
+        used: when it was last used, seconds since 1970.
+        names: its files.
+        model: whose it is, if it is a model's.
+        precision: of an IR.
+        blobs: the sha256 of every blob that a model's folder stands on.
+        litter: nobody can want it any more.
+    """
+
+    kind: str
+    label: str
+    path: Path
+    used: float
+    names: list[Name]
+    model: str | None = None
+    precision: str | None = None
+    blobs: frozenset[str] = frozenset()
+    litter: bool = False
+
+
+class Survey:
+    """The items of one layer: everything there is, as it was when it was looked at."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        self.items: list[Item] = []
+        self.blobs: dict[str, Item] = {}
+        self._look_at_blobs()
+        self._look_at_models()
+        self._look_at_irs()
+        self._look_at_folders("compiled", layer.compiled)
+        self._look_at_folders("env", layer.envs)
+        self._look_at_partials()
+
+    @property
+    def everything(self) -> list[Item]:
+        """Blobs and items."""
+        return [*self.blobs.values(), *self.items]
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk; a file with several names counts once."""
+        return sum({n.inode: n.size for item in self.everything for n in item.names}.values())
+
+    def _look_at_blobs(self) -> None:
+        for shelf in names(self.layer.blobs):
+            for entry, found in _files(self.layer.blobs / shelf):
+                if _HEX.fullmatch(entry.name):
+                    path = self.layer.blobs / shelf / entry.name
+                    item = Item("blob", entry.name, path, found.st_mtime, [_name(found, entry.path)])
+                    self.blobs[entry.name] = item
+
+    def _look_at_models(self) -> None:
+        uses = Inventory(self.layer, writable=False).uses("files")
+        for model in names(self.layer.models):
+            for declaration in names(self.layer.models / model):
+                path = self.layer.files(model, declaration)
+                manifest = read_manifest(path / MANIFEST_NAME)
+                data, made = (manifest.data, manifest.made) if manifest else ({}, _changed(path))
+                self.items.append(
+                    Item(
+                        "files",
+                        model,
+                        path,
+                        max(made, uses.get(f"{model}@{declaration}", 0.0)),
+                        _names(path),
+                        model=model,
+                        blobs=digests_of(data),
+                    )
+                )
+
+    def _look_at_irs(self) -> None:
+        inventory = Inventory(self.layer, writable=False)
+        rows, uses = inventory.irs(), inventory.uses("ir")
+        for key in names(self.layer.irs):
+            path, row = self.layer.ir(key), rows.get(key)
+            model, precision = (row.model, row.precision) if row else (None, None)
+            used = max(row.made if row else _changed(path), uses.get(key, 0.0))
+            label = f"{model}@{precision}" if row else key
+            self.items.append(Item("ir", label, path, used, _names(path), model=model, precision=precision))
+
+    def _look_at_folders(self, kind: str, root: Path) -> None:
+        for name in names(root):
+            path = root / name
+            used = max((found.st_mtime for found in files_below(str(path))), default=_changed(path))
+            self.items.append(Item(kind, name, path, used, _names(path)))
+
+    def _look_at_partials(self) -> None:
+        root = self.layer.partials
+        for name in names(root):
+            match = _STAGING.fullmatch(name)
+            used = _changed(root / name)
+            dead = match is not None and not is_alive(int(match["pid"]))
+            trash = match is not None and match["purpose"] in _TRASH
+            litter = dead and (trash or time.time() - used > DAY)
+            self.items.append(Item("staging", name, root / name, used, _names(root / name), litter=litter))
+        for entry, found in _files(root):
+            only = _name(found, entry.path, taken(found))
+            self.items.append(Item("partial", entry.name, root / entry.name, found.st_mtime, [only]))
+
+
+def _files(folder: Path) -> Iterable[tuple[os.DirEntry[str], os.stat_result]]:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                found = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(found.st_mode):
+                    yield entry, found
+
+
+def _names(folder: Path) -> list[Name]:
+    return [_name(found, f"{folder}{index}") for index, found in enumerate(files_below(str(folder)))]
+
+
+def _name(found: os.stat_result, path: str, size: int | None = None) -> Name:
+    inode = (
+        (found.st_dev, found.st_ino) if found.st_ino else (-1, hash(path))
+    )  # no inodes in Windows' listings
+    return Name(inode, found.st_size if size is None else size, max(1, found.st_nlink))
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except OSError:
+        return 0.0
