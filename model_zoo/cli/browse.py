@@ -2,62 +2,104 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.cli.report import human_size, print_fields, print_json, print_table
+from model_zoo.cli.failure import near_names
+from model_zoo.cli.report import human_size, print_fields, print_json, print_table, print_title
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.shell_completion import CompletionItem
+
     from model_zoo.cli.frame import Run
-    from model_zoo.spec import Artifact, Model
-    from model_zoo.zoo import Zoo
+    from model_zoo.spec import Model
+
+
+def _values_of(model: Model, what: str) -> set[str | None]:
+    """Return a model's values of a filter."""
+    if what == "source":
+        return {source.kind for artifact in model.artifacts for source in artifact.sources}
+    return {getattr(model, what)}
+
+
+def _complete(what: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem as Item
+
+        del param
+        known = {str(value) for model in ctx.obj.zoo.catalog for value in _values_of(model, what) if value}
+        return [Item(value) for value in sorted(known) if value.startswith(incomplete)]
+
+    return complete
 
 
 @click.command("list")
 @click.argument("patterns", nargs=-1, metavar="[PATTERN…]")
-@click.option("--task", help="Only models for this task.")
-@click.option("--framework", help="Only models of this framework.")
-@click.option("--source", help="Only models with a source of this kind, such as wheel, url or hf.")
+@click.option("--task", help="Only models for this task.", shell_complete=_complete("task"))
+@click.option("--framework", help="Only models of this framework.", shell_complete=_complete("framework"))
+@click.option(
+    "--source",
+    help="Only models with a source of this kind, such as wheel, url or hf.",
+    shell_complete=_complete("source"),
+)
 @click.option("--cached", is_flag=True, help="Only models that are in the cache.")
+@click.option("-l", "--long", is_flag=True, help="A table: name, task, framework, size, what is cached.")
 @click.option("--json", "as_json", is_flag=True, help="One array of objects.")
 @click.pass_obj
 def list_command(
-    run: Run, /, patterns: tuple[str, ...], *, as_json: bool, cached: bool, **filters: str | None
+    run: Run, /, patterns: tuple[str, ...], *, as_json: bool, long: bool, cached: bool, **filters: str | None
 ) -> None:
     """Print the names of the models that match every filter, one a line.
 
     A PATTERN is a shell wildcard, or a word that the name contains.
     """
     zoo = run.zoo
-    if not (as_json or cached or any(filters.values())):
+    if not (as_json or long or cached or any(filters.values())):
         from model_zoo.catalog import match_names
 
         names = match_names(zoo.catalog.names(), patterns)
         click.echo("".join(f"{name}\n" for name in names), nl=False)
+        if not names:
+            _explain_nothing(run, patterns, filters)
         return
     models = zoo.list_models(*patterns, cached=True if cached else None, **filters)
-    if as_json:
-        print_json([_summary(zoo, model) for model in models])
-    else:
-        click.echo("".join(f"{model.name}\n" for model in models), nl=False)
+    if not models and not cached:
+        _explain_nothing(run, patterns, filters)
+    if as_json or long:
+        from model_zoo.zoo.facts import summary
+
+        found = [summary(zoo, model) for model in models]
+        if as_json:
+            print_json(found)
+        else:
+            print_table([_row_of(one) for one in found], ("NAME", "TASK", "FRAMEWORK", "SIZE", "CACHED"))
+        return
+    click.echo("".join(f"{model.name}\n" for model in models), nl=False)
 
 
-def _summary(zoo: Zoo, model: Model) -> dict[str, Any]:
-    sizes = [a.size for a in model.artifacts]
-    return {
-        "name": model.name,
-        "task": model.task,
-        "framework": model.framework,
-        "license": model.license,
-        "description": model.description,
-        "precisions": list(model.precisions) if model.artifacts else [],
-        "sources": sorted({s.kind for a in model.artifacts for s in a.sources}),
-        "size": None if None in sizes else sum(s for s in sizes if s is not None),
-        "stages": list(model.stages),
-        "convertible": model.convertible,
-        "cached": zoo.is_cached(model),
-    }
+def _row_of(one: dict[str, Any]) -> list[str]:
+    cached = "yes" if one["cached"] else "no"
+    return [one["name"], one["task"], one["framework"] or "composite", human_size(one["size"]), cached]
+
+
+def _explain_nothing(run: Run, patterns: tuple[str, ...], filters: dict[str, str | None]) -> None:
+    """Say on stderr which filter no model passes, and what comes near."""
+    for what, wish in filters.items():
+        if wish is None:
+            continue
+        known = {str(value) for model in run.zoo.catalog for value in _values_of(model, what) if value}
+        if wish not in known:
+            near = near_names(wish, known) or sorted(known)
+            run.remark(f"no model has the {what} {wish!r}; there are: {', '.join(near)}")
+    words = {word for name in run.zoo.catalog.names() for word in (name, *re.split(r"[-_.]", name))}
+    near = [word for pattern in patterns for word in near_names(pattern, words)]
+    if patterns and not any(filters.values()):
+        meant = f"; did you mean {' or '.join(near)}?" if near else ""
+        run.remark(f"no name matches {' '.join(patterns)}{meant}")
 
 
 @click.command("info")
@@ -66,87 +108,47 @@ def _summary(zoo: Zoo, model: Model) -> dict[str, Any]:
 @click.pass_obj
 def info_command(run: Run, reference: str, *, as_json: bool) -> None:
     """Print everything known about a model: licence, files, sources, integrity, what is cached."""
-    zoo = run.zoo
-    model = zoo.request(reference).model
-    facts = describe(zoo, model)
+    from model_zoo.zoo.facts import facts
+
+    known = facts(run.zoo, run.zoo.request(reference).model)
     if as_json:
-        print_json(facts)
+        print_json(known)
         return
-    pairs = [
-        (name, str(facts[name]))
-        for name in ("name", "task", "framework", "license", "description")
-        if facts[name]
-    ]
-    if model.stages:
-        pairs.append(("stages", ", ".join(model.stages)))
+    print_fields(_fields(known))
+    if known["artifacts"]:
+        print_title("files:")
+        print_table([_row(artifact) for artifact in known["artifacts"]])
+    if known["inputs"]:
+        print_title("inputs:")
+        print_table([_input_row(one) for one in known["inputs"]])
+    cached = known["cached"]
+    print_title("cached:")
+    rows = [("files", cached["files"] or "no")]
+    rows += [(f"IR {precision}", path or "no") for precision, path in cached["ir"].items()]
+    print_fields([(f"  {name}", value) for name, value in rows])
+
+
+def _fields(known: dict[str, Any]) -> list[tuple[str, str]]:
+    shown = ["name", "task", "framework", "license", "description"]
+    pairs = [(name, str(known[name])) for name in shown if known[name]]
+    if known["stages"]:
+        pairs.append(("stages", ", ".join(known["stages"])))
     else:
-        pairs.append(("precisions", ", ".join(model.precisions)))
-        pairs.append(("integrity", facts["integrity"]))
-        pairs.append(("size", human_size(facts["size"])))
-    if not model.convertible:
-        pairs.append(("not convertible", str(model.reason)))
-    pairs.append(("catalog", facts["catalog"]))
-    print_fields(pairs)
-    if facts["artifacts"]:
-        click.echo("files:")
-        print_table([_row(artifact) for artifact in facts["artifacts"]])
-    if facts["inputs"]:
-        click.echo("inputs:")
-        print_table(
-            [
-                [f"  {i.get('name', '')}", str(i.get("type", "")), str(i.get("shape", ""))]
-                for i in facts["inputs"]
-            ]
-        )
-    click.echo(f"files cached: {facts['cached']['files'] or 'no'}")
-    for precision, path in facts["cached"]["ir"].items():
-        click.echo(f"IR {precision} cached: {path or 'no'}")
+        pairs.append(("precisions", ", ".join(known["precisions"])))
+    pairs.append(("integrity", known["integrity"]))
+    pairs.append(("size", human_size(known["size"])))
+    if not known["convertible"]:
+        pairs.append(("not convertible", str(known["reason"])))
+    return [*pairs, ("catalog", known["catalog"])]
+
+
+def _input_row(one: dict[str, Any]) -> list[str]:
+    shape = ",".join(str(dim) for dim in one.get("shape", ()))
+    shown = [f"  {one.get('name', '')}", str(one.get("type", "")), f"[{shape}]", one.get("layout", "")]
+    shown += [f"{field} {one[field]}" if field in one else "" for field in ("mean", "scale")]
+    return [*shown, "reverse channels" if one.get("reverse_channels") else ""]
 
 
 def _row(artifact: dict[str, Any]) -> list[str]:
     digest = next(iter(artifact["digests"]), "no digest")
     return [f"  {artifact['path']}", human_size(artifact["size"]), digest, " | ".join(artifact["sources"])]
-
-
-def describe(zoo: Zoo, model: Model) -> dict[str, Any]:
-    """Return everything known about a model as plain data."""
-    import msgspec
-
-    from model_zoo.sources import LEVELS, integrity_of
-    from model_zoo.zoo import Request
-
-    stages = [zoo.catalog.get(name) for name in model.stages]
-    levels = [integrity_of(a) for m in (model, *stages) for a in m.artifacts]
-    fetched = zoo.fetching.find(Request(model)) if model.artifacts else None
-    summary = _summary(zoo, model)
-    return summary | {
-        "integrity": max(levels, key=LEVELS.index),
-        "reason": model.reason,
-        "catalog": str(zoo.catalog.files.get(model.name, "")),
-        "artifacts": [_artifact(artifact) for artifact in model.artifacts],
-        "inputs": [msgspec.to_builtins(one) for one in model.recipe.inputs],
-        "recipe": msgspec.to_builtins(model.recipe),
-        "model_info": model.model_info,
-        "cached": {
-            "files": str(fetched.directory) if fetched else None,
-            "ir": {p: _ir_path(zoo, Request(model, p)) for p in summary["precisions"]},
-        },
-    }
-
-
-def _artifact(artifact: Artifact) -> dict[str, Any]:
-    from model_zoo.sources import LocatedSource, integrity_of
-
-    return {
-        "path": artifact.path,
-        "size": artifact.size,
-        "digests": [str(digest) for digest in artifact.digests],
-        "integrity": integrity_of(artifact),
-        "precision": artifact.precision,
-        "sources": [s.describe() for s in artifact.sources if isinstance(s, LocatedSource)],
-    }
-
-
-def _ir_path(zoo: Zoo, request: Any) -> str | None:  # noqa: ANN401 - Request, imported late
-    found = zoo.converting.find(request, any_version=True)
-    return str(found.xml) if found else None

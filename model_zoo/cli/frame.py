@@ -1,4 +1,4 @@
-"""The frame of the command line: which commands there are, and the zoo they run on; each imported when run."""
+"""The frame of the command line: its commands, imported when they are run, and the zoo they run on."""
 
 from __future__ import annotations
 

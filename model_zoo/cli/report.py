@@ -120,13 +120,18 @@ def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] | None = No
 
 
 def fitted(widths: Sequence[int], limit: int) -> list[int]:
-    """Return column widths that, with two spaces between them, fit the limit as far as that is possible."""
+    """Return column widths that, with two spaces between them, fit the limit as far as that is possible.
+
+    The widest gives way first, and the first column, which names the row, last of all.
+    """
     fit = list(widths)
-    while sum(fit) + 2 * (len(fit) - 1) > limit and max(fit) > _NARROWEST:
-        widest = fit.index(max(fit))
-        second = max((width for index, width in enumerate(fit) if index != widest), default=0)
-        excess = sum(fit) + 2 * (len(fit) - 1) - limit
-        fit[widest] = max(_NARROWEST, fit[widest] - excess, min(second, fit[widest] - 1))
+    for start in (1, 0):
+        while (excess := sum(fit) + 2 * (len(fit) - 1) - limit) > 0:
+            widest = max(range(start, len(fit)), key=fit.__getitem__, default=0)
+            if fit[widest] <= _NARROWEST:
+                break
+            second = max((fit[i] for i in range(start, len(fit)) if i != widest), default=0)
+            fit[widest] = max(_NARROWEST, fit[widest] - excess, min(second, fit[widest] - 1))
     return fit
 
 
