@@ -98,8 +98,9 @@ def read_line(reader: Any, line: Image.Image, characters: list[str]) -> tuple[st
 
 
 def character_classes() -> list[str]:
-    """Return the reader's classes: blank, the characters its file carries in its metadata, space."""
-    known = model_zoo.read(READER).get_rt_info(["framework", "character"]).value
+    """Return the reader's classes: blank, the characters that its ONNX file carries as metadata, space."""
+    original = model_zoo.read(READER, convert=False)
+    known = original.get_rt_info(["framework", "character"]).value
     return ["", *known.split("\n"), " "]
 
 
@@ -142,7 +143,7 @@ class Stopwatch:
         return result
 
 
-def run(picture: Path, *, offline: bool) -> int:
+def run(picture: Path, *, offline: bool | None) -> int:
     """Run the whole pipeline; return 0 when every line was read as it was written."""
     clock, compiled = Stopwatch(), {}
     print(f"{len(model_zoo.list_models())} models in the catalog; {DETECTOR} and {READER} are used here")
@@ -182,7 +183,7 @@ def main() -> int:
         "--picture", type=Path, default=Path("quickstart-result.png"), help="where to write it"
     )
     wishes = parser.parse_args()
-    return run(wishes.picture, offline=wishes.offline)
+    return run(wishes.picture, offline=wishes.offline or None)
 
 
 if __name__ == "__main__":
