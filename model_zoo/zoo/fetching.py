@@ -79,6 +79,11 @@ class Fetching:
         from model_zoo.download import Arrival, Wanted, download
 
         layer = self.cache.writable
+        missing = [
+            (index, artifact)
+            for index, artifact in missing
+            if self.cache.adopt(artifact, requests[index].model.name, report=report) is None
+        ]
         wanted = [Wanted(requests[index].model.name, artifact) for index, artifact in missing]
         totals: dict[str, list[int | None]] = {}
         for one in wanted:
