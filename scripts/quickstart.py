@@ -148,10 +148,11 @@ def run(picture: Path, *, offline: bool | None) -> int:
     clock, compiled = Stopwatch(), {}
     print(f"{len(model_zoo.list_models())} models in the catalog; {DETECTOR} and {READER} are used here")
     for name in (DETECTOR, READER):
-        files = clock.time(f"fetch    {name}", model_zoo.fetch, name, offline=offline)
+        clock.time(f"fetch    {name}", model_zoo.fetch, name, offline=offline)
         ir = clock.time(f"convert  {name}", model_zoo.convert, name, offline=offline)
         compiled[name] = clock.time(f"compile  {name}", model_zoo.load, name, device="CPU", offline=offline)
-        print(f"    files: {files.directory}\n    IR:    {ir.xml}")
+        if not offline:
+            print(f"    {ir.xml}")
     page, characters = render_page(), character_classes()
     boxes = clock.time("infer    find the lines", find_lines, compiled[DETECTOR], page)
     crops = [page.crop(box) for box in boxes]
