@@ -109,6 +109,11 @@ class Source:
 
     kind: ClassVar[str] = ""
 
+    @property
+    def several(self) -> bool:
+        """Whether it stands for several files: a pattern, or a whole folder."""
+        return False
+
 
 class Unpack(Noun, frozen=True, kw_only=True):
     """How an artifact that is an archive becomes a tree. ``strip`` leading path parts are dropped.
@@ -131,7 +136,8 @@ class Artifact(Noun, frozen=True, kw_only=True):
     """One declared file of a model: path, size, digest, ordered sources.
 
     With ``unpack`` the digest is the archive's, and ``path`` is the folder its tree is put in ("." for
-    the model's own folder) unless ``unpack.into`` names another.
+    the model's own folder) unless ``unpack.into`` names another. Where the sources stand for several files,
+    ``path`` is the folder these are put in, and nothing else can be declared of them.
     """
 
     path: str
@@ -145,9 +151,16 @@ class Artifact(Noun, frozen=True, kw_only=True):
     integrity: Integrity | None = None
 
     def __post_init__(self) -> None:
-        """Check the path and the precision's spelling."""
-        if not (self.unpack and self.path == "."):
+        """Check the path, the precision's spelling, and what a pattern may say."""
+        several = [source.several for source in self.sources]
+        if not (self.path == "." and (self.unpack or any(several))):
             check_relative_path(self.path)
+        if any(several) and not (all(several) and self.unpack is None):
+            msg = "sources: a pattern stands for several files, and so must all sources beside it, unpacked"
+            raise ValueError(msg)
+        if any(several) and (self.digests or self.size is not None):
+            msg = "sources: a pattern stands for several files, which cannot share a size or a digest"
+            raise ValueError(msg)
         if self.precision is not None:
             check_precision(self.precision)
 
@@ -408,6 +421,32 @@ class Model(Noun, frozen=True, kw_only=True):
         """The precisions on offer, default first: those of ready-made files, else the recipe's."""
         ready = tuple(dict.fromkeys(a.precision for a in self.artifacts if a.precision))
         return ready or self.recipe.precisions
+
+    def _repr_html_(self) -> str:
+        """Return the entry as a small table, for notebooks."""
+        from html import escape
+
+        sizes = ("" if a.size is None else f" ({a.size} bytes)" for a in self.artifacts)
+        files = ", ".join(a.path + size for a, size in zip(self.artifacts, sizes, strict=True))
+        shapes = ", ".join(f"{i.name} {list(i.shape or ())}" for i in self.recipe.inputs)
+        rows = (
+            ("task", self.task),
+            ("framework", self.framework),
+            ("licence", self.license),
+            ("precisions", ", ".join(self.precisions) if self.artifacts else None),
+            ("inputs", shapes),
+            ("files", files),
+            ("stages", ", ".join(self.stages)),
+            ("not convertible", self.reason),
+        )
+        cells = "".join(
+            f'<tr><th scope="row" style="text-align:left">{title}</th>'
+            f'<td style="text-align:left">{escape(text)}</td></tr>'
+            for title, text in rows
+            if text
+        )
+        head = f"<b>{escape(self.name)}</b><br>{escape(self.description.strip())}"
+        return f'<table><caption style="text-align:left">{head}</caption><tbody>{cells}</tbody></table>'
 
     def files_of(self, precision: str | None) -> tuple[Artifact, ...]:
         """The artifacts that one precision needs; all of them when ``precision`` is None."""

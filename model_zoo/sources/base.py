@@ -3,6 +3,9 @@
 A kind is a frozen struct: its fields are what the catalog may write, and ``locate`` says where the bytes
 are, without transferring any. There are three kinds of places: an HTTP address (the engine in
 ``model_zoo.download`` does the rest), a local file, and a bundle that some other program must produce.
+
+A kind whose address can move (a branch) or stands for several files (a pattern) also says so, and
+``resolve`` turns such an artifact into files at an address that stays.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from model_zoo.spec import Digest, Integrity, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
     from model_zoo.settings import Settings
     from model_zoo.spec import Artifact
@@ -30,12 +34,15 @@ class HttpLocation:
 
     ``headers`` may hold credentials: they go only to the host of ``url`` and appear in no message.
     ``digest`` and ``size`` are what the source itself vouches for, beside what the artifact declares.
+    ``check`` is called with the complete file before it counts as arrived, for what no digest of ours says,
+    such as a git blob id; it raises IntegrityError.
     """
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     digest: Digest | None = None
     size: int | None = None
+    check: Callable[[Path], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,25 @@ class LocatedSource(
             SourceUnavailableError: the source can already tell that it does not have them.
         """
         raise NotImplementedError
+
+    def resolve(
+        self, artifact: Artifact, settings: Settings, seen: dict[object, Any]
+    ) -> tuple[Artifact, ...]:
+        """Return the artifact, or the several it stands for, with this source at an address that stays.
+
+        Asked only where ``floating`` says so. ``seen`` is shared by all artifacts of a model: what one of
+        them was told holds for the others, so that all come from one state of the place.
+
+        Raises:
+            SourceUnavailableError: the place does not have it, or cannot be reached.
+        """
+        del settings, seen
+        return (artifact,)
+
+    @property
+    def floating(self) -> bool:
+        """Whether the place must be asked what the address means now, before anything is fetched."""
+        return False
 
     @property
     def immutable(self) -> bool:

@@ -1,0 +1,124 @@
+"""Credentials for a registry, from where container tools keep them: nobody has to log in twice.
+
+The files and their fields are those of ``docker login`` and ``podman login`` (containers-auth.json(5)).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from model_zoo.errors import SourceUnavailableError
+from model_zoo.sources.target import DOCKER_HUB, HUB_NAMES
+
+_HELPER = re.compile(r"[0-9A-Za-z._-]+")
+_HELPER_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Login:
+    """Either a name and a password, or a token that can be exchanged for others."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+
+
+def find_login(host: str, repository: str) -> Login | None:
+    """Return what is stored for a registry; the entry with the longest matching path wins.
+
+    Raises:
+        SourceUnavailableError: a credential helper that is configured for it cannot be run.
+    """
+    for path in _files():
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(config, dict) and (login := _from_config(config, host, repository)) is not None:
+            return login
+    return None
+
+
+def _files() -> list[Path]:
+    """Return the files to look into, most specific first."""
+    env = os.environ
+    named = [env["REGISTRY_AUTH_FILE"]] if env.get("REGISTRY_AUTH_FILE") else []
+    home = Path("~").expanduser()
+    docker = Path(env["DOCKER_CONFIG"]) if env.get("DOCKER_CONFIG") else home / ".docker"
+    found = [*map(Path, named), docker / "config.json"]
+    if env.get("XDG_RUNTIME_DIR"):
+        found.append(Path(env["XDG_RUNTIME_DIR"]) / "containers" / "auth.json")
+    found.append(Path(env.get("XDG_CONFIG_HOME") or home / ".config") / "containers" / "auth.json")
+    return found
+
+
+def _from_config(config: dict[str, Any], host: str, repository: str) -> Login | None:
+    auths = config.get("auths")
+    stored = {_place(key): value for key, value in (auths if isinstance(auths, dict) else {}).items()}
+    wanted = f"{host}/{repository}"
+    matching = [key for key in stored if wanted == key or wanted.startswith(f"{key}/")]
+    for key in sorted(matching, key=len, reverse=True):
+        if (login := _read(stored[key])) is not None:
+            return login
+    helpers = config.get("credHelpers")
+    names = {_place(key): value for key, value in (helpers if isinstance(helpers, dict) else {}).items()}
+    helper = names.get(host) or config.get("credsStore")
+    return _ask(str(helper), host) if helper else None
+
+
+def _place(key: str) -> str:
+    """Return ``host`` or ``host/path`` for a key, which may be an address of an older version."""
+    bare = urlsplit(key).netloc + urlsplit(key).path if "://" in key else key
+    bare = re.sub(r"/v[12]/?$", "", bare.rstrip("/"))
+    host, slash, path = bare.partition("/")
+    return (DOCKER_HUB if host in HUB_NAMES else host) + slash + path
+
+
+def _read(entry: object) -> Login | None:
+    if not isinstance(entry, dict):
+        return None
+    if entry.get("identitytoken"):
+        return Login(identity_token=str(entry["identitytoken"]))
+    try:
+        user, colon, password = base64.b64decode(str(entry.get("auth") or "")).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    if colon:
+        return Login(user, password.rstrip("\0"))
+    name = entry.get("username")
+    return Login(str(name), str(entry.get("password") or "")) if name else None
+
+
+def _ask(helper: str, host: str) -> Login | None:
+    """Ask ``docker-credential-HELPER``; None where it knows nothing about the host."""
+    if not _HELPER.fullmatch(helper):
+        return None
+    program = f"docker-credential-{helper}"
+    name = "https://index.docker.io/v1/" if host == DOCKER_HUB else host
+    try:
+        done = subprocess.run(
+            [program, "get"],
+            input=name,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=_HELPER_SECONDS,
+            check=False,
+        )
+        answer = json.loads(done.stdout) if done.returncode == 0 else {}
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        what = f"the credential helper {program} cannot be used: {type(error).__name__}"
+        raise SourceUnavailableError(what, hint="install it, or take it out of the Docker config") from error
+    if not isinstance(answer, dict) or not answer.get("Secret"):
+        return None
+    if answer.get("Username") == "<token>":
+        return Login(identity_token=str(answer["Secret"]))
+    return Login(str(answer.get("Username") or ""), str(answer["Secret"]))

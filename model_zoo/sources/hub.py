@@ -1,0 +1,232 @@
+"""The Hugging Face Hub, asked through huggingface_hub: what a revision means, and what it holds.
+
+Endpoint, token, proxies and certificates are those of huggingface_hub's own environment handling. Only
+metadata comes through here; the bytes are transferred by our own engine. Works with versions 1 and 2.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from model_zoo.errors import DownloadError, OfflineError, SourceUnavailableError
+from model_zoo.sources.url import safe_url
+from model_zoo.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from model_zoo.settings import Settings
+
+T = TypeVar("T")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+DEFAULT_ENDPOINT = "https://huggingface.co"
+_TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub reads its variables
+_PASSING = {408, 425, 429, 500, 502, 503, 504}
+_LONGEST_WAIT = 60.0
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file of a commit.
+
+    ``sha256`` is known for files in LFS (or Xet), ``blob_id`` (the git object's sha1) for the others.
+    """
+
+    path: str
+    size: int | None = None
+    sha256: str | None = None
+    blob_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All files of one commit, and what the model card says of it."""
+
+    commit: str
+    files: tuple[RemoteFile, ...]
+    license: str | None = None
+    task: str | None = None
+
+
+def endpoint() -> str:
+    """Return the hub's address, which HF_ENDPOINT may name."""
+    return (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+
+
+def is_offline() -> bool:
+    """Whether huggingface_hub was told to stay offline."""
+    stated = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return stated.upper() in _TRUE
+
+
+def authorization() -> dict[str, str]:
+    """Return the header that carries the user's token, if there is one."""
+    from huggingface_hub.utils import build_hf_headers
+
+    headers = build_hf_headers()
+    return {name: value for name, value in headers.items() if name.lower() == "authorization"}
+
+
+def address(repo: str, file: str, revision: str) -> str:
+    """Return the address of a file."""
+    from huggingface_hub import hf_hub_url
+
+    return str(hf_hub_url(repo, file, revision=revision, endpoint=endpoint()))
+
+
+def look_at(repo: str, file: str, revision: str, settings: Settings) -> tuple[str, RemoteFile]:
+    """Ask for one file's metadata.
+
+    Returns:
+        The commit that the revision means, and the file.
+
+    Raises:
+        DownloadError: says which of the hub's reasons it was, and what to do about it.
+    """
+    url = address(repo, file, revision)
+
+    def head() -> Any:  # noqa: ANN401 - the client has no types that hold over its versions
+        return _client().get_hf_file_metadata(url=url, timeout=settings.connect_timeout)
+
+    found = _ask(head, settings, repo, revision, file)
+    commit, etag = str(found.commit_hash or ""), str(found.etag or "")
+    if not COMMIT.fullmatch(commit):
+        what = f"{safe_url(url)} does not say which commit it belongs to, so it is no Hugging Face Hub"
+        raise SourceUnavailableError(what, found=commit or None, hint="check HF_ENDPOINT")
+    if COMMIT.fullmatch(revision) and commit != revision:
+        what = f"{safe_url(url)} belongs to another commit than the one asked for"
+        raise SourceUnavailableError(what, expected=revision, found=commit, hint="check HF_ENDPOINT")
+    sha256 = etag if re.fullmatch(r"[0-9a-f]{64}", etag) else None
+    blob_id = etag if COMMIT.fullmatch(etag) else None
+    return commit, RemoteFile(file, found.size, sha256, blob_id)
+
+
+def list_files(repo: str, revision: str, settings: Settings) -> Listing:
+    """Ask for all files of a revision, with their sizes and digests where the hub tells them.
+
+    Raises:
+        DownloadError: says which of the hub's reasons it was, and what to do about it.
+    """
+
+    def info() -> Any:  # noqa: ANN401
+        return _client().model_info(
+            repo, revision=revision, files_metadata=True, timeout=settings.connect_timeout
+        )
+
+    found = _ask(info, settings, repo, revision, None)
+    commit = str(found.sha or "")
+    if not COMMIT.fullmatch(commit):
+        what = f"the hub at {safe_url(endpoint())} does not say which commit {repo}@{revision} is"
+        raise SourceUnavailableError(what, found=commit or None, hint="check HF_ENDPOINT")
+    files = [_remote(one.rfilename, one) for one in found.siblings or ()]
+    if not any(file.size is not None for file in files):  # an older hub, or a mirror of one
+        tree = _ask(lambda: _tree(repo, commit), settings, repo, commit, None)
+        files = [_remote(one.path, one) for one in tree]
+    tagged = [str(tag).partition(":")[2] for tag in found.tags or () if str(tag).startswith("license:")]
+    files.sort(key=lambda file: file.path)
+    return Listing(commit, tuple(files), next(iter(tagged), None), found.pipeline_tag)
+
+
+def _tree(repo: str, commit: str) -> list[Any]:
+    found = _client().list_repo_tree(repo, revision=commit, recursive=True)
+    return [one for one in found if hasattr(one, "blob_id")]  # folders have none
+
+
+def _remote(path: str, file: Any) -> RemoteFile:  # noqa: ANN401
+    return RemoteFile(path, file.size, file.lfs.sha256 if file.lfs else None, file.blob_id)
+
+
+def pick(patterns: str | None, files: tuple[RemoteFile, ...]) -> list[RemoteFile]:
+    """Return the files that match, as ``allow_patterns`` of huggingface_hub does; all without a pattern.
+
+    Git's own settings files never count.
+    """
+    from huggingface_hub.utils import filter_repo_objects
+
+    plain = [file for file in files if file.path.rpartition("/")[2] not in {".gitattributes", ".gitignore"}]
+    return list(filter_repo_objects(plain, allow_patterns=patterns, key=lambda file: file.path))
+
+
+def _client() -> Any:  # noqa: ANN401
+    from huggingface_hub import HfApi
+
+    return HfApi(endpoint=endpoint(), library_name="model-zoo", library_version=__version__)
+
+
+def _ask(request: Callable[[], T], settings: Settings, repo: str, revision: str, file: str | None) -> T:
+    """Send a request, again where that can help, and explain a failure."""
+    if settings.offline or is_offline():
+        raise _offline(repo, revision, file)
+    for attempt in range(1, max(1, settings.attempts) + 1):
+        try:
+            return request()
+        except Exception as error:
+            wait = _wait(error, attempt)
+            if wait is None or attempt >= settings.attempts:
+                raise _explain(error, repo, revision, file) from error
+            time.sleep(wait)
+    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+def _status(error: Exception) -> int | None:
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def _wait(error: Exception, attempt: int) -> float | None:
+    """Return how long to wait before asking again; None where that is in vain."""
+    from huggingface_hub import errors
+
+    if isinstance(error, (errors.OfflineModeIsEnabled, errors.EntryNotFoundError, ValueError)):
+        return None
+    status = _status(error)
+    if status is not None and status not in _PASSING:
+        return None
+    stated = str(error.response.headers.get("Retry-After", "")) if status else ""  # type: ignore[attr-defined]
+    wait = float(stated) if stated.isdigit() else 0.25 * 2.0**attempt
+    return wait if wait <= _LONGEST_WAIT else None
+
+
+def _offline(repo: str, revision: str, file: str | None) -> OfflineError:
+    what = f"the hub cannot be asked about {_name(repo, revision, file)}: this run is offline"
+    return OfflineError(what, hint="run once without --offline, MODEL_ZOO_OFFLINE and HF_HUB_OFFLINE")
+
+
+def _name(repo: str, revision: str, file: str | None) -> str:
+    return f"hf:{repo}@{revision}" + (f"/{file}" if file else "")
+
+
+def _explain(error: Exception, repo: str, revision: str, file: str | None) -> DownloadError:
+    """Return our error for one of huggingface_hub's, with what to do about it."""
+    from huggingface_hub import errors
+
+    name, hub = _name(repo, revision, file), safe_url(endpoint())
+    if isinstance(error, errors.OfflineModeIsEnabled):
+        return _offline(repo, revision, file)
+    if isinstance(error, errors.GatedRepoError):
+        what = f"{name}: the repository is gated: its owner wants conditions accepted first"
+        hint = f"accept them at {hub}/{repo}, then set HF_TOKEN to a token of that account"
+    elif isinstance(error, errors.RepositoryNotFoundError):
+        what = f"{name}: {hub} has no repository {repo}, or does not show it to this account"
+        hint = "check the name; for a private repository set HF_TOKEN"
+    elif isinstance(error, errors.RevisionNotFoundError):
+        what = f"{name}: {repo} has no revision {revision}"
+        hint = f"see {hub}/{repo}/tree/main for its branches, tags and commits"
+    elif isinstance(error, errors.EntryNotFoundError):
+        what = f"{name}: there is no {file} at this revision"
+        hint = f"see {hub}/{repo}/tree/{revision} for its files"
+    elif isinstance(error, errors.DisabledRepoError):
+        what = f"{name}: the hub has disabled access to this repository"
+        hint = f"see {hub}/{repo}"
+    elif _status(error) is not None:
+        what = f"{name}: {hub} answered {_status(error)}"
+        refused = _status(error) in {401, 403}
+        hint = "check that HF_TOKEN is valid and may read it" if refused else "try again later"
+    else:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        what = f"{name}: {hub} cannot be reached: {reason}"
+        hint = "check the network, the proxy (HTTPS_PROXY) and HF_ENDPOINT"
+    return SourceUnavailableError(what, hint=hint)

@@ -1,0 +1,82 @@
+"""``REGISTRY/REPOSITORY[:TAG][@DIGEST]``: how people name something in a registry."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from model_zoo.errors import UsageError
+
+DOCKER_HUB = "registry-1.docker.io"
+HUB_NAMES = {"docker.io", "index.docker.io", DOCKER_HUB}
+_REFERENCE = re.compile(
+    r"(?:(?P<scheme>oci|https?)://)?(?P<host>[0-9A-Za-z.-]+(?::\d+)?|\[[0-9A-Fa-f:]+\](?::\d+)?)"
+    r"/(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
+    r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """``REGISTRY/REPOSITORY[:TAG][@DIGEST]``, as people type it."""
+
+    scheme: str
+    host: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+    def __str__(self) -> str:
+        """Return it as typed, without the scheme."""
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.host}/{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")
+
+    @property
+    def reference(self) -> str:
+        """What names the manifest: the digest, else the tag, else ``latest``."""
+        return self.digest or self.tag or "latest"
+
+
+def parse_target(text: str) -> Target:
+    """Read a target; ``oci://`` may stand before it, ``http://`` for a registry without TLS.
+
+    A registry on this machine (localhost, 127.0.0.0/8, ::1) is spoken to without TLS, as all container
+    tools do.
+
+    Raises:
+        ValueError: it is not a target.
+    """
+    match = _REFERENCE.fullmatch(text)
+    host = match["host"] if match else ""
+    if match is None or not (host == "localhost" or any(c in host for c in ".:")):
+        msg = f"{text!r} is not REGISTRY/REPOSITORY[:TAG][@sha256:DIGEST]"
+        raise ValueError(msg)
+    repository = match["repository"]
+    if host in HUB_NAMES:
+        host, repository = DOCKER_HUB, repository if "/" in repository else f"library/{repository}"
+    scheme = match["scheme"]
+    if scheme in {None, "oci"}:
+        scheme = "http" if _is_local(host) else "https"
+    return Target(str(scheme), host, repository, match["tag"], match["digest"])
+
+
+def target_of(text: str) -> Target:
+    """Read a target that a person typed.
+
+    Raises:
+        UsageError: it is not one.
+    """
+    try:
+        return parse_target(text)
+    except ValueError as error:
+        raise UsageError(str(error), hint="for example registry.example.org/models:1.0") from error
+
+
+def _is_local(host: str) -> bool:
+    name = (urlsplit(f"//{host}").hostname or "").lower()
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(name).is_loopback
+    return name == "localhost"

@@ -1,0 +1,51 @@
+"""``tfhub``: a model of TensorFlow Hub, as the archive that its own client asks for.
+
+The protocol (tensorflow.org/hub/hosting): the handle is an HTTPS address, and with
+``tf-hub-format=compressed`` in its query the server sends a gzipped tarball of the SavedModel. No checksum
+is published. An artifact of this kind is an archive: ``unpack: {format: tar.gz}``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from model_zoo.sources.base import HttpLocation, LocatedSource
+from model_zoo.sources.url import safe_url
+
+if TYPE_CHECKING:
+    from model_zoo.settings import Settings
+    from model_zoo.spec import Artifact
+
+HUB = "https://tfhub.dev/"
+_FORMAT = ("tf-hub-format", "compressed")
+
+
+class TfhubSource(LocatedSource, frozen=True, kw_only=True):
+    """A handle: an address, or what follows ``https://tfhub.dev/`` in one."""
+
+    kind: ClassVar[str] = "tfhub"
+    tfhub: str
+
+    def __post_init__(self) -> None:
+        """Refuse what is neither an address nor a path below tfhub.dev."""
+        parts = urlsplit(self.handle)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or len(parts.path) < 2:  # noqa: PLR2004
+            msg = f"tfhub must be a handle such as google/nnlm-en-dim50/2, not {self.tfhub!r}"
+            raise ValueError(msg)
+
+    @property
+    def handle(self) -> str:
+        """The whole address."""
+        return self.tfhub if "://" in self.tfhub else HUB + self.tfhub.strip("/")
+
+    def locate(self, artifact: Artifact, settings: Settings) -> HttpLocation:
+        """The handle with the query that asks for the archive."""
+        del artifact, settings
+        parts = urlsplit(self.handle)
+        query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != _FORMAT[0]]
+        return HttpLocation(urlunsplit(parts._replace(query=urlencode([*query, _FORMAT]))))
+
+    def describe(self) -> str:
+        """Return the reference a person would type."""
+        return f"tfhub:{safe_url(self.handle).removeprefix(HUB)}"

@@ -1,0 +1,131 @@
+"""``torchvision``: pretrained weights that torchvision names, fetched without torch.
+
+``torchvision.json`` beside this file says where each of them is; ``scripts/update_torchvision_weights``
+writes it. All that upstream says of the bytes is the first 8 hex digits of their sha256, in the file name
+(``torch.hub`` checks what stands between the dash and the dot). They are checked here too.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from importlib.resources import files
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from model_zoo.errors import DigestMismatchError, SourceUnavailableError
+from model_zoo.files import hash_file
+from model_zoo.sources.base import HttpLocation, LocatedSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from model_zoo.settings import Settings
+    from model_zoo.spec import Artifact, Integrity
+
+SITE = "https://download.pytorch.org/models/"
+_NAME = re.compile(r"[A-Za-z0-9_]+\.[A-Za-z0-9_]+")
+_PREFIX = re.compile(r"-([0-9a-f]{8,})\.pth$")
+
+
+class WeightFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What torchvision says of one weights entry.
+
+    Attributes:
+        file: below the download site.
+        builder: the name for ``torchvision.models.get_model``.
+        default: whether the builder's weights are these unless others are asked for.
+        preset: the class of the transforms.
+        crop_size: height and width, or one number for both.
+        resize_size: the shorter side, or height and width, before cropping.
+        mean: per channel, for values between 0 and 1.
+        std: the same.
+        interpolation: how pictures are resized.
+        min_size: the smallest height and width the network takes.
+        min_temporal_size: the fewest frames.
+        categories: name of a list in ``WeightTable.categories``.
+    """
+
+    file: str
+    builder: str
+    preset: str
+    default: bool = False
+    crop_size: tuple[int, ...] = ()
+    resize_size: tuple[int, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    interpolation: str | None = None
+    min_size: tuple[int, ...] = ()
+    min_temporal_size: int | None = None
+    categories: str | None = None
+
+
+class WeightTable(msgspec.Struct, frozen=True, kw_only=True):
+    """All weights entries by name, and the lists of categories they share."""
+
+    torchvision: str
+    weights: dict[str, WeightFacts]
+    categories: dict[str, list[str]]
+
+
+@functools.cache
+def weight_table() -> WeightTable:
+    """Return what is known of torchvision's weights."""
+    data = files("model_zoo.sources").joinpath("torchvision.json").read_bytes()
+    return msgspec.json.decode(data, type=WeightTable)
+
+
+class TorchvisionSource(LocatedSource, frozen=True, kw_only=True):
+    """A weights entry, as torchvision prints it: ``ResNet50_Weights.IMAGENET1K_V2``."""
+
+    kind: ClassVar[str] = "torchvision"
+    torchvision: str
+
+    def __post_init__(self) -> None:
+        """Check the spelling; whether the entry is known is seen when it is needed."""
+        if not _NAME.fullmatch(self.torchvision):
+            msg = f"torchvision must be like ResNet50_Weights.IMAGENET1K_V2, not {self.torchvision!r}"
+            raise ValueError(msg)
+
+    def locate(self, artifact: Artifact, settings: Settings) -> HttpLocation:
+        """The address, with a check of the digits in the file's name.
+
+        Raises:
+            SourceUnavailableError: the entry is newer than our table, or is none.
+        """
+        del artifact, settings
+        facts = weight_table().weights.get(self.torchvision)
+        if facts is None:
+            what = f"{self.torchvision} is not among the weights of torchvision {weight_table().torchvision}"
+            hint = "check the name; newer weights can be given as a plain url with a sha256"
+            raise SourceUnavailableError(what, hint=hint)
+        prefix = self.prefix
+        return HttpLocation(SITE + facts.file, check=_check_prefix(facts.file, prefix) if prefix else None)
+
+    @property
+    def prefix(self) -> str | None:
+        """The leading hex digits of the sha256 that the file's name holds, where it does."""
+        facts = weight_table().weights.get(self.torchvision)
+        found = _PREFIX.search(facts.file) if facts else None
+        return found[1] if found else None
+
+    @property
+    def integrity(self) -> Integrity:
+        """The digits in the name are all that fixes the content."""
+        return "prefix" if self.prefix else "first-use"
+
+    def describe(self) -> str:
+        """Return kind and entry."""
+        return f"torchvision {self.torchvision}"
+
+
+def _check_prefix(file: str, prefix: str) -> Callable[[Path], None]:
+    def check(path: Path) -> None:
+        found = hash_file(path)["sha256"].hex
+        if not found.startswith(prefix):
+            what = f"{file.rpartition('/')[2]}: the bytes do not have the digest that the name promises"
+            raise DigestMismatchError(what, expected=f"sha256 {prefix}…", found=f"sha256 {found}")
+
+    return check
