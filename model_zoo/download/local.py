@@ -37,7 +37,7 @@ def check_bytes(
 
     Raises:
         SizeMismatchError: the number of bytes is another.
-        DigestMismatchError: a digest is another.
+        DigestMismatchError: a digest is another, or the source's own check says so.
     """
     check_size(wanted, size, name)
     expected = list(wanted.artifact.digests)
@@ -48,6 +48,8 @@ def check_bytes(
         if actual != digest:
             what = f"{name} delivered other bytes than declared"
             raise DigestMismatchError(what, expected=digest, found=actual)
+    if location is not None and location.check is not None:
+        location.check(path)
 
 
 def check_size(wanted: Wanted, size: int, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -112,7 +112,7 @@ def candidates(source: LocatedSource, artifact: Artifact, settings: Settings) ->
         for before, after in settings.mirrors:
             if location.url.startswith(before):
                 url = after + location.url[len(before) :]
-                mirrored = HttpLocation(url, digest=location.digest, size=location.size)
+                mirrored = replace(location, url=url, headers={})
                 name = f"{safe_url(url)} (mirror)"
                 yield Candidate(name, mirrored, connections=settings.connections)
     yield Candidate(source.describe(), location, connections=settings.connections)
