@@ -240,6 +240,20 @@ class Cache:
         with as_cache_error(self.writable.inputs(declaration)):
             self._notes[0].note_inputs(declaration, tuple(entries))
 
+    def find_resolution(self, declared: str) -> list[Any] | None:
+        """Return, as plain data, the artifacts that floating ones were once found to mean."""
+        found = (notes.resolution(declared) for notes in self._notes)
+        return next((artifacts for artifacts in found if artifacts is not None), None)
+
+    def note_resolution(self, declared: str, artifacts: Sequence[object]) -> None:
+        """Note what floating artifacts mean, so that no later run has to ask again.
+
+        Raises:
+            CacheError: the layer cannot be written.
+        """
+        with as_cache_error(self.writable.resolution(declared)):
+            self._notes[0].note_resolution(declared, artifacts)
+
     # --- publishing folders
 
     @contextlib.contextmanager

@@ -20,7 +20,7 @@ TAG = (
 TAG_NAME = "CACHEDIR.TAG"
 COMPLETE = "complete"
 """The file in a folder of notes that says that every note is there: without it they are derived again."""
-NOTES = ("aliases", "requests", "inputs")
+NOTES = ("aliases", "requests", "inputs", "resolutions")
 _JUNCTION = 0xA0000003  # winnt.h: IO_REPARSE_TAG_MOUNT_POINT
 
 
@@ -53,6 +53,10 @@ class Layer:
     def inputs(self, digest: str) -> Path:
         """Where the content of a declaration is noted, so that an IR is found without its files."""
         return self.state / "inputs" / digest[:2] / f"{digest}.json"
+
+    def resolution(self, digest: str) -> Path:
+        """Where it is noted which files, at an address that stays, a declaration was found to mean."""
+        return self.state / "resolutions" / digest[:2] / f"{digest}.json"
 
     def used(self, kind: str, name: str) -> Path:
         """The empty file whose time is that of the last noted use of a model's files or an IR."""

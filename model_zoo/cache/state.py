@@ -24,7 +24,7 @@ from model_zoo.files.lock import lock
 from model_zoo.spec import MANIFEST_NAME, Digest, FileEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from model_zoo.cache.layout import Layer
@@ -56,6 +56,7 @@ class Derived:
     aliases: dict[tuple[str, str], str] = field(default_factory=dict)
     requests: dict[str, dict[str, float]] = field(default_factory=dict)
     inputs: dict[str, _Inputs] = field(default_factory=dict)
+    resolutions: dict[str, list[Any]] = field(default_factory=dict)
 
     def add_files(self, manifest: Mapping[str, Any]) -> None:
         """Add what the manifest of a materialised folder says."""
@@ -66,6 +67,7 @@ class Derived:
                 if match and _is_sha256(sha256):
                     self.aliases[match[1], match[2]] = str(sha256)
         self._add_inputs(manifest.get("declaration"), manifest.get("files"))
+        self._add_resolution(manifest.get("resolution"))
 
     def add_ir(self, key: str, manifest: Mapping[str, Any], made: float) -> None:
         """Add what the manifest of an IR says; ``made`` is when it was published, seconds since 1970."""
@@ -73,6 +75,11 @@ class Derived:
         if _is_sha256(request):
             self.requests.setdefault(str(request), {})[key] = made
         self._add_inputs(manifest.get("declaration"), manifest.get("inputs"))
+        self._add_resolution(manifest.get("resolution"))
+
+    def _add_resolution(self, resolution: object) -> None:
+        if isinstance(resolution, dict) and _is_sha256(resolution.get("of")):
+            self.resolutions.setdefault(str(resolution["of"]), _dicts(resolution.get("artifacts")))
 
     def _add_inputs(self, declaration: object, entries: object) -> None:
         if _is_sha256(declaration) and entries:
@@ -124,6 +131,17 @@ class Notes:
             return msgspec.json.decode(self.layer.inputs(declaration).read_bytes(), type=_Inputs)
         return None
 
+    def resolution(self, declared: str) -> list[Any] | None:
+        """Return, as plain data, the artifacts that floating ones were found to mean."""
+        damaged = False
+        with contextlib.suppress(OSError):
+            data = self.layer.resolution(declared).read_bytes()
+            with contextlib.suppress(msgspec.DecodeError):
+                return msgspec.json.decode(data, type=list[Any])
+            damaged = True
+        derived = self._derive("resolutions", damaged=damaged)
+        return derived.resolutions.get(declared) if derived else None
+
     # --- writing
 
     def note_alias(self, kind: str, digest: str, sha256: str) -> None:
@@ -146,6 +164,10 @@ class Notes:
     def note_inputs(self, declaration: str, entries: _Inputs) -> None:
         """Note the content of a declaration; raises as ``note_alias``."""
         self._write(self.layer.inputs(declaration), msgspec.json.encode(entries))
+
+    def note_resolution(self, declared: str, artifacts: Sequence[object]) -> None:
+        """Note what floating artifacts were found to mean; raises as ``note_alias``."""
+        self._write(self.layer.resolution(declared), msgspec.json.encode(artifacts))
 
     def note_manifest(self, key: str, manifest: Mapping[str, Any], name: str) -> None:
         """Note all that a manifest about to be published says; raises as ``note_alias``.
@@ -194,6 +216,8 @@ class Notes:
                 self.note_request(request, key, made)
         for declaration, entries in derived.inputs.items():
             self.note_inputs(declaration, entries)
+        for declared, artifacts in derived.resolutions.items():
+            self.note_resolution(declared, artifacts)
 
     # --- deriving
 
@@ -257,7 +281,7 @@ def _folders(path: Path) -> list[str]:
         return []
 
 
-def _dicts(value: object) -> list[Mapping[str, Any]]:
+def _dicts(value: object) -> list[Any]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
