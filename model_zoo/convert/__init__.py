@@ -41,7 +41,7 @@ EXTRAS = {
 _gate = Gate()
 
 
-def convert(  # noqa: PLR0913 - what a conversion depends on
+def convert(
     model: Model,
     precision: str,
     *,
@@ -109,7 +109,10 @@ def convert(  # noqa: PLR0913 - what a conversion depends on
         "precision": precision,
         "framework": model.framework,
         "parts": parts,
-        "inputs": [{"path": path, "sha256": digest} for path, digest in parts["inputs"]],
+        "inputs": [
+            {"path": path, "size": (files / path).stat().st_size, "sha256": digest}
+            for path, digest in parts["inputs"]
+        ],
         "outputs": outputs,
         **result,
     }

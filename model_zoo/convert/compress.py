@@ -10,7 +10,7 @@ import openvino as ov
 
 from model_zoo.convert import calibrate
 from model_zoo.convert.recipe import Job, name_of
-from model_zoo.errors import ConversionError, MissingExtraError
+from model_zoo.errors import ConversionError, MissingExtraError, UnknownPrecisionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,8 +88,12 @@ def _compress(
     import nncf
 
     wanted = dict(job.recipe.get("compress") or {})
-    mode = wanted.pop("mode", None) or _MODES.get(job.precision, job.precision)
-    options: dict[str, Any] = {"mode": _member(nncf.CompressWeightsMode, mode, "compress.mode")}
+    modes = nncf.CompressWeightsMode
+    if "mode" in wanted:
+        mode = _member(modes, wanted.pop("mode"), "compress.mode")
+    else:
+        mode = _mode_of(job.precision, modes)
+    options: dict[str, Any] = {"mode": mode}
     if "backup_mode" in wanted:
         options["backup_mode"] = _member(nncf.BackupMode, wanted.pop("backup_mode"), "compress.backup_mode")
     if "sensitivity_metric" in wanted:
@@ -116,6 +120,17 @@ def _ignored(wanted: dict[str, Any]) -> dict[str, Any]:
     patterns = [text[1:-1] for text in scopes if len(text) > 1 and text[0] == text[-1] == "/"]
     names = [text for text in scopes if text[1:-1] not in patterns]
     return {"ignored_scope": nncf.IgnoredScope(names=names, patterns=patterns)}
+
+
+def _mode_of(precision: str, modes: Any) -> Any:  # noqa: ANN401
+    name = _MODES.get(precision, precision.replace("-", "_"))
+    if name in modes.__members__:
+        return modes[name]
+    known = ", ".join([*_MODES, *(member.name.replace("_", "-") for member in modes)])
+    what = f"{precision} is no precision that this nncf knows"
+    raise UnknownPrecisionError(
+        what, expected=f"FP32, FP16, FP16-INT8, FP32-INT8, {known}", hint="choose one"
+    )
 
 
 def _member(kind: Any, text: str, where: str) -> Any:  # noqa: ANN401 - an enumeration of nncf

@@ -7,6 +7,7 @@ from typing import Any
 
 import openvino as ov
 
+from model_zoo.convert.recipe import name_of
 from model_zoo.errors import ConversionError
 
 
@@ -69,6 +70,8 @@ def rebuild(
     """
     cut = [_parameter(name, tensor) for name, tensor in inputs or ()]
     results = model.get_results() if outputs is None else [_result(*pair) for pair in outputs]
+    for result in results:
+        _name_result(result)
     parameters, sinks = model.get_parameters(), model.get_sinks()
     if outputs is not None or cut:
         reached = _reachable(results)
@@ -87,9 +90,12 @@ def rebuild(
 def _result(name: str, tensor: Any) -> Any:  # noqa: ANN401
     if name not in tensor.get_names():
         tensor.add_names({name})
-    result = ov.opset13.result(tensor)
-    result.set_friendly_name(f"{name}/result")
-    return result
+    return ov.opset13.result(tensor)
+
+
+def _name_result(result: Any) -> None:  # noqa: ANN401
+    """Call a result after its tensor: compiled models add tensor names, and this tells which one is meant."""
+    result.set_friendly_name(f"{name_of(result.input_value(0))}/sink_port_0")
 
 
 def _parameter(name: str, tensor: Any) -> Any:  # noqa: ANN401

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _ABOVE = Path(__file__).resolve().parents[2]
 _TAIL = 15
+_alive: set[subprocess.Popen[str]] = set()
+_alive_lock = threading.Lock()
 _BOOTSTRAP = """
 import sys, types
 sys.path[:] = [entry for entry in sys.path if entry]
@@ -80,14 +83,35 @@ def _run(scratch: Path, python: str, on_stage: Callable[[str], None]) -> int:
         except OSError as error:
             what = f"the interpreter {python} cannot be started: {error.strerror}"
             raise errors.UsageError(what, hint="give --python the path of a Python interpreter") from error
-    with process:
-        try:
-            for line in process.stdout or ():
-                on_stage(line.strip())
-            return process.wait()
-        except BaseException:
-            _kill(process)
-            raise
+    with _alive_lock:
+        _alive.add(process)
+    try:
+        for line in process.stdout or ():
+            on_stage(line.strip())
+        status = process.wait()
+    except BaseException:
+        _kill(process)
+        raise
+    finally:
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        process.wait()
+        with _alive_lock:
+            stopped = process not in _alive
+            _alive.discard(process)
+    if stopped:
+        raise KeyboardInterrupt
+    return status
+
+
+def stop_all() -> None:
+    """End every worker that runs now; whoever waits for one gets a ``KeyboardInterrupt``."""
+    with _alive_lock:
+        running = list(_alive)
+        _alive.clear()
+    for process in running:
+        _kill(process)
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

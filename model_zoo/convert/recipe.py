@@ -151,8 +151,7 @@ def describe_ports(ports: list[Any]) -> list[dict[str, Any]]:
 
 def name_of(port: Any) -> str:  # noqa: ANN401 - openvino has no types here
     """Return the name people know a port by: its tensor's, else its node's."""
-    names = sorted(port.get_names())
-    return str(names[0] if names else port.get_node().get_friendly_name())
+    return str(min(port.get_names(), default=port.get_node().get_friendly_name()))
 
 
 def find_input(model: ov.Model, name: str | None) -> Any:  # noqa: ANN401

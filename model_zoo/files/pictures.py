@@ -26,17 +26,16 @@ _LARGEST = 1280
 
 
 def guess_layout(shape: Sequence[int | None]) -> str | None:
-    """Return NCHW, NHWC, CHW or HWC where a shape leaves no doubt which dimension is the channels.
+    """Return NCHW or NHWC where a shape of four leaves no doubt which dimension is the channels.
 
     Args:
         shape: sizes; None for any.
     """
-    letters = {4: ("NCHW", "NHWC"), 3: ("CHW", "HWC")}.get(len(shape))
-    if letters is None:
+    if len(shape) != 4:  # noqa: PLR2004 - batch, channels, height, width
         return None
     channels = {1, 3, 4}
-    first, last = shape[-3] in channels, shape[-1] in channels
-    return None if first == last else letters[0] if first else letters[1]
+    first, last = shape[1] in channels, shape[3] in channels
+    return None if first == last else "NCHW" if first else "NHWC"
 
 
 def picture_tensor(

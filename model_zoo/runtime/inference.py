@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,7 +62,7 @@ def _stream(
     """Keep as many requests in flight as the device likes; give results back in order."""
     count = max(1, int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
     idle = [compiled.create_infer_request() for _ in range(count)]
-    waiting: list[tuple[Any, Feed, float]] = []
+    waiting: list[tuple[Any, Feed]] = []
     for feed in feeds:
         if not idle:
             yield _finish(waiting, idle)
@@ -72,18 +71,18 @@ def _stream(
             request.start_async([feed.arrays[name] for name in order])
         except RuntimeError as error:
             raise _failed(feed, error) from error
-        waiting.append((request, feed, time.perf_counter()))
+        waiting.append((request, feed))
     while waiting:
         yield _finish(waiting, idle)
 
 
 def _finish(
-    waiting: list[tuple[Any, Feed, float]], idle: list[Any]
+    waiting: list[tuple[Any, Feed]], idle: list[Any]
 ) -> tuple[Feed, float, list[np.ndarray[Any, Any]]]:
-    request, feed, began = waiting.pop(0)
+    request, feed = waiting.pop(0)
     try:
         request.wait()
-        seconds = time.perf_counter() - began
+        seconds = request.latency / 1000
         values = [tensor.data.copy() for tensor in request.output_tensors]
     except RuntimeError as error:
         raise _failed(feed, error) from error

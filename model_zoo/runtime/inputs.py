@@ -62,8 +62,15 @@ def ports_of(compiled: Any) -> list[Port]:  # noqa: ANN401 - openvino has no typ
 
 
 def name_of(port: Any) -> str:  # noqa: ANN401
-    """Return the name people know a port by: its tensor's, else its node's."""
-    return str(min(port.get_names(), default=port.get_node().get_friendly_name()))
+    """Return the name people know a port by: its tensor's, else its node's.
+
+    A device may add names when it compiles; the result's own name then tells which was there before.
+    """
+    names, own = port.get_names(), port.get_node().get_friendly_name()
+    for known in (own, own.rpartition("/")[0]):
+        if known in names:
+            return str(known)
+    return str(min(names, default=own))
 
 
 def _port(port: Any) -> Port:  # noqa: ANN401
