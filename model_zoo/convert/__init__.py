@@ -84,18 +84,20 @@ def convert(
     _require_packages(model, precision, parts["versions"], python)
     request = _request(model, precision, files, staging, trust_code=trust_code, calibration=calibration)
 
+    name = f"{model.name}@{precision}"
+
     def on_stage(stage: str) -> None:
         report(Event(event="convert_stage", model=model.name, message=stage))
 
     try:
         try:
             with _gate.together():
-                result = run_worker(request, python=python, on_stage=on_stage)
+                result = run_worker(request, name=name, python=python, on_stage=on_stage)
         except WorkerCrashedError:
             on_stage("crashed, trying once more alone")
             _empty(staging)
             with _gate.alone():
-                result = run_worker(request, python=python, on_stage=on_stage)
+                result = run_worker(request, name=name, python=python, on_stage=on_stage)
         with as_cache_error(staging):
             _take_untouched(result.pop("untouched", None), staging)
             outputs = _outputs(staging)

@@ -7,7 +7,7 @@ import importlib.metadata
 import sys
 from typing import TYPE_CHECKING, Any
 
-from model_zoo.errors import ConversionError, MissingExtraError, UsageError
+from model_zoo.errors import ConversionError, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,9 +35,8 @@ def callable_of(job: Job, builder: dict[str, Any]) -> Callable[..., Any]:
     user trusts it.
 
     Raises:
-        UsageError: it is not an installed package's, and was not trusted.
+        ConversionError: it is not an installed package's and was not trusted, or has no such callable.
         MissingExtraError: the module is nowhere.
-        ConversionError: the module has no such callable.
     """
     module, name = builder["module"], builder["callable"]
     paths = builder.get("paths", ())
@@ -66,7 +65,7 @@ def _refuse_foreign(module: str, *, brought: bool) -> None:
     if not brought and top in importlib.metadata.packages_distributions():
         return
     whose = "code that comes with the model" if brought else f"{top}, which is not an installed package"
-    raise UsageError(
+    raise ConversionError(
         f"building this network runs {whose}, and it is not trusted",
         expected="--trust-code",
         found=f"recipe.builder.module: {module}",

@@ -39,12 +39,17 @@ main(sys.argv[2])
 
 
 def run_worker(
-    request: Mapping[str, Any], *, python: str | None = None, on_stage: Callable[[str], None] | None = None
+    request: Mapping[str, Any],
+    *,
+    name: str,
+    python: str | None = None,
+    on_stage: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Run one worker to its end and return its answer.
 
     Args:
         request: what ``model_zoo.convert.worker`` reads; plain JSON data.
+        name: what is converted, for messages.
         python: the interpreter; ours when unset.
         on_stage: called with each stage the worker enters.
 
@@ -60,9 +65,9 @@ def run_worker(
         tail = _tail(scratch / "log")
         answer = _read_answer(scratch / "answer.json")
     if answer is None:
-        raise _crash(status, tail)
+        raise _crash(name, status, tail)
     if "error" in answer:
-        raise _error(answer["error"], tail)
+        raise _error(name, answer["error"], tail)
     return dict(answer["result"])
 
 
@@ -154,33 +159,30 @@ def _read_answer(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _crash(status: int, tail: str) -> errors.WorkerCrashedError:
+def _crash(name: str, status: int, tail: str) -> errors.WorkerCrashedError:
     if status < 0:
-        try:
-            name = signal.Signals(-status).name
-        except ValueError:
-            name = f"signal {-status}"
-        found = f"it was ended by {name}"
-        if name == "SIGKILL":
+        ended = next((one.name for one in signal.Signals if one == -status), f"signal {-status}")
+        found = f"it was ended by {ended}"
+        if ended == "SIGKILL":
             found += ", which is what happens when memory runs out"
     else:
         found = f"it ended with exit code {status}"
     return errors.WorkerCrashedError(
-        "the conversion process died without an answer",
+        f"{name}: the conversion process died without an answer",
         found=f"{found}\n{tail}".strip(),
         left="nothing was published",
         hint="free memory or lower -j and run again; if it dies again, the log above is what to report",
     )
 
 
-def _error(stated: Mapping[str, Any], tail: str) -> errors.ModelZooError:
+def _error(name: str, stated: Mapping[str, Any], tail: str) -> errors.ModelZooError:
     """Return the worker's error as the class it was there."""
     kind = getattr(errors, str(stated["class"]), errors.ConversionError)
     found = stated.get("found")
     if stated.get("log") and tail:
         found = f"{found or ''}\nthe end of the worker's log:\n{tail}".strip()
     error: errors.ModelZooError = kind(
-        stated["what"],
+        f"{name}: {stated['what']}",
         expected=stated.get("expected"),
         found=found,
         left="nothing was published",
