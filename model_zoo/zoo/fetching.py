@@ -82,7 +82,10 @@ class Fetching:
         missing = [
             (index, artifact)
             for index, artifact in missing
-            if self.cache.adopt(artifact, requests[index].model.name, report=report) is None
+            if self.cache.adopt(
+                artifact, requests[index].model.name, folders=requests[index].places, report=report
+            )
+            is None
         ]
         wanted = [Wanted(requests[index].model.name, artifact) for index, artifact in missing]
         totals: dict[str, list[int | None]] = {}

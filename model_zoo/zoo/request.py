@@ -25,10 +25,14 @@ def ignore(event: Event) -> None:
 
 @dataclass(frozen=True)
 class Request:
-    """One model in one precision; ``precision`` is None where all of its files are meant."""
+    """One model in one precision; ``precision`` is None where all of its files are meant.
+
+    ``places`` are folders whose files are taken, after a check, before anything is transferred.
+    """
 
     model: Model
     precision: str | None = None
+    places: tuple[Path, ...] = ()
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
