@@ -52,13 +52,20 @@ def _entry(key: str, value: Any, indent: str) -> list[str]:  # noqa: ANN401 - pl
         for name, inner in value.items():
             lines += _entry(name, inner, f"{indent}  ")
         return lines
-    if all(not isinstance(one, (dict, list)) for one in value):
-        joined = ", ".join(_flow(one) for one in value)
-        text = textwrap.wrap(joined, WIDTH - len(indent) - 4, break_long_words=False)
-        inside = [f"{indent}  {line}" for line in text]
-        if "," not in "".join(str(one) for one in value):
-            return [f"{indent}{_scalar(key)}: [", *inside, f"{indent}]"]
+    if all(isinstance(one, (int, float)) for one in value):
+        return [f"{indent}{_scalar(key)}: [", *_filled(value, f"{indent}  "), f"{indent}]"]
     return [f"{indent}{_scalar(key)}:", *(line for one in value for line in _item(one, f"{indent}  "))]
+
+
+def _filled(numbers: list[int | float], indent: str) -> list[str]:
+    """Return lines as full as they may be of numbers, each followed by a comma."""
+    lines = [indent]
+    for number in numbers:
+        text = f"{_scalar(number)}, "
+        if len(lines[-1]) + len(text) > WIDTH:
+            lines.append(indent)
+        lines[-1] += text
+    return [line.rstrip() for line in lines]
 
 
 def _item(value: Any, indent: str) -> list[str]:  # noqa: ANN401

@@ -1,0 +1,126 @@
+"""What the commands print: headings and lines for people, or JSON events, on stdout; errors on stderr.
+
+With several jobs at once the text of each comes out in one piece and in order; events are never held back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import sys
+import threading
+from typing import TYPE_CHECKING, TextIO, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+T = TypeVar("T")
+R = TypeVar("R")
+_events = threading.Lock()
+Piece = tuple[TextIO, str] | None
+
+
+class Output:
+    """Prints in one of the two formats; ``pieces`` collects text instead, for somebody else to print."""
+
+    def __init__(self, *, as_json: bool = False, pieces: queue.SimpleQueue[Piece] | None = None) -> None:
+        self.as_json = as_json
+        self._pieces = pieces
+
+    def _print(self, text: str, stream: TextIO, end: str = "\n") -> None:
+        if self._pieces is not None:
+            self._pieces.put((stream, text + end))
+        else:
+            stream.write(text + end)
+            stream.flush()
+
+    def line(self, text: str = "") -> None:
+        """Print a line for people."""
+        if not self.as_json:
+            self._print(text, sys.stdout)
+
+    def group(self, text: str) -> None:
+        """Print the heading of a model, and a blank line."""
+        bar = "#" * 16
+        self.line(f"{bar}|| {text} ||{bar}\n")
+
+    def section(self, text: str) -> None:
+        """Print the heading of a file or a step."""
+        self.line(f"{'=' * 10} {text}")
+
+    def progress(self, text: str) -> None:
+        """Print a line that the next one replaces, where that is possible."""
+        if not self.as_json:
+            self._print(text, sys.stdout, "\r" if sys.stdout.isatty() else "\n")
+
+    def end_progress(self) -> None:
+        """Leave the line that was replaced."""
+        if not self.as_json and sys.stdout.isatty():
+            self._print("", sys.stdout)
+
+    def error(self, text: str) -> None:
+        """Print an error; the lines after the first are its details."""
+        first, *details = text.splitlines()
+        lines = [f"{'#' * 10} Error: {first}", *(f"{'#' * 10}      {line.strip()}" for line in details)]
+        self._print("\n".join(lines), sys.stderr)
+
+    def warning(self, text: str) -> None:
+        """Print a warning."""
+        self._print(f"{'#' * 10} Warning: {text}", sys.stderr)
+
+    def event(self, kind: str, **fields: object) -> None:
+        """Print one JSON event on a line of its own."""
+        if self.as_json:
+            text = json.dumps({"$type": kind, **fields})
+            with _events:
+                sys.stdout.write(text + "\n")
+                sys.stdout.flush()
+
+
+def in_parallel(jobs: int, work: Callable[[T, Output], R], items: Sequence[T], out: Output) -> list[R]:
+    """Do some work for every item, several at a time, and print what each prints in the order of the items.
+
+    Args:
+        jobs: how many at a time.
+        work: gets an item and where to print.
+        items: what to do it for.
+        out: the format.
+
+    Raises:
+        KeyboardInterrupt: the threads are daemons and do not hold the process back.
+        Exception: what ``work`` raised first, by the order of the items.
+    """
+    if jobs == 1 or len(items) <= 1:
+        return [work(item, out) for item in items]
+    todo: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
+    printed: list[queue.SimpleQueue[Piece]] = [queue.SimpleQueue() for _ in items]
+    results: dict[int, R] = {}
+    faults: dict[int, BaseException] = {}
+
+    def run() -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                index, item = todo.get_nowait()
+                try:
+                    results[index] = work(item, Output(as_json=out.as_json, pieces=printed[index]))
+                except BaseException as fault:  # noqa: BLE001 - raised again by the thread that waits
+                    faults[index] = fault
+                printed[index].put(None)
+
+    for pair in enumerate(items):
+        todo.put(pair)
+    for _ in range(min(jobs, len(items))):
+        threading.Thread(target=run, daemon=True).start()
+    for index, pieces in enumerate(printed):
+        _print_all(pieces)
+        if index in faults:
+            raise faults[index]
+    return [results[index] for index in range(len(items))]
+
+
+def _print_all(pieces: queue.SimpleQueue[Piece]) -> None:
+    while (piece := pieces.get()) is not None:
+        stream, text = piece
+        stream.write(text)
+        stream.flush()
