@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from model_zoo.errors import ModelZooError, SourceUnavailableError
 from model_zoo.files import make_folder
 from model_zoo.files.lock import lock
-from model_zoo.sources.base import BundleLocation
+from model_zoo.sources.base import BundleLocation, LocatedSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,14 +55,12 @@ class Bundles:
     def _expect(self, wanted: Wanted) -> None:
         """Note which member will be asked for, as far as that can be told without a network."""
         source = wanted.artifact.sources[0] if wanted.artifact.sources else None
-        if (
-            source is None
-            or getattr(source, "kind", "") == "hf"
-            or (self._settings.offline and getattr(source, "online", True))
-        ):
+        if not isinstance(source, LocatedSource) or not source.bundled:
+            return
+        if self._settings.offline and source.online:
             return
         with contextlib.suppress(ModelZooError):
-            location = source.locate(wanted.artifact, self._settings)  # type: ignore[attr-defined]
+            location = source.locate(wanted.artifact, self._settings)
             if isinstance(location, BundleLocation):
                 self._bundles.setdefault(location.key, _Bundle()).members.add(location.member)
 

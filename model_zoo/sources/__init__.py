@@ -30,6 +30,7 @@ KINDS = {
     "url": "model_zoo.sources.url:UrlSource",
     "file": "model_zoo.sources.file:FileSource",
     "wheel": "model_zoo.sources.wheel:WheelSource",
+    "oci": "model_zoo.sources.oci:OciSource",
     "hf": "model_zoo.sources.hf:HfSource",
     "tfhub": "model_zoo.sources.tfhub:TfhubSource",
     "torchvision": "model_zoo.sources.torchvision:TorchvisionSource",

@@ -36,6 +36,8 @@ class HttpLocation:
     ``digest`` and ``size`` are what the source itself vouches for, beside what the artifact declares.
     ``check`` is called with the complete file before it counts as arrived, for what no digest of ours says,
     such as a git blob id; it raises IntegrityError.
+    ``onward`` is for places that put an HTML page before the file: it gets the page's text and returns the
+    address that the page leads to, or raises SourceUnavailableError with what the page says.
     """
 
     url: str
@@ -43,6 +45,7 @@ class HttpLocation:
     digest: Digest | None = None
     size: int | None = None
     check: Callable[[Path], None] | None = None
+    onward: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,12 @@ class LocatedSource(
     """Base class of every source kind; third parties subclass it and register the entry point.
 
     ``kind`` is the key that marks it in YAML; ``online`` is False for kinds that need no network.
+    ``bundled`` is True for kinds that always locate in a bundle, and ask nobody for that.
     """
 
     kind: ClassVar[str] = ""
     online: ClassVar[bool] = True
+    bundled: ClassVar[bool] = False
 
     def locate(self, artifact: Artifact, settings: Settings) -> Location:
         """Say where the bytes of ``artifact`` are.

@@ -37,6 +37,7 @@ class WheelSource(LocatedSource, frozen=True, kw_only=True):
     """A member of a wheel ``NAME==VERSION``, or the wheel file itself when no member is named."""
 
     kind: ClassVar[str] = "wheel"
+    bundled: ClassVar[bool] = True
     wheel: str
     member: str | None = None
 
