@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 20
 _WORTH_A_THREAD = 4 << 20
-_FLUSH_EVERY = 64 << 20
+_FLUSH_EVERY = 16 << 20
 
 
 class Follower:
@@ -67,7 +67,7 @@ class Follower:
             try:
                 self._advance(target)
                 if self._position - self._flushed >= _FLUSH_EVERY:
-                    self._partial.start_flush()
+                    self._partial.start_flush(self._flushed, self._position)
                     self._flushed = self._position
             except OSError as error:
                 self._fault = error

@@ -151,12 +151,15 @@ class Client:
         self._adapter.close()
         self._session.close()
 
-    def get(self, url: str, private: Mapping[str, str], headers: Mapping[str, str]) -> requests.Response:
+    def get(
+        self, url: str, home: str, private: Mapping[str, str], headers: Mapping[str, str]
+    ) -> requests.Response:
         """Ask for ``url``, following redirects; the body is still to be read.
 
         Args:
             url: may hold a user and password, which go only to its own host.
-            private: headers for the host of ``url`` only.
+            home: the address that ``private`` belongs to.
+            private: headers for the host of ``home`` only.
             headers: headers for every host on the way.
 
         Raises:
@@ -166,8 +169,8 @@ class Client:
         """
         here = url
         for _ in range(MOST_REDIRECTS + 1):
-            at_home = here == url or same_place(url, here)
-            response = self._send(here, {**headers, **(private if at_home else {})}, first=here == url)
+            allowed = private if same_place(home, here) else {}
+            response = self._send(here, {**headers, **allowed}, first=here == home)
             if response.status_code not in _REDIRECTS:
                 return response
             target = response.headers.get("Location")

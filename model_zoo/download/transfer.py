@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from model_zoo.download.failures import Changed, Interrupted, NoRanges, Refused, Stopped
+from model_zoo.download.http import next_address
 from model_zoo.download.parts import Parts
 from model_zoo.download.pour import PIECE, Opened, Pouring
 from model_zoo.download.reply import Ask, Body, Reply, Unpacked, check, looks_like_html
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from model_zoo.settings import Settings
     from model_zoo.sources.base import HttpLocation
 
+_PAGES = 3
+_LONGEST_PAGE = 1 << 20
 _WORTH_KEEPING = 1 << 20
 """Bytes on disk from which it is worth finding out whether they still fit a name that changed."""
 
@@ -38,6 +41,7 @@ class Transfer:
         budget: limits the connections beyond the first, over all files.
         unproven: the end of the file is only assumed; the digest must prove it.
         compressed: the answer came in an encoding that was not asked for.
+        onward: where the page before the file led to.
     """
 
     client: Client
@@ -52,6 +56,7 @@ class Transfer:
     budget: threading.BoundedSemaphore
     unproven: bool = False
     compressed: bool = False
+    onward: str = ""
     address: str = field(init=False)
     pouring: Pouring = field(init=False)
 
@@ -113,10 +118,26 @@ class Transfer:
                 raise
             self._describe(self.partial.state.validator, error.total)  # it was complete already
             return
+        if self.location.onward is not None:
+            reply = self._pass_pages(reply, ask, self.location.onward)
         if reply.whole:
             self._take_whole(reply, ask)
         else:
             self._take_parts(reply, ask, segments)
+
+    def _pass_pages(self, reply: Reply, ask: Ask, onward: Callable[[str], str]) -> Reply:
+        """Go through the pages that the place puts before the file."""
+        for _ in range(_PAGES):
+            if not (reply.whole and reply.html):
+                return reply
+            page = b""
+            while len(page) < _LONGEST_PAGE and (data := reply.body.read(PIECE)):
+                page += data
+            reply.body.close()
+            target = onward(page.decode("utf-8", errors="replace"))
+            self.onward = next_address(self.onward or self.location.url, target)
+            reply = self.open(ask)
+        return reply
 
     def _check_kept(self) -> None:
         """Start again where what is there cannot be continued from this place."""
@@ -163,8 +184,8 @@ class Transfer:
 
     def open(self, ask: Ask) -> Reply:
         """Send a request and check its answer, asking again where only its form was refused."""
-        url, private = self.location.url, self.location.headers
-        response = self.client.get(url, private, ask.headers())
+        home = self.location.url
+        response = self.client.get(self.onward or home, home, self.location.headers, ask.headers())
         try:
             return check(response, ask, self.candidate.name)
         except NoRanges as error:

@@ -29,6 +29,7 @@ ENTRY_POINT_GROUP = "model_zoo.sources"
 KINDS = {
     "url": "model_zoo.sources.url:UrlSource",
     "file": "model_zoo.sources.file:FileSource",
+    "gdrive": "model_zoo.sources.gdrive:GdriveSource",
     "wheel": "model_zoo.sources.wheel:WheelSource",
     "oci": "model_zoo.sources.oci:OciSource",
     "hf": "model_zoo.sources.hf:HfSource",
