@@ -68,3 +68,35 @@ def schema_command() -> None:
     from model_zoo.catalog.schema import schema_text
 
     click.echo(schema_text(), nl=False)
+
+
+@catalog_group.command("html")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    required=True,
+    help="Where the page goes.",
+)
+@click.argument("patterns", nargs=-1, metavar="[PATTERN…]")
+@click.pass_obj
+def html_command(run: Run, output: Path, patterns: tuple[str, ...]) -> None:
+    """Write the catalog as a web page that needs neither server nor network, and print its path.
+
+    Whoever opens it can search, filter and copy commands. Without PATTERN it shows every model.
+    """
+    from model_zoo.catalog import match_names
+    from model_zoo.handoff.html import write_site
+    from model_zoo.zoo.facts import facts
+
+    names = match_names(run.zoo.catalog.names(), patterns)
+    errors: list[tuple[str, ModelZooError]] = []
+    models = []
+    for name in names:
+        try:
+            models.append(facts(run.zoo, run.zoo.catalog.get(name)))
+        except ModelZooError as error:
+            errors.append((name, error))
+    click.echo(str(write_site(models, output)))
+    run.finish(errors, len(names))

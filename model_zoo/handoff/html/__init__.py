@@ -1,0 +1,102 @@
+"""The catalog as a static page: a folder that any browser opens from disk, without server or network.
+
+``index.html`` with its style and scripts, ``data/index.js`` with one short row a model for searching, and
+``data/models-NNNN.js`` with everything about ``SHARD`` models each, read when one of them is looked at. Data
+is JSON inside a script, because browsers let pages on disk load scripts and nothing else.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from model_zoo.files import as_cache_error, write_file
+from model_zoo.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SHARD = 200
+"""Models whose details share a file: about 300 kB of JSON."""
+STATIC = {
+    "page.html": "index.html",
+    "style.css": "style.css",
+    "theme.js": "theme.js",
+    "model.js": "model.js",
+    "app.js": "app.js",
+}
+
+
+def write_site(models: Sequence[dict[str, Any]], folder: Path) -> Path:
+    """Write the page into a folder and return its ``index.html``.
+
+    Files of an earlier page are replaced, others in the folder are left alone. No path of this machine is
+    written, and equal input makes equal bytes.
+
+    Args:
+        models: what ``zoo.facts.facts`` says of each, in the order to list them.
+        folder: where; it is created.
+
+    Raises:
+        CacheError: the folder cannot be written.
+    """
+    public = [_public(model) for model in models]
+    shards = [public[start : start + SHARD] for start in range(0, len(public), SHARD)]
+    with as_cache_error(folder):
+        data = folder / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        for old in data.glob("models-[0-9][0-9][0-9][0-9].js"):
+            if int(old.stem[-4:]) >= len(shards):
+                old.unlink()
+        for number, shard in enumerate(shards):
+            text = b"modelZooShard(%d,%s);\n" % (number, _json(shard))
+            write_file(data / f"models-{number:04}.js", text, durable=False)
+        write_file(data / "index.js", b"modelZoo=%s;\n" % _json(_index(public)), durable=False)
+        for name, target in STATIC.items():
+            write_file(folder / target, files(__name__).joinpath(name).read_bytes(), durable=False)
+    return folder / "index.html"
+
+
+def _json(value: object) -> bytes:
+    """Return JSON that is also a JavaScript expression in every browser."""
+    text = msgspec.json.encode(value)
+    return text.replace("\u2028".encode(), b"\\u2028").replace("\u2029".encode(), b"\\u2029")
+
+
+def _public(model: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page shows of a model, which is nothing about where this machine keeps it."""
+    cached = model["cached"]
+    shown = {key: value for key, value in model.items() if key != "catalog"}
+    irs = {precision: path is not None for precision, path in cached["ir"].items()}
+    return shown | {"cached": {"files": cached["files"] is not None, "ir": irs}}
+
+
+def _index(models: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the rows to search in; repeated words are numbers into lists beside them."""
+    lists = {
+        "tasks": sorted({model["task"] for model in models}),
+        "frameworks": sorted({model["framework"] or "" for model in models}),
+        "licenses": sorted({model["license"] for model in models}),
+        "precisions": sorted({precision for model in models for precision in model["precisions"]}),
+        "sources": sorted({source for model in models for source in model["sources"]}),
+    }
+    place = {key: {value: index for index, value in enumerate(values)} for key, values in lists.items()}
+    rows = [
+        [
+            model["name"],
+            model["description"],
+            place["tasks"][model["task"]],
+            place["frameworks"][model["framework"] or ""],
+            place["licenses"][model["license"]],
+            model["size"],
+            [place["precisions"][precision] for precision in model["precisions"]],
+            [place["sources"][source] for source in model["sources"]],
+            bool(model["cached"]["files"] or any(model["cached"]["ir"].values())),
+            model["convertible"],
+        ]
+        for model in models
+    ]
+    return {"version": __version__, "shard": SHARD, **lists, "models": rows}
