@@ -77,6 +77,7 @@ def test_a_wheel_that_is_no_wheel(tmp_path, index, monkeypatch):
 
 def test_credentials_of_the_index_are_not_shown(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_RETRIES", "0")
     monkeypatch.setenv("PIP_FIND_LINKS", "http://user:secret@127.0.0.1:9/")
     with pytest.raises(SourceUnavailableError) as caught:
         produce(tmp_path, WheelSource(wheel="demo==1.2", member="demo/m.onnx"))
