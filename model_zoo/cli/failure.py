@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from model_zoo.cli.report import put_error
 from model_zoo.errors import ModelZooError, UsageError
 
 if TYPE_CHECKING:
@@ -34,11 +33,10 @@ def code_of(error: BaseException, run: Run) -> int:
         click.echo(error.format_message(), err=True)
         return UsageError.exit_code
     if isinstance(error, click.ClickException):
-        put_error(str(usage_error(error)))
+        run.fail(usage_error(error))
         return UsageError.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        run.close()
-        click.echo("interrupted; what was transferred is kept and will be resumed", err=True)
+        run.tell("interrupted", "interrupted; what was transferred is kept and will be resumed")
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -82,11 +80,9 @@ def _bug(error: BaseException, run: Run) -> int:
 
     from model_zoo.version import __version__
 
-    run.close()
-    if run.verbose > 1:
-        click.echo("".join(traceback.format_exception(error)), err=True)
     where = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(where.filename).name}:{where.lineno}"
     what = f"this is a bug in model-zoo {__version__}: {type(error).__name__}: {error} ({place})"
-    put_error(str(ModelZooError(what, hint="run again with -v -v and report what it prints")))
+    bug = ModelZooError(what, hint="run again with -v -v and report what it prints")
+    run.fail(bug.with_traceback(error.__traceback__))
     return ModelZooError.exit_code

@@ -95,20 +95,31 @@ class Run:
         while self._reports:
             self._reports.pop().close()
 
+    def tell(self, event: str, text: str, **fields: object) -> None:
+        """Put something about the run itself on stderr: text, or one more event with ``--progress json``."""
+        self.close()
+        if self.progress == "json":
+            import json
+
+            click.echo(json.dumps({"event": event, "message": text, **fields}, default=str), err=True)
+        elif event == "error":
+            put_error(text)
+        else:
+            say(text)
+
     def fail(self, error: ModelZooError) -> None:
         """Print an error to stderr; its traceback too with ``-v -v``."""
         self.close()
-        if self.verbose > 1:
+        if self.verbose > 1 and self.progress != "json":
             import traceback
 
             click.echo("".join(traceback.format_exception(error)), err=True)
-        put_error(str(error))
+        self.tell("error", str(error), exit_code=error.exit_code, hint=error.hint)
 
     def remark(self, text: str) -> None:
         """Say something that is neither a result nor an error, unless the run is quiet."""
         if not self.quiet:
-            self.close()
-            say(text)
+            self.tell("note", text)
 
     def finish(self, errors: Sequence[tuple[str, ModelZooError]], total: int) -> None:
         """End a run over several models: print each failure and the summary, leave with the first's code."""
@@ -119,7 +130,7 @@ class Run:
             self.fail(error)
         if total > 1:
             names = ", ".join(f"{name} (exit {error.exit_code})" for name, error in errors)
-            say(f"{len(errors)} of {total} models failed: {names}")
+            self.tell("summary", f"{len(errors)} of {total} models failed: {names}")
         raise SystemExit(errors[0][1].exit_code)
 
 
