@@ -10,8 +10,11 @@ import click
 from model_zoo.errors import CacheMissError, ModelZooError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from model_zoo.cli.frame import Run
-    from model_zoo.zoo import Request
+    from model_zoo.spec import ConvertedModel, FetchedModel
+    from model_zoo.zoo import Converted, Fetched, Request
 
 F = Any
 
@@ -38,27 +41,61 @@ def converting_options(command: F) -> F:
     return fetching_options(command)
 
 
+Slot = tuple[str, "Request | ModelZooError"]
+"""One model of a command line, by the name it was given: what to do, or why that cannot be told."""
+
+
 def chosen(
     run: Run, references: tuple[str, ...], *, everything: bool, precisions: list[str | None]
-) -> list[Request]:
-    """Return the requests a command line names; composites stand for their stages.
+) -> list[Slot]:
+    """Return what a command line names, in its order, without doubles; composites stand for their stages.
 
     Raises:
-        UsageError: nothing, or both names and ``--all``, were given, or a name is unknown.
+        UsageError: nothing, or both names and ``--all``, were given.
     """
     if everything == bool(references):
-        what = (
-            "name at least one model, or --all for every one"
-            if not everything
-            else "give names or --all, not both"
-        )
-        raise UsageError(what, hint="run 'model-zoo list' for the names")
+        wrong = "give names or --all, not both" if everything else "name at least one model, or --all for all"
+        raise UsageError(wrong, hint="run 'model-zoo list' for the names")
     names = run.zoo.catalog.names() if everything else references
-    found: dict[tuple[str, str | None], Request] = {}
+    slots: dict[tuple[str, str | None], Slot] = {}
     for precision in precisions:
-        for request in run.zoo.expand(names, precision):
-            found[request.model.name, request.precision] = request
-    return list(found.values())
+        for name in names:
+            try:
+                for request in run.zoo.expand([name], precision):
+                    slots[request.model.name, request.precision] = (request.model.name, request)
+            except ModelZooError as error:
+                slots[name, f"refused {precision}"] = (name, error)
+    return list(slots.values())
+
+
+def carry_out(
+    run: Run,
+    slots: list[Slot],
+    work: Callable[[list[Request]], Sequence[Fetched | Converted]],
+    show: Callable[[Any], str],
+) -> None:
+    """Do the work for all that can be done, print a line for each result, and end with the first failure.
+
+    Args:
+        run: the run.
+        slots: what the command line names.
+        work: fetches or converts all requests; one outcome each, in order.
+        show: returns the line to print for a result; may raise a ModelZooError.
+    """
+    done = iter(work([request for _, request in slots if not isinstance(request, ModelZooError)]))
+    run.close()
+    errors: list[tuple[str, ModelZooError]] = []
+    for name, slot in slots:
+        try:
+            if isinstance(slot, ModelZooError):
+                raise slot
+            outcome = next(done)
+            if outcome.error is not None:
+                raise outcome.error
+            click.echo(show(outcome.result))
+        except ModelZooError as error:
+            errors.append((name, error))
+    run.finish(errors, len(slots))
 
 
 @click.command("fetch")
@@ -85,17 +122,12 @@ def fetch_command(
     """
     run.require_pinned = require_pinned
     set_jobs(run, jobs)
-    requests = chosen(run, references, everything=everything, precisions=[None])
-    results = run.zoo.fetching.fetch_all(requests, run.report)
-    run.close()
-    errors: list[tuple[str, ModelZooError]] = []
-    for done in results:
-        name = done.request.model.name
-        if done.result is None:
-            errors.append((name, _error(done.error)))
-            continue
-        click.echo(_copied(done.result.directory, done.result.files, output, name, errors))
-    run.finish(errors, len(results))
+
+    def show(fetched: FetchedModel) -> str:
+        return str(_copied(fetched.files, output / fetched.model.name) if output else fetched.directory)
+
+    slots = chosen(run, references, everything=everything, precisions=[None])
+    carry_out(run, slots, lambda requests: run.zoo.fetching.fetch_all(requests, run.report), show)
 
 
 def set_jobs(run: Run, jobs: int | None) -> None:
@@ -106,28 +138,10 @@ def set_jobs(run: Run, jobs: int | None) -> None:
         run.settings = msgspec.structs.replace(run.settings, jobs=jobs)
 
 
-def _error(error: ModelZooError | None) -> ModelZooError:
-    assert error is not None  # noqa: S101 - there is an error where there is no result
-    return error
-
-
-def _copied(
-    directory: Path,
-    files: dict[str, Path],
-    output: Path | None,
-    name: str,
-    errors: list[tuple[str, ModelZooError]],
-) -> str:
-    """Copy a model's files out of the cache, if that was asked for, and return what to print."""
-    if output is None:
-        return str(directory)
+def _copied(files: dict[str, Path], target: Path) -> Path:
     from model_zoo.handoff.views import copy_out
 
-    try:
-        return str(copy_out(files, output / name))
-    except ModelZooError as error:
-        errors.append((name, error))
-        return str(directory)
+    return copy_out(files, target)
 
 
 @click.command("convert")
@@ -164,22 +178,18 @@ def convert_command(
     run.require_pinned = require_pinned
     set_jobs(run, jobs)
     wishes: list[str | None] = list(filter(None, precisions.split(","))) if precisions else [None]
-    requests = chosen(run, references, everything=everything, precisions=wishes)
-    results = run.zoo.convert_all(requests, Conversion(**how), report=run.report)
-    run.close()
-    errors: list[tuple[str, ModelZooError]] = []
-    for done in results:
-        name = done.request.model.name
-        if done.result is None:
-            errors.append((name, _error(done.error)))
-            continue
-        xml = done.result.xml
-        if output is not None:
-            files = {f"{name}.xml": xml, f"{name}.bin": done.result.bin}
-            folder = _copied(xml.parent, files, output, f"{name}/{done.result.precision}", errors)
-            xml = Path(folder) / (f"{name}.xml" if folder != str(xml.parent) else xml.name)
-        click.echo(str(xml))
-    run.finish(errors, len(results))
+
+    def show(converted: ConvertedModel) -> str:
+        if output is None:
+            return str(converted.xml)
+        name = converted.model.name
+        files = {f"{name}.xml": converted.xml, f"{name}.bin": converted.bin}
+        return str(_copied(files, output / name / converted.precision) / f"{name}.xml")
+
+    slots = chosen(run, references, everything=everything, precisions=wishes)
+    carry_out(
+        run, slots, lambda requests: run.zoo.convert_all(requests, Conversion(**how), report=run.report), show
+    )
 
 
 @click.command("path")
