@@ -75,7 +75,7 @@ def rebuild(
     parameters, sinks = model.get_parameters(), model.get_sinks()
     if outputs is not None or cut:
         reached = _reachable(results)
-        unused = [p.get_friendly_name() for p in cut if p.get_name() not in reached]
+        unused = [name_of(p.output(0)) for p in cut if p.get_name() not in reached]
         if unused:
             what = f"recipe.cut.inputs: no output depends on {', '.join(unused)}"
             raise ConversionError(what, hint="cut at tensors between the inputs and the outputs")

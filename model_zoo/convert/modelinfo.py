@@ -27,7 +27,7 @@ def label_text(labels: list[str]) -> str:
     return " ".join("_".join(label.split()) or "_" for label in labels)
 
 
-def entries(job: Job) -> dict[str, str]:
+def entries(job: Job, model: ov.Model) -> dict[str, str]:
     """Return everything to be written under ``model_info``.
 
     Raises:
@@ -35,9 +35,9 @@ def entries(job: Job) -> dict[str, str]:
     """
     info: dict[str, Any] = dict(job.model_info)
     if job.recipe.get("preprocess", "embed") == "declare":
-        info = {**preprocess.declared(job.inputs), **info}
+        info = {**preprocess.declared(model, job.inputs), **info}
     else:
-        embedded = preprocess.declared(job.inputs)
+        embedded = preprocess.declared(model, job.inputs)
         twice = sorted(embedded.keys() & {name for name in _NORMALISING if info.get(name)})
         if twice:
             what = f"model_info declares {', '.join(twice)}, and the recipe embeds the same in the graph"

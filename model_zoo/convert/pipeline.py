@@ -26,11 +26,11 @@ def run(request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
         ``ports``, and where they apply ``report`` and ``untouched``.
     """
     job = Job.from_request(request)
-    info = modelinfo.entries(job)
     say("read")
     model = frameworks.read(job)
-    if job.framework == "openvino" and job.ready and not info and not _asks_for_something(job):
+    if job.framework == "openvino" and job.ready and not _asks_for_something(job):
         return {"ports": ports(model), "untouched": _pair(job)}
+    info = modelinfo.entries(job, model)
     _reshape(job, model)
     model = preprocess.apply(model, job.inputs, embed=job.recipe.get("preprocess", "embed") == "embed")
     model = _without_traces(job, model)
@@ -53,7 +53,7 @@ def ports(model: ov.Model) -> dict[str, Any]:
 
 def _asks_for_something(job: Job) -> bool:
     asked = ("inputs", "outputs", "cut", "extensions")
-    return any(job.recipe.get(name) for name in asked)
+    return bool(job.model_info or job.labels) or any(job.recipe.get(name) for name in asked)
 
 
 def _pair(job: Job) -> dict[str, str | None]:

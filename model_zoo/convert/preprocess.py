@@ -15,6 +15,9 @@ from model_zoo.convert.recipe import InputSpec, element_type, find_input, name_o
 from model_zoo.errors import ConversionError
 from model_zoo.files.pictures import guess_layout
 
+_COLOURS = 3
+"""Channels of a picture where the network does not say."""
+
 
 def apply(model: ov.Model, inputs: list[InputSpec], *, embed: bool) -> ov.Model:
     """Put the recipe's types and layouts on the inputs, and its normalisation into the graph.
@@ -31,11 +34,11 @@ def apply(model: ov.Model, inputs: list[InputSpec], *, embed: bool) -> ov.Model:
     wanted = [spec for spec in inputs if spec.type or spec.layout or (embed and spec.normalises)]
     if not wanted:
         return model
-    steps = PrePostProcessor(model)
-    for spec in wanted:
-        port = find_input(model, spec.name)
-        _steps_of(steps.input(model.inputs.index(port)), port, spec, embed=embed)
     try:
+        steps = PrePostProcessor(model)
+        for spec in wanted:
+            port = find_input(model, spec.name)
+            _steps_of(steps.input(model.inputs.index(port)), port, spec, embed=embed)
         return steps.build()
     except RuntimeError as error:
         what = "recipe.inputs: OpenVINO refuses this preprocessing"
@@ -54,7 +57,7 @@ def _steps_of(step: Any, port: Any, spec: InputSpec, *, embed: bool) -> None:  #
         step.tensor().set_layout(ov.Layout(outside))
     if not (embed and spec.normalises):
         return
-    _check_channels(spec, port, inside)
+    _check_channels(spec, port)
     work = step.preprocess()
     if not own_type.is_real():
         what = f"recipe.inputs: {name_of(port)} holds {own_type.get_type_name()}, which cannot be normalised"
@@ -98,33 +101,45 @@ def _layouts(spec: InputSpec, port: Any, *, required: bool) -> tuple[str, str]: 
     return guess, guess
 
 
-def _check_channels(spec: InputSpec, port: Any, layout: str) -> None:  # noqa: ANN401
-    if not layout or "C" not in layout or "." in layout:
-        return
-    dim = port.get_partial_shape()[layout.strip("[]").replace(",", "").index("C")]
+def _check_channels(spec: InputSpec, port: Any) -> None:  # noqa: ANN401
+    channels = _channels(spec, port)
     for what, values in (("mean", spec.mean), ("scale", spec.scale)):
-        if isinstance(values, list) and len(values) > 1 and dim.is_static and dim.get_length() != len(values):
-            text = f"recipe.inputs: {what} has {len(values)} values for {dim.get_length()} channels"
+        if isinstance(values, list) and channels and len(values) not in {1, channels}:
             raise ConversionError(
-                text,
-                found=f"{name_of(port)} {port.get_partial_shape()} {layout}",
+                f"recipe.inputs: {what} has {len(values)} values for {channels} channels",
+                found=f"{name_of(port)} {port.get_partial_shape()}",
                 hint="one value for all, or one a channel",
             )
 
 
-def declared(inputs: list[InputSpec]) -> dict[str, Any]:
-    """Return the ``model_info`` entries that say what a caller must still do to the image input."""
+def declared(model: ov.Model, inputs: list[InputSpec]) -> dict[str, Any]:
+    """Return the ``model_info`` entries that say what the first input with a normalisation needs.
+
+    Its readers want one value a channel, also where the recipe has one for all.
+    """
     for spec in inputs:
         if spec.normalises:
+            channels = _channels(spec, find_input(model, spec.name)) or _COLOURS
             entries: dict[str, Any] = {}
             if spec.reverse_channels:
                 entries["reverse_input_channels"] = True
-            if spec.mean is not None:
-                entries["mean_values"] = spec.mean
-            if spec.scale is not None:
-                entries["scale_values"] = spec.scale
+            for name, values in (("mean_values", spec.mean), ("scale_values", spec.scale)):
+                if values is not None:
+                    entries[name] = values if isinstance(values, list) else [values] * channels
             return entries
     return {}
+
+
+def _channels(spec: InputSpec, port: Any) -> int | None:  # noqa: ANN401
+    """Return how many channels an input has, where its layout and shape tell."""
+    _, inside = _layouts(spec, port, required=False)
+    shape = port.get_partial_shape()
+    if not inside and shape.rank.is_static:
+        inside = guess_layout([d.get_length() if d.is_static else None for d in shape]) or ""
+    if "C" not in inside or "." in inside:
+        return None
+    dim = shape[inside.strip("[]").replace(",", "").index("C")]
+    return int(dim.get_length()) if dim.is_static else None
 
 
 def _last_line(error: Exception) -> str:

@@ -33,9 +33,13 @@ def guess_layout(shape: Sequence[int | None]) -> str | None:
     """
     if len(shape) != 4:  # noqa: PLR2004 - batch, channels, height, width
         return None
-    channels = {1, 3, 4}
-    first, last = shape[1] in channels, shape[3] in channels
-    return None if first == last else "NCHW" if first else "NHWC"
+    for channels in ({1, 3}, {4}):  # grey and colour are what most networks take
+        first, last = shape[1] in channels, shape[3] in channels
+        if first != last:
+            return "NCHW" if first else "NHWC"
+        if first:
+            return None
+    return None
 
 
 def picture_tensor(
