@@ -178,7 +178,11 @@ def _in_checkpoints(folder: Path, wish: Wish) -> Iterator[Path]:
 def _in_modules(folder: Path, wish: Wish) -> Iterator[Path]:
     """TensorFlow Hub: a folder for each module, named by the sha1 of its handle."""
     handles = [getattr(source, "tfhub", None) for source in wish.artifact.sources]
-    modules = [folder / hashlib.sha1(h.encode(), usedforsecurity=False).hexdigest() for h in handles if isinstance(h, str)]
+    modules = [
+        folder / hashlib.sha1(h.encode(), usedforsecurity=False).hexdigest()
+        for h in handles
+        if isinstance(h, str)
+    ]
     for module in (*modules, *_sub(folder)):
         yield module / wish.artifact.path
         yield module / PurePosixPath(wish.artifact.path).name

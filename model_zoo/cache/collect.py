@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from model_zoo.cache.holders import held_below
 from model_zoo.cache.pins import is_pinned, pins
-from model_zoo.cache.survey import DAY, Inode, Item, Survey
+from model_zoo.cache.survey import DAY, Inode, Item, Survey, no_cycles
 from model_zoo.errors import CacheError, CacheMissError, LockTimeoutError
 from model_zoo.files.lock import lock
 
@@ -77,7 +77,8 @@ class _Choice:
     def __init__(self, survey: Survey, budget: int | None) -> None:
         self.survey = survey
         self.plan = Plan(survey.layer, survey.size, budget)
-        self._chosen: set[Path] = set()
+        self._remaining = self.plan.before
+        self._chosen: set[str] = set()
         self._links: dict[Inode, int] = {n.inode: n.links for i in survey.everything for n in i.names}
         self._standing = Counter(sha for item in survey.items for sha in item.blobs)
         known = Counter(n.inode for i in survey.everything for n in i.names)
@@ -85,19 +86,24 @@ class _Choice:
 
     def take(self, item: Item, why: str) -> None:
         """Choose an item, and the blobs that nothing stands on without it."""
-        if item.path in self._chosen:
+        if item.where in self._chosen:
             return
-        self._chosen.add(item.path)
+        self._chosen.add(item.where)
         size = sum(self._drop(name.inode, name.size) for name in item.names)
         self.plan.removals.append(Removal(item, why, size))
+        self._remaining -= size
         for sha in sorted(item.blobs):
             self._standing[sha] -= 1
             if self._standing[sha] == 0 and sha in self.survey.blobs:
                 self.take(self.survey.blobs[sha], why)
 
+    def fits(self) -> bool:
+        """Whether what remains is within the budget."""
+        return self.plan.budget is None or self._remaining <= self.plan.budget
+
     def has(self, item: Item) -> bool:
         """Whether an item was chosen already."""
-        return item.path in self._chosen
+        return item.where in self._chosen
 
     def _drop(self, inode: Inode, size: int) -> int:
         self._links[inode] -= 1
@@ -115,6 +121,7 @@ class _Choice:
         ]
 
 
+@no_cycles()
 def plan_collection(layer: Layer, budget: int | None, *, min_age: float = 0.0) -> Plan:
     """Decide what ``gc`` removes: litter always, then the least recently used down to the budget.
 
@@ -132,11 +139,11 @@ def plan_collection(layer: Layer, budget: int | None, *, min_age: float = 0.0) -
             choice.take(item, why)
     plan = choice.plan
     plan.locks = len(_old_locks(layer))
-    if plan.over:
+    if not choice.fits():
         guard = _Guard(layer, now - min_age if min_age else math.inf)
-        candidates.sort(key=lambda item: (item.used, _RANK[item.kind], str(item.path)))
+        candidates.sort(key=lambda item: (item.used, _RANK[item.kind], item.where))
         for item in candidates:
-            if plan.over == 0:
+            if choice.fits():
                 break
             if (why := guard.why_kept(item)) is not None and not choice.has(item):
                 plan.kept.append((item, why))
@@ -168,13 +175,14 @@ class _Guard:
             return "in progress"
         if item.model is not None and is_pinned(self.pinned, item.model, item.precision):
             return "pinned"
-        if (process := self.held.get(str(item.path))) is not None:
+        if (process := self.held.get(item.where)) is not None:
             return f"in use by PID {process}"
         if item.used > self.since:
             return "used lately, and locks do not work on this file system"
         return None
 
 
+@no_cycles()
 def plan_removal(layer: Layer, wanted: Sequence[tuple[str, str | None]]) -> Plan:
     """Decide what ``rm`` removes: models' folders, IRs, and the blobs only they stand on.
 

@@ -119,7 +119,7 @@ class Inventory:
         found: Shelves = {}
         for folder, stamp in stamps(root):
             old = known.get(folder)
-            if old is None or old.stamp != stamp:
+            if old is None or stamp == 0 or old.stamp != stamp:
                 old = count(str(root / folder))
                 old.stamp = stamp
             found[folder] = old
@@ -134,7 +134,7 @@ class Inventory:
         found: Models = {}
         for model, stamp in stamps(self.layer.models):
             old = known.get(model)
-            if old is None or old.stamp != stamp:
+            if old is None or stamp == 0 or old.stamp != stamp:
                 rows = (self._files_row(model, name) for name, _ in stamps(self.layer.models / model))
                 old = ModelRow(stamp, [row for row in rows if row is not None])
             found[model] = old
@@ -266,10 +266,11 @@ def files_below(folder: str) -> Iterator[os.stat_result]:
     while pending:
         with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False) and not is_link(entry.stat(follow_symlinks=False)):
+                found = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(found.st_mode):
+                    yield found
+                elif stat.S_ISDIR(found.st_mode) and not is_link(found):
                     pending.append(entry.path)
-                elif entry.is_file(follow_symlinks=False):
-                    yield entry.stat(follow_symlinks=False)
 
 
 def taken(found: os.stat_result) -> int:

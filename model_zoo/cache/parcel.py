@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from model_zoo.cache.layout import NOTES, TAG_NAME
 from model_zoo.cache.manifest import IR_MANIFEST, Manifest, encode, entries_of, read_manifest
-from model_zoo.cache.unpack import MAX_MEMBERS
+from model_zoo.cache.unpack import MAX_MEMBERS, MAX_RATIO, SLACK
 from model_zoo.errors import CacheFullError, IntegrityError
 from model_zoo.files import CHUNK, as_cache_error, hash_file, link_file, set_mode
 from model_zoo.files.lock import lock
@@ -45,7 +46,7 @@ def portable(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def ir_members(folder: Path, manifest: Mapping[str, Any], prefix: str) -> list[Member]:
     """Return the three files of an IR of the cache, to be written below ``prefix``."""
     files = [
-        Member(f"{prefix}/{entry['path']}", folder / entry["path"], entry["size"])
+        Member(f"{prefix}/{entry['path']}", folder / entry["path"], entry["size"], sha256=entry["sha256"])
         for entry in entries_of(manifest, IR_MANIFEST)
     ]
     return [Member(f"{prefix}/{IR_MANIFEST}", encode(portable(manifest))), *files]
@@ -95,7 +96,11 @@ class Intake:
             CacheError: it does not fit on the disk, or cannot be read.
         """
         with as_cache_error(path):
+            budget = path.stat().st_size * MAX_RATIO + SLACK
             for found in read_tar(path, self.name):
+                budget -= found.size
+                if budget < 0:
+                    raise refused(self.name, "far more than an archive of its size may", found.path)
                 if found.stream is None:
                     self._link(found.path, str(found.link))
                 else:
@@ -117,8 +122,6 @@ class Intake:
         return target
 
     def _write(self, path: str, size: int, stream: IO[bytes]) -> None:
-        import shutil  # only here
-
         target = self._place(path)
         if shutil.disk_usage(target.parent).free < size:
             what = f"{self.name}: no space to take in {path}"
@@ -191,7 +194,9 @@ class Intake:
         named = folder.rpartition("/")[2] if folder.startswith("ir-v1/") else key
         if not isinstance(parts, dict) or key != Digest.of_json(parts).hex or named != key:
             raise refused(self.name, "an IR whose key does not follow from its parts", folder)
-        if data.get("request") != Digest.of_json({**parts, "versions": {}}).hex:
+        bare = {**parts, "versions": {}}
+        plain = {name: value for name, value in bare.items() if name != "calibration"}
+        if data.get("request") not in {Digest.of_json(bare).hex, Digest.of_json(plain).hex}:
             raise refused(self.name, "an IR that claims to answer another request", folder)
         if [e.get("path") for e in entries_of(data, IR_MANIFEST)] != [XML, BIN]:
             raise refused(self.name, "an IR of other files", folder)

@@ -6,12 +6,14 @@ Links are never followed, and whatever is not where the layout puts it is not se
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import stat
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from model_zoo.cache.inventory import Inventory, files_below, names, taken
 from model_zoo.cache.manifest import digests_of, read_manifest
@@ -19,8 +21,7 @@ from model_zoo.cache.sharing import is_alive
 from model_zoo.spec import MANIFEST_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
     from model_zoo.cache.layout import Layer
 
@@ -32,8 +33,7 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 Inode = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Name:
+class Name(NamedTuple):
     """One name of a file on disk: which file, its bytes, and how many names it has anywhere."""
 
     inode: Inode
@@ -48,7 +48,7 @@ class Item:
     Attributes:
         kind: blob, files, ir, compiled, env, partial or staging.
         label: for people.
-        path: the file or folder.
+        where: the path of the file or folder; text, as there may be a hundred thousand.
         used: when it was last used, seconds since 1970.
         names: its files.
         model: whose it is, if it is a model's.
@@ -59,13 +59,18 @@ class Item:
 
     kind: str
     label: str
-    path: Path
+    where: str
     used: float
     names: list[Name]
     model: str | None = None
     precision: str | None = None
     blobs: frozenset[str] = frozenset()
     litter: bool = False
+
+    @property
+    def path(self) -> Path:
+        """The file or folder."""
+        return Path(self.where)
 
 
 class Survey:
@@ -94,11 +99,10 @@ class Survey:
 
     def _look_at_blobs(self) -> None:
         for shelf in names(self.layer.blobs):
-            for entry, found in _files(self.layer.blobs / shelf):
+            for entry, found in _files(f"{self.layer.blobs}{os.sep}{shelf}"):
                 if _HEX.fullmatch(entry.name):
-                    path = self.layer.blobs / shelf / entry.name
-                    item = Item("blob", entry.name, path, found.st_mtime, [_name(found, entry.path)])
-                    self.blobs[entry.name] = item
+                    name = _name(found, entry.path)
+                    self.blobs[entry.name] = Item("blob", entry.name, entry.path, found.st_mtime, [name])
 
     def _look_at_models(self) -> None:
         uses = Inventory(self.layer, writable=False).uses("files")
@@ -107,49 +111,58 @@ class Survey:
                 path = self.layer.files(model, declaration)
                 manifest = read_manifest(path / MANIFEST_NAME)
                 data, made = (manifest.data, manifest.made) if manifest else ({}, _changed(path))
-                self.items.append(
-                    Item(
-                        "files",
-                        model,
-                        path,
-                        max(made, uses.get(f"{model}@{declaration}", 0.0)),
-                        _names(path),
-                        model=model,
-                        blobs=digests_of(data),
-                    )
-                )
+                used = max(made, uses.get(f"{model}@{declaration}", 0.0))
+                where, blobs = str(path), digests_of(data)
+                self.items.append(Item("files", model, where, used, _names(where), model=model, blobs=blobs))
 
     def _look_at_irs(self) -> None:
         inventory = Inventory(self.layer, writable=False)
         rows, uses = inventory.irs(), inventory.uses("ir")
         for key in names(self.layer.irs):
             path, row = self.layer.ir(key), rows.get(key)
-            model, precision = (row.model, row.precision) if row else (None, None)
-            used = max(row.made if row else _changed(path), uses.get(key, 0.0))
-            label = f"{model}@{precision}" if row else key
-            self.items.append(Item("ir", label, path, used, _names(path), model=model, precision=precision))
+            where, made = str(path), row.made if row else _changed(path)
+            used = max(made, uses.get(key, 0.0))
+            if row is None:
+                self.items.append(Item("ir", key, where, used, _names(where)))
+                continue
+            label = f"{row.model}@{row.precision}"
+            self.items.append(
+                Item("ir", label, where, used, _names(where), model=row.model, precision=row.precision)
+            )
 
     def _look_at_folders(self, kind: str, root: Path) -> None:
         for name in names(root):
-            path = root / name
-            used = max((found.st_mtime for found in files_below(str(path))), default=_changed(path))
-            self.items.append(Item(kind, name, path, used, _names(path)))
+            where = f"{root}{os.sep}{name}"
+            used = max((found.st_mtime for found in files_below(where)), default=_changed(root / name))
+            self.items.append(Item(kind, name, where, used, _names(where)))
 
     def _look_at_partials(self) -> None:
         root = self.layer.partials
         for name in names(root):
-            match = _STAGING.fullmatch(name)
+            where, match = f"{root}{os.sep}{name}", _STAGING.fullmatch(name)
             used = _changed(root / name)
             dead = match is not None and not is_alive(int(match["pid"]))
             trash = match is not None and match["purpose"] in _TRASH
             litter = dead and (trash or time.time() - used > DAY)
-            self.items.append(Item("staging", name, root / name, used, _names(root / name), litter=litter))
-        for entry, found in _files(root):
+            self.items.append(Item("staging", name, where, used, _names(where), litter=litter))
+        for entry, found in _files(str(root)):
             only = _name(found, entry.path, taken(found))
-            self.items.append(Item("partial", entry.name, root / entry.name, found.st_mtime, [only]))
+            self.items.append(Item("partial", entry.name, entry.path, found.st_mtime, [only]))
 
 
-def _files(folder: Path) -> Iterable[tuple[os.DirEntry[str], os.stat_result]]:
+@contextlib.contextmanager
+def no_cycles() -> Iterator[None]:
+    """Pause Python's search for cycles: among a million small objects it takes longer than all the rest."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
+
+
+def _files(folder: str) -> Iterable[tuple[os.DirEntry[str], os.stat_result]]:
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):
@@ -158,15 +171,15 @@ def _files(folder: Path) -> Iterable[tuple[os.DirEntry[str], os.stat_result]]:
                     yield entry, found
 
 
-def _names(folder: Path) -> list[Name]:
-    return [_name(found, f"{folder}{index}") for index, found in enumerate(files_below(str(folder)))]
+def _names(folder: str) -> list[Name]:
+    return [_name(found, f"{folder}{index}") for index, found in enumerate(files_below(folder))]
 
 
 def _name(found: os.stat_result, path: str, size: int | None = None) -> Name:
     inode = (
         (found.st_dev, found.st_ino) if found.st_ino else (-1, hash(path))
     )  # no inodes in Windows' listings
-    return Name(inode, found.st_size if size is None else size, max(1, found.st_nlink))
+    return Name(inode, found.st_size if size is None else size, found.st_nlink or 1)
 
 
 def _changed(path: Path) -> float:

@@ -44,9 +44,10 @@ for _command in (verify_command, repair_command, gc_command, rm_command):
 @click.pass_obj
 def info_command(run: Run, *, as_json: bool) -> None:
     """Print where the cache is, and how many files and bytes each part of it holds."""
+    from model_zoo.cache import Cache
     from model_zoo.cache.pins import pins
 
-    cache = run.zoo.cache
+    cache = Cache(run.settings.cache, run.settings.layers)
     layers = [_layer_info(layer, writable=layer is cache.top) for layer in cache.layers]
     budget, top = run.settings.max_size, cache.top
     pinned = sorted(pins(top)) if top else []
@@ -96,14 +97,16 @@ def ls_command(run: Run, patterns: tuple[str, ...], *, as_json: bool) -> None:
 
     Files that several models share count for each of them; last use is noted once a day.
     """
+    from model_zoo.cache import Cache
     from model_zoo.cache.inventory import Inventory
     from model_zoo.cache.pins import is_pinned, pins
-    from model_zoo.catalog import match_names
 
-    cache = run.zoo.cache
+    cache = Cache(run.settings.cache, run.settings.layers)
     pinned = pins(cache.top) if cache.top else {}
     found = [e for layer in cache.layers for e in Inventory(layer, writable=layer is cache.top).entries()]
     if patterns:
+        from model_zoo.catalog import match_names
+
         wanted = set(match_names(sorted({entry.name for entry in found}), patterns))
         found = [entry for entry in found if entry.name in wanted]
     rows = [
@@ -118,7 +121,7 @@ def ls_command(run: Run, patterns: tuple[str, ...], *, as_json: bool) -> None:
             [
                 row["name"],
                 " ".join(sorted({ir["precision"] for ir in row["ir"]})) or "-",
-                f"{len(row['files'])} files" if row["files"] else "no files",
+                f"{sum(f['count'] for f in row['files'])} files",
                 human_size(row["bytes"]),
                 row["last_use"][:10],
                 "pinned" if row["pinned"] else "",

@@ -233,7 +233,7 @@ def _print_plan(plan: Plan, *, dry_run: bool, as_json: bool) -> None:
         {
             "kind": removal.item.kind,
             "name": removal.item.label,
-            "path": str(removal.item.path),
+            "path": removal.item.where,
             "bytes": removal.size,
             "last_use": iso(removal.item.used),
             "why": removal.why,
@@ -241,7 +241,7 @@ def _print_plan(plan: Plan, *, dry_run: bool, as_json: bool) -> None:
         for removal in plan.removals
     ]
     kept = [
-        {"kind": item.kind, "name": item.label, "path": str(item.path), "why": why} for item, why in plan.kept
+        {"kind": item.kind, "name": item.label, "path": item.where, "why": why} for item, why in plan.kept
     ]
     facts = {name: getattr(plan, name) for name in ("before", "freed", "after", "budget", "over", "locks")}
     if as_json:
