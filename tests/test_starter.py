@@ -170,6 +170,12 @@ def test_preprocessing_of_images_is_declared(zoo: Zoo) -> None:
     assert [float(value) for value in info["scale_values"].split()] == [127.5] * 3
 
 
+def test_network_for_bgr_pictures_says_so(zoo: Zoo) -> None:
+    info = zoo.read("pp-ocr-cls-v2").get_rt_info()["model_info"]
+    assert info["color_order"].value == "BGR"
+    assert "reverse_input_channels" not in info
+
+
 WARM = """
 import json, sys, time
 
