@@ -51,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         parallel_from: size in bytes from which a file is fetched over several connections.
         attempts: how often one source is tried without any progress before the next one is.
         lock_timeout: seconds to wait for another process before giving up.
+        remote: ``oci://REGISTRY/REPOSITORY`` through which a fleet shares its IRs.
         source_date_epoch: seconds since 1970 stamped on exported files, when set.
     """
 
@@ -68,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 8
     parallel_from: int = 32 << 20
     lock_timeout: float = 3600.0
+    remote: str | None = None
     source_date_epoch: int | None = None
 
 
@@ -88,6 +90,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     connections: int | None = None
     parallel_from: str | int | None = None
     lock_timeout: float | None = None
+    remote: str | None = None
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:  # noqa: ANN401
@@ -153,6 +156,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     take("MODEL_ZOO_ISOLATE", "isolate", parse_flag)
     take("MODEL_ZOO_MAX_SIZE", "max_size", parse_size)
     take("MODEL_ZOO_MIRRORS", "mirrors", parse_mirrors)
+    take("MODEL_ZOO_REMOTE", "remote", str.strip)
     take("SOURCE_DATE_EPOCH", "source_date_epoch", int)
     return values
 

@@ -21,9 +21,9 @@ _BLOB = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class OciSource(LocatedSource, frozen=True, kw_only=True):
-    """``oci: REGISTRY/REPOSITORY[:TAG][@sha256:…]`` with the ``file`` a layer is annotated with, or a ``blob``.
+    """``oci: REGISTRY/REPOSITORY[:TAG][@DIGEST]`` and the ``file`` a layer is annotated with, or a ``blob``.
 
-    Without either the artifact must have exactly one layer. A layer that is a tar is a file like any other:
+    Without these the artifact must have exactly one layer. A layer that is a tar is a file like any other:
     ``unpack`` on the artifact opens it.
     """
 

@@ -158,7 +158,7 @@ class Registry:
             return True
 
     def locate(self, digest: str, size: int | None) -> HttpLocation:
-        """Return where the download engine gets a blob, with the credentials it needs; raises as ``manifest``."""
+        """Return where the download engine gets a blob, with credentials; raises as ``manifest``."""
         with self._send("HEAD", f"blobs/{digest}") as reply:
             if reply.status_code == requests.codes.not_found:
                 what = f"{self.target} has no blob {digest}"
@@ -200,7 +200,6 @@ class Registry:
                     place = self._patch(place, offset, size, chunks)
                     offset = size
                 self._commit(place, digest)
-                return True
             except TransferInterruptedError:
                 failures += 1
                 if failures >= self._settings.attempts:
@@ -209,6 +208,8 @@ class Registry:
                 before = offset
                 offset, place = self._progress(place)
                 failures = 0 if offset > before else failures
+            else:
+                return True
 
     def _begin(self, digest: str) -> str:
         with self._send("POST", "blobs/uploads/", headers={"Content-Length": "0"}) as reply:
@@ -238,12 +239,15 @@ class Registry:
         """Ask how much of an interrupted upload arrived; start again where the registry cannot tell."""
         if not place:
             return 0, ""
-        with contextlib.suppress(SourceUnavailableError, TransferInterruptedError):
-            with self._send("GET", place, attempts=1) as reply:
-                match = re.fullmatch(r"(?:bytes=)?0-(\d+)", reply.headers.get("Range", ""))
-                if reply.status_code == requests.codes.no_content and match:
-                    return int(match[1]) + 1, self._place(reply) if "Location" in reply.headers else place
-        return 0, ""
+        try:
+            reply = self._send("GET", place, attempts=1)
+        except TransferInterruptedError:
+            return 0, ""
+        reply.close()
+        match = re.fullmatch(r"(?:bytes=)?0-(\d+)", reply.headers.get("Range", ""))
+        if reply.status_code != requests.codes.no_content or not match:
+            return 0, ""
+        return int(match[1]) + 1, self._place(reply) if "Location" in reply.headers else place
 
     def _place(self, reply: requests.Response) -> str:
         there = urljoin(reply.url, reply.headers.get("Location", ""))

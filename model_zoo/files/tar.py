@@ -1,0 +1,226 @@
+"""Tar files: written the same way whoever writes them, read as if somebody hostile had written them.
+
+Nothing is compressed and nothing is copied aside first: an archive is a list of headers and of files yet to
+be read, so it can be hashed, written and sent, from any offset, without a second copy on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tarfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING
+
+from model_zoo.errors import CacheDamagedError, IntegrityError
+from model_zoo.files import CHUNK
+from model_zoo.spec import MANIFEST_NAME, check_relative_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+FILE_MODE = 0o444
+FOLDER_MODE = 0o755
+MOST_MEMBERS = 200_000
+LONGEST_PATH = 512
+_PLAIN = {tarfile.REGTYPE, tarfile.AREGTYPE}
+
+
+Source = bytes | Path | Callable[[int], "Iterator[bytes]"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file to be written: its path, and its bytes, a file, or the path of an earlier member.
+
+    Attributes:
+        path: relative, POSIX.
+        source: the bytes, the file that has them, or a function that yields them from an offset on.
+        size: of the file, in bytes; a file of another size is refused when it is read.
+        link: the member whose bytes these are too (a hard link).
+        sha256: the digest (hex) the bytes must have, where it is known.
+    """
+
+    path: str
+    source: Source = b""
+    size: int = 0
+    link: str | None = None
+    sha256: str | None = None
+
+
+class Tar:
+    """An archive that is not written anywhere yet.
+
+    Args:
+        members: the files; they are sorted, and the folders above them are added.
+        mtime: seconds since 1970 stamped on everything.
+    """
+
+    def __init__(self, members: Sequence[Member], mtime: int = 0) -> None:
+        self._parts: list[tuple[Source, int]] = []
+        folders: set[str] = set()
+        for member in sorted(members, key=lambda one: one.path.split("/")):
+            for parent in reversed(PurePosixPath(member.path).parents[:-1]):
+                if str(parent) not in folders:
+                    folders.add(str(parent))
+                    self._head(str(parent), tarfile.DIRTYPE, FOLDER_MODE, 0, mtime)
+            if member.link is not None:
+                self._head(member.path, tarfile.LNKTYPE, FILE_MODE, 0, mtime, member.link)
+                continue
+            size = len(member.source) if isinstance(member.source, bytes) else member.size
+            self._head(member.path, tarfile.REGTYPE, FILE_MODE, size, mtime)
+            self._add(member.source, size)
+            self._add(bytes(-size % tarfile.BLOCKSIZE))
+        self._add(bytes(2 * tarfile.BLOCKSIZE))
+        self._add(bytes(-self.size % tarfile.RECORDSIZE))
+
+    def _head(self, path: str, kind: bytes, mode: int, size: int, mtime: int, link: str = "") -> None:
+        info = tarfile.TarInfo(path)
+        info.type, info.mode, info.size, info.mtime, info.linkname = kind, mode, size, mtime, link
+        self._add(info.tobuf(tarfile.PAX_FORMAT))
+
+    def _add(self, source: Source, size: int | None = None) -> None:
+        length = len(source) if isinstance(source, bytes) else size or 0
+        if length:
+            self._parts.append((source, length))
+
+    @property
+    def size(self) -> int:
+        """The archive's length in bytes."""
+        return sum(length for _, length in self._parts)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The archive's digest, as hex; reads every file once."""
+        found = hashlib.sha256()
+        for data in self.chunks():
+            found.update(data)
+        return found.hexdigest()
+
+    def chunks(self, start: int = 0) -> Iterator[bytes]:
+        """Yield the archive's bytes from an offset on.
+
+        Raises:
+            CacheDamagedError: a file is not as long as it was said to be, or cannot be read.
+        """
+        for source, length in self._parts:
+            if start >= length:
+                start -= length
+            elif isinstance(source, bytes):
+                yield source[start:]
+                start = 0
+            else:
+                yield from _file_chunks(source, length, start) if isinstance(source, Path) else source(start)
+                start = 0
+
+
+def _file_chunks(path: Path, size: int, start: int) -> Iterator[bytes]:
+    left = size - start
+    try:
+        with path.open("rb", buffering=0) as stream:
+            stream.seek(start)
+            while left and (data := stream.read(min(CHUNK, left))):
+                left -= len(data)
+                yield data
+            if left or stream.read(1):
+                left = left or -1
+    except OSError as error:
+        what = f"cannot read {path}: {error.strerror}"
+        raise CacheDamagedError(what, hint="run 'model-zoo cache verify'") from error
+    if left:
+        what = f"{path} changed while it was read"
+        raise CacheDamagedError(what, expected=f"{size} bytes", hint="run 'model-zoo cache verify'")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One member of an archive that was read; ``stream`` is None for a hard link to the earlier ``link``."""
+
+    path: str
+    size: int
+    stream: IO[bytes] | None
+    link: str | None = None
+
+
+def read_tar(path: Path, name: str) -> Iterator[Found]:
+    """Yield the files of an archive in their order; each stream is good until the next one is asked for.
+
+    Folders are implied by the paths. Only regular files, folders and hard links to an earlier file of the
+    archive are let through; paths are relative, plain, and unique where case does not count. Some registries
+    compress what passes through them, so gzip is undone; what it may grow to is for the caller to limit.
+
+    Args:
+        path: the archive.
+        name: what to call it in errors.
+
+    Raises:
+        IntegrityError: it is damaged, or has a member that must not be unpacked.
+        OSError: it cannot be read.
+    """
+    seen: dict[str, str] = {}
+    folders: set[str] = set()
+    with path.open("rb") as raw, contextlib.ExitStack() as stack:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        try:
+            tar = stack.enter_context(tarfile.open(fileobj=raw, mode="r|gz" if packed else "r|"))
+            for info in tar:
+                where = info.name.rstrip("/")
+                _check_path(where, name)
+                if info.isdir():
+                    _take_folder(where, seen, folders, name)
+                    continue
+                _take_file(where, seen, folders, name)
+                if info.islnk() and info.linkname in seen.values() and info.linkname != where:
+                    yield Found(where, 0, None, info.linkname)
+                elif info.type in _PLAIN and not info.issparse():
+                    stream = tar.extractfile(info)
+                    assert stream is not None  # noqa: S101 - a regular file has one
+                    yield Found(where, info.size, stream)
+                else:
+                    raise refused(name, "a link or a device", where)
+        except (tarfile.TarError, zlib.error, EOFError, UnicodeError, OverflowError, ValueError) as error:
+            what = f"{name} is not a whole tar file: {error}"
+            raise IntegrityError(what, left="nothing of it was published", hint="get it again") from error
+
+
+def _check_path(path: str, name: str) -> None:
+    if len(path) > LONGEST_PATH:
+        raise refused(name, f"a path longer than {LONGEST_PATH} characters", f"{path[:80]}…")
+    try:
+        for part in path.split("/"):
+            if part != MANIFEST_NAME:
+                check_relative_path(part)
+    except ValueError as error:
+        raise refused(name, f"a path that is not allowed: {error}", path) from error
+
+
+def _take_folder(path: str, seen: dict[str, str], folders: set[str], name: str) -> None:
+    if path.casefold() in seen:
+        raise refused(name, "a path twice", path)
+    folders.add(path.casefold())
+
+
+def _take_file(path: str, seen: dict[str, str], folders: set[str], name: str) -> None:
+    low = path.casefold()
+    parents = {str(parent) for parent in PurePosixPath(low).parents if str(parent) != "."}
+    if low in seen or low in folders or not parents.isdisjoint(seen):
+        raise refused(name, "a path twice", path)
+    if len(seen) >= MOST_MEMBERS:
+        raise refused(name, f"more than {MOST_MEMBERS} members", path)
+    folders |= parents
+    seen[low] = path
+
+
+def refused(name: str, why: str, member: str) -> IntegrityError:
+    """Return the error for an archive that holds what it must not."""
+    return IntegrityError(
+        f"{name} was refused: it holds {why}",
+        found=member,
+        left="nothing of it was published",
+        hint="do not use this archive; tell whoever made it",
+    )
