@@ -138,6 +138,15 @@ def set_jobs(run: Run, jobs: int | None) -> None:
         run.settings = msgspec.structs.replace(run.settings, jobs=jobs)
 
 
+def _convertible(run: Run, slots: list[Slot]) -> list[Slot]:
+    """Leave out what the catalog says cannot be converted: nobody asked for it by name."""
+    kept = [(name, slot) for name, slot in slots if isinstance(slot, ModelZooError) or slot.model.convertible]
+    left = sorted({name for name, _ in slots} - {name for name, _ in kept})
+    if left:
+        run.remark(f"{len(left)} models cannot be converted and are left out: {', '.join(left)}")
+    return kept
+
+
 def _copied(files: dict[str, Path], target: Path) -> Path:
     from model_zoo.handoff.views import copy_out
 
@@ -187,6 +196,8 @@ def convert_command(
         return str(_copied(files, output / name / converted.precision) / f"{name}.xml")
 
     slots = chosen(run, references, everything=everything, precisions=wishes)
+    if everything:
+        slots = _convertible(run, slots)
     carry_out(
         run, slots, lambda requests: run.zoo.convert_all(requests, Conversion(**how), report=run.report), show
     )
