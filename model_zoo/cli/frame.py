@@ -184,7 +184,7 @@ def cli() -> None:
     """Fetch pretrained models, check them, convert them to OpenVINO IR, run them.
 
     A reference REF is a model's NAME, NAME@PRECISION, a URI, or a path. Results go to stdout, everything
-    else to stderr. The options above go before the command, and are understood after it too.
+    else to stderr. The options below go before the command, and are understood after it too.
     """
 
 
