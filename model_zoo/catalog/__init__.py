@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.catalog.index import Index
-from model_zoo.catalog.reader import parse_model, read_model, with_labels
+from model_zoo.catalog.reader import artifacts_from, parse_model, read_model, with_labels
 from model_zoo.catalog.scan import is_settled, name_of, read_entry, scan, stamp_of
 from model_zoo.catalog.select import (
     Reference,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Catalog",
     "Reference",
+    "artifacts_from",
     "builtin_catalog",
     "match_names",
     "name_of",

@@ -11,7 +11,7 @@ import msgspec
 
 from model_zoo.errors import CatalogError
 from model_zoo.sources import LocatedSource, integrity_of, parse_source
-from model_zoo.spec import Labels, Model, Source
+from model_zoo.spec import Artifact, Labels, Model, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,7 +115,7 @@ def to_struct(data: object, kind: type[T], text: str, name: str) -> T:
         CatalogError: a field is missing, unknown or wrong; the message names it.
     """
     try:
-        return msgspec.convert(data, kind, dec_hook=_source_hook)
+        return msgspec.convert(data, kind, dec_hook=source_hook)
     except msgspec.ValidationError as error:
         what, field = split_error(str(error))
         field = _deepen(field, what, data)
@@ -125,7 +125,17 @@ def to_struct(data: object, kind: type[T], text: str, name: str) -> T:
         raise CatalogError(f"{where}{shown}{what}", hint=hint) from error
 
 
-def _source_hook(kind: type, value: object) -> LocatedSource:
+def artifacts_from(data: object) -> tuple[Artifact, ...]:
+    """Build artifacts from plain data that was once made of some.
+
+    Raises:
+        ValueError: it is not such data.
+    """
+    return msgspec.convert(data, tuple[Artifact, ...], dec_hook=source_hook)
+
+
+def source_hook(kind: type, value: object) -> LocatedSource:
+    """Build the abstract ``Source`` of a struct's field, as msgspec asks for it."""
     if kind is not Source:
         raise NotImplementedError
     return parse_source(value)

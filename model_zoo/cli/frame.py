@@ -32,6 +32,7 @@ COMMANDS = {
     "convert": ("model_zoo.cli.pipeline:convert_command", "Make models' IRs available in the cache."),
     "path": ("model_zoo.cli.pipeline:path_command", "Path of a cached IR; no network, no conversion."),
     "why": ("model_zoo.cli.pipeline:why_command", "What differs between a wanted IR and the cached ones."),
+    "lock": ("model_zoo.cli.lock:lock_command", "Pin revisions, digests and IR keys in a lock file."),
     "infer": ("model_zoo.cli.run:infer_command", "Run a model on images, arrays, audio, or zeros."),
     "bench": ("model_zoo.cli.run:bench_command", "Latency and throughput of a model on a device."),
     "cache": ("model_zoo.cli.cache:cache_group", "Look after the cache."),
@@ -41,7 +42,7 @@ COMMANDS = {
 }
 GROUPS = {
     "Models": ("list", "info"),
-    "Pipeline": ("fetch", "convert", "path", "why"),
+    "Pipeline": ("fetch", "convert", "path", "why", "lock"),
     "Run": ("infer", "bench"),
     "Care": ("cache", "catalog", "doctor", "completion"),
 }
@@ -58,6 +59,7 @@ class Run:
     quiet: bool = False
     verbose: int = 0
     require_pinned: bool = False
+    locked: Path | None = None
     _reports: list[Any] = field(default_factory=list)
 
     @cached_property
@@ -78,7 +80,7 @@ class Run:
         """The zoo of this invocation."""
         from model_zoo.zoo import Zoo
 
-        return Zoo(settings=self.settings, require_pinned=self.require_pinned)
+        return Zoo(settings=self.settings, require_pinned=self.require_pinned, lock=self.locked)
 
     @cached_property
     def report(self) -> Report:

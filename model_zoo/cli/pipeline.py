@@ -21,9 +21,21 @@ F = Any
 
 def fetching_options(command: F) -> F:
     """Add what every command that may fetch accepts."""
+    command = click.option(
+        "--locked",
+        type=click.Path(path_type=Path),
+        metavar="LOCK",
+        expose_value=False,
+        callback=_take_lock,
+        help="Refuse whatever is not as this lock file says (see 'lock').",
+    )(command)
     return click.option(
         "--require-pinned", is_flag=True, help="Refuse files whose content no full digest fixes."
     )(command)
+
+
+def _take_lock(context: click.Context, _: click.Parameter, value: Path | None) -> None:
+    context.obj.locked = value
 
 
 def converting_options(command: F) -> F:

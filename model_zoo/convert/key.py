@@ -91,29 +91,32 @@ def ir_key(parts: Mapping[str, Any]) -> str:
     return Digest.of_json(parts).hex
 
 
-def differences(wanted: Mapping[str, Any], cached: Mapping[str, Any]) -> list[str]:
-    """Return one readable line for each part that differs between two sets of parts."""
+def differences(wanted: Mapping[str, Any], cached: Mapping[str, Any], there: str = "cached") -> list[str]:
+    """Return one readable line for each part that differs between two sets of parts.
+
+    ``there`` is what the lines call the second one.
+    """
     lines: list[str] = []
     for name in sorted({*wanted, *cached}):
         old, new = cached.get(name), wanted.get(name)
         if name == "inputs":
             old, new = dict(old or []), dict(new or [])
-        _compare(name, new, old, lines)
+        _compare(name, new, old, lines, there)
     return lines
 
 
-def _compare(path: str, wanted: object, cached: object, lines: list[str]) -> None:
+def _compare(path: str, wanted: object, cached: object, lines: list[str], there: str) -> None:
     if wanted == cached:
         return
     if isinstance(wanted, dict) and isinstance(cached, dict):
         for key in sorted({*wanted, *cached}):
-            _compare(f"{path}.{key}", wanted.get(key), cached.get(key), lines)
+            _compare(f"{path}.{key}", wanted.get(key), cached.get(key), lines, there)
         return
     if isinstance(wanted, list) and isinstance(cached, list) and len(wanted) == len(cached):
         for index, (new, old) in enumerate(zip(wanted, cached, strict=True)):
-            _compare(f"{path}[{index}]", new, old, lines)
+            _compare(f"{path}[{index}]", new, old, lines, there)
         return
-    lines.append(f"{path}: now {_brief(wanted)}, cached {_brief(cached)}")
+    lines.append(f"{path}: now {_brief(wanted)}, {there} {_brief(cached)}")
 
 
 def _brief(value: object) -> str:

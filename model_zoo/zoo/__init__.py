@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.cache import Cache
-from model_zoo.catalog import Catalog, builtin_catalog, match_names, parse_reference, pick_precision
+from model_zoo.catalog import Catalog, builtin_catalog, match_names
 from model_zoo.errors import UsageError
 from model_zoo.settings import Settings, load_settings
 from model_zoo.zoo.converting import Converting
 from model_zoo.zoo.fetching import Fetching
+from model_zoo.zoo.naming import Naming
 from model_zoo.zoo.request import Conversion, Converted, Fetched, Progress, Report, Request, ignore
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Zoo:
         catalogs: catalogs beside the built-in one; a later one overrides by name.
         offline: open no socket, ever.
         require_pinned: refuse artifacts whose content no full digest fixes.
+        lock: a lock file; whatever it does not lock, or locks differently, is refused.
         settings: everything else; default from the environment and the settings file.
 
     Raises:
@@ -54,6 +56,7 @@ class Zoo:
         catalogs: Sequence[str | Path] | None = None,
         offline: bool | None = None,
         require_pinned: bool = False,
+        lock: str | Path | None = None,
         settings: Settings | None = None,
     ) -> None:
         base = settings if settings is not None else load_settings()
@@ -65,6 +68,7 @@ class Zoo:
         }
         self.settings = msgspec.structs.replace(base, **{k: v for k, v in changes.items() if v is not None})
         self.require_pinned = require_pinned
+        self.locked = Path(lock) if lock is not None else None
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -83,6 +87,16 @@ class Zoo:
     def fetching(self) -> Fetching:
         """The first half of the way: files."""
         return Fetching(self.settings, self.cache, require_pinned=self.require_pinned)
+
+    @cached_property
+    def naming(self) -> Naming:
+        """What references mean."""
+        lock = None
+        if self.locked is not None:
+            from model_zoo.catalog.lock import Lock  # json and the like, which few runs need
+
+            lock = Lock(self.locked)
+        return Naming(self.catalog, self.fetching.resolving, lock)
 
     @cached_property
     def converting(self) -> Converting:
@@ -138,25 +152,25 @@ class Zoo:
             UnknownModelError: no catalog has it.
             UnknownPrecisionError: the model does not come in that precision.
             UsageError: the reference is not one.
+            DownloadError: the place that a URI names cannot be asked, or does not have it.
+            IntegrityError: the catalog entry is not the locked one.
         """
-        parsed = parse_reference(reference)
-        if parsed.uri is not None and parsed.name not in self.catalog.files:
-            what = f"{reference!r}: only catalog names can be used so far, not URIs"
-            raise UsageError(what, hint="write a catalog entry and pass it with --catalog")
-        model = self.catalog.get(str(parsed.name))
-        wish = precision or parsed.precision
-        return Request(model, pick_precision(model, wish) if wish else None)
+        return self.naming.request(reference, precision)
 
-    def expand(self, references: Iterable[str], precision: str | None = None) -> list[Request]:
+    def expand(
+        self, references: Iterable[str], precision: str | None = None, *, fresh: bool = False
+    ) -> list[Request]:
         """Return the requests of several references, composites replaced by their stages, no doubles.
+
+        ``fresh`` asks the places of URIs anew, even where their answer is known.
 
         Raises:
             UsageError: a reference, a stage or a precision is unknown.
         """
         found: dict[tuple[str, str | None], Request] = {}
         for reference in references:
-            request = self.request(reference, precision)
-            stages = [Request(self.catalog.get(s), request.precision) for s in request.model.stages]
+            request = self.naming.request(reference, precision, fresh=fresh)
+            stages = [self.naming.of_catalog(s, request.precision) for s in request.model.stages]
             for one in stages or [request]:
                 found[one.model.name, one.precision] = one
         return list(found.values())
@@ -326,7 +340,9 @@ class Zoo:
     def _with(self, offline: bool | None) -> Zoo:  # noqa: FBT001 - the contract's keyword, passed on
         if offline is None or offline == self.settings.offline:
             return self
-        other = Zoo(offline=offline, require_pinned=self.require_pinned, settings=self.settings)
+        other = Zoo(
+            offline=offline, require_pinned=self.require_pinned, lock=self.locked, settings=self.settings
+        )
         other.__dict__["catalog"] = self.catalog
         return other
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.cache import IR_MANIFEST, declaration_of
@@ -16,15 +18,19 @@ from model_zoo.errors import (
     ModelZooError,
     OfflineError,
     UnsupportedModelError,
+    UsageError,
 )
 from model_zoo.spec import ConvertedModel, Event, FetchedModel, FileEntry
 from model_zoo.zoo.request import Conversion, Converted, Report, Request, ignore
+from model_zoo.zoo.resolving import resolution_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from model_zoo.catalog.lock import LockedIr
     from model_zoo.zoo.fetching import Fetching
+    from model_zoo.zoo.remote import Remote
 
 
 class Converting:
@@ -43,15 +49,17 @@ class Converting:
         """
         self.fetching.check_pinned(request)
         request = self._precise(request)
-        found = self.find(request, how)
+        found = self._find_locked(request, how)
+        found = found or self.find(request, how) or self._from_remote(request, how, report)
         if found is not None:
+            _hold(request, found.manifest["parts"], found.manifest["outputs"])
             return found
         try:
             with self.fetching.using(report):
                 return self._convert(request, how, report)
         except (OfflineError, MissingExtraError, CacheReadOnlyError) as error:
             other = self.find(request, how, any_version=True)
-            if other is None:
+            if other is None or request.locked is not None:
                 raise
             tools = ", ".join(f"{k} {v}" for k, v in other.manifest["parts"].get("versions", {}).items())
             why = str(error).splitlines()[0]
@@ -63,7 +71,7 @@ class Converting:
         self, requests: Sequence[Request], how: Conversion, report: Report, *, jobs: int | None
     ) -> list[Converted]:
         """Fetch all files through one pool, then convert; a failure of one does not stop the others."""
-        missing = [r for r in requests if self._find_quietly(r, how) is None and r.model.convertible]
+        missing = [r for r in requests if self._find_quietly(r, how, report) is None and r.model.convertible]
         fetched = {
             (f.request.model.name, f.request.precision): f.error
             for f in self.fetching.fetch_all([self._precise(r) for r in missing], report)
@@ -82,15 +90,34 @@ class Converting:
         with ThreadPoolExecutor(max_workers=jobs or 1) as pool:
             return list(pool.map(one, requests))
 
-    def _find_quietly(self, request: Request, how: Conversion) -> ConvertedModel | None:
+    def _find_quietly(self, request: Request, how: Conversion, report: Report) -> ConvertedModel | None:
         try:
-            return self.find(request, how)
+            return self.find(request, how) or self._from_remote(request, how, report)
         except ModelZooError:
             return None
 
+    @cached_property
+    def _remote(self) -> Remote | None:
+        """The registry that IRs are shared through, if one is configured."""
+        if self.settings.remote is None or self.settings.offline:
+            return None
+        from model_zoo.zoo.remote import Remote
+
+        return Remote(self.settings, self.cache)
+
+    def _from_remote(self, request: Request, how: Conversion, report: Report) -> ConvertedModel | None:
+        """Return an IR that somebody else of the fleet made, without fetching the model's files."""
+        request = self._precise(request)
+        entries = self._known_inputs(request) if self._remote is not None else None
+        if self._remote is None or entries is None:
+            return None
+        model, precision = request.model, str(request.precision)
+        key = ir_key(key_parts(model, precision, entries, toolchain(model, precision, python=how.python)))
+        return self.find(request, how) if self._remote.find(key, model.name, report) else None
+
     @staticmethod
     def _precise(request: Request) -> Request:
-        return Request(request.model, pick_precision(request.model, request.precision))
+        return replace(request, precision=pick_precision(request.model, request.precision))
 
     def _convert(self, request: Request, how: Conversion, report: Report) -> ConvertedModel:
         model, precision = request.model, str(request.precision)
@@ -101,19 +128,28 @@ class Converting:
         if fetched.result is None:
             assert fetched.error is not None  # noqa: S101 - one of the two is there
             raise fetched.error
+        request = self.fetching.resolving.settle(request) or request
+        model = request.model
         entries = [FileEntry(**entry) for entry in fetched.result.manifest["files"]]
         versions = toolchain(model, precision, python=how.python)
         parts = key_parts(model, precision, entries, versions)
+        _hold(request, parts)
         key = ir_key(parts)
+        if self._remote is not None and self.cache.find_ir(key) is None:
+            self._remote.find(key, model.name, report)
         with self.fetching.locked(f"ir-{key[:32]}", model.name, report):
             hit = self.cache.find_ir(key)
+            made = hit is None
             if hit is None:
                 self._run(request, how, fetched.result, entries, parts, report)
                 hit = self.cache.find_ir(key)
         if hit is None:
             what = f"{model.name}: its IR left the cache while it was being used"
             raise CacheMissError(what, hint="run the same command again")
-        return _converted(request, key, *hit)
+        converted = _converted(request, key, *hit)
+        if made and self._remote is not None:
+            self._remote.keep(converted, report)
+        return converted
 
     def _run(
         self,
@@ -144,7 +180,9 @@ class Converting:
                 trust_code=how.trust_code,
                 calibration=how.calibration,
             )
+            _hold(request, parts, manifest["outputs"])
             manifest |= {"declaration": declaration_of(model, request.artifacts), "request": request_key}
+            manifest |= resolution_of(request)
             self.cache.publish_folder(staged, self.cache.writable.ir(key), manifest, IR_MANIFEST)
         self.cache.note_request(request_key, key)
         seconds = time.monotonic() - began
@@ -161,7 +199,10 @@ class Converting:
             any_version: also accept an IR made by other versions of the tools.
         """
         how = how or Conversion()
-        request = self._precise(request)
+        settled = self.fetching.resolving.settle(self._precise(request))
+        if settled is None:
+            return None
+        request = settled
         entries = self._known_inputs(request)
         if entries is None:
             return None
@@ -177,6 +218,25 @@ class Converting:
             return _converted(request, manifest["key"], folder, manifest)
         return None
 
+    def _find_locked(self, request: Request, how: Conversion) -> ConvertedModel | None:
+        """Return the locked IR if it is in the cache, whatever versions of the tools are installed here.
+
+        Raises:
+            UsageError: no IR of that precision is locked.
+            IntegrityError: the recipe is not the locked one.
+        """
+        if request.locked is None:
+            return None
+        ir = _locked_ir(request)
+        hit = self.cache.find_ir(ir.key)
+        if hit is None:
+            return None
+        entries = [FileEntry(path=path, size=0, sha256=digest) for path, digest in ir.parts["inputs"]]
+        precision, versions = str(request.precision), ir.parts["versions"]
+        now = key_parts(request.model, precision, entries, versions, calibration=how.calibration)
+        _hold(request, now)
+        return _converted(request, ir.key, *hit)
+
     def why(self, request: Request, how: Conversion) -> list[str]:
         """Say which parts of the IR key differ between what is wanted now and what is cached.
 
@@ -184,6 +244,7 @@ class Converting:
             Readable lines; the first says whether the wanted IR is there.
         """
         request = self._precise(request)
+        request = self.fetching.resolving.settle(request) or request
         model, precision = request.model, str(request.precision)
         entries = self._known_inputs(request)
         if entries is None:
@@ -211,6 +272,34 @@ class Converting:
         if hit is not None:
             return [FileEntry(**entry) for entry in hit[1]["files"]]
         return self.cache.find_inputs(digest)
+
+
+def _locked_ir(request: Request) -> LockedIr:
+    assert request.locked is not None  # noqa: S101 - callers have looked
+    found = request.locked.ir.get(str(request.precision))
+    if found is None:
+        what = f"the lock has no IR of {request.name} in {request.precision}"
+        hint = f"lock it too: 'model-zoo lock {request.name}@{request.precision} …'"
+        raise UsageError(what, found=", ".join(sorted(request.locked.ir)) or "files only", hint=hint)
+    return found
+
+
+def _hold(
+    request: Request, parts: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]] | None = None
+) -> None:
+    """Refuse what is not as it was locked, where there is a lock.
+
+    Raises:
+        IntegrityError: says what differs.
+    """
+    if request.locked is None:
+        return
+    from model_zoo.catalog.lock import refuse_other_outputs, refuse_other_parts
+
+    locked = _locked_ir(request)
+    refuse_other_parts(request.name, differences(parts, locked.parts, there="locked"))
+    if outputs is not None:
+        refuse_other_outputs(request.name, outputs, locked)
 
 
 def _request_key(request: Request, entries: Sequence[FileEntry]) -> str:

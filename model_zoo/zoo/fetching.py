@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.cache import Cache, alias_names, declaration_of, materialise
-from model_zoo.errors import CacheMissError, IntegrityError, ModelZooError
+from model_zoo.errors import CacheMissError, IntegrityError, ModelZooError, OfflineError
 from model_zoo.files.lock import lock
 from model_zoo.sources import LocatedSource, integrity_of
 from model_zoo.spec import MANIFEST_NAME, Event, FetchedModel, FileEntry
 from model_zoo.zoo.request import Fetched, Report, Request, ignore
+from model_zoo.zoo.resolving import Resolving, resolution_of
 
 if TYPE_CHECKING:
     import contextlib
@@ -29,6 +30,7 @@ class Fetching:
         self.settings = settings
         self.cache = cache
         self.require_pinned = require_pinned
+        self.resolving = Resolving(settings, cache)
 
     def fetch_all(self, requests: Sequence[Request], report: Report = ignore) -> list[Fetched]:
         """Fetch several models through one pool of transfers; a failure of one does not stop the others."""
@@ -46,12 +48,14 @@ class Fetching:
 
         return self.cache.use(waiting, timeout=self.settings.lock_timeout)
 
-    def _fetch_missing(self, requests: Sequence[Request], report: Report) -> list[Fetched]:
+    def _fetch_missing(self, asked: Sequence[Request], report: Report) -> list[Fetched]:
         errors: dict[int, ModelZooError] = {}
         missing: list[tuple[int, Artifact]] = []
-        for index, request in enumerate(requests):
+        requests = list(asked)
+        for index, one in enumerate(asked):
             try:
-                self.check_pinned(request)
+                self.check_pinned(one)
+                request = requests[index] = self.resolving.resolve_request(one)
                 if self.find(request) is None:
                     missing += [(index, a) for a in request.artifacts if self.cache.find_blob(a) is None]
             except ModelZooError as error:
@@ -87,6 +91,8 @@ class Fetching:
             )
             is None
         ]
+        refused = offline_errors(requests, missing) if self.settings.offline else {}
+        missing = [(index, artifact) for index, artifact in missing if index not in refused]
         wanted = [Wanted(requests[index].model.name, artifact) for index, artifact in missing]
         totals: dict[str, list[int | None]] = {}
         for one in wanted:
@@ -108,11 +114,12 @@ class Fetching:
             publish=publish,
             report=report,
         )
-        return [
+        failed = [
             (index, outcome.error)
             for (index, _), outcome in zip(missing, outcomes, strict=True)
             if outcome.error is not None
         ]
+        return [*refused.items(), *failed]
 
     def _finish(self, request: Request, report: Report) -> FetchedModel:
         """Materialise a model whose blobs are all there."""
@@ -148,6 +155,10 @@ class Fetching:
 
     def find(self, request: Request) -> FetchedModel | None:
         """Return a model's files if they are all in the cache; look only, write nothing."""
+        settled = self.resolving.settle(request)
+        if settled is None:
+            return None
+        request = settled
         digest = declaration_of(request.model, request.artifacts)
         hit = self.cache.find_files(request.model.name, digest)
         if hit is None:
@@ -184,6 +195,27 @@ class Fetching:
         return lock(path, timeout=self.settings.lock_timeout, on_wait=waiting)
 
 
+def offline_errors(
+    requests: Sequence[Request], missing: Sequence[tuple[int, Artifact]]
+) -> dict[int, ModelZooError]:
+    """Return, by index, the errors of requests that have missing files which only the network has."""
+    lacking: dict[int, list[Artifact]] = {}
+    for index, artifact in missing:
+        if not any(isinstance(s, LocatedSource) and not s.online for s in artifact.sources):
+            lacking.setdefault(index, []).append(artifact)
+    errors: dict[int, ModelZooError] = {}
+    for index, artifacts in lacking.items():
+        request = requests[index]
+        names = ", ".join(a.path if a.size is None else f"{a.path} ({a.size} bytes)" for a in artifacts)
+        count = f"{len(artifacts)} of its {len(request.artifacts)} files"
+        errors[index] = OfflineError(
+            f"{request.name}: {count} not in the cache, and the run is offline: {names}",
+            left="the files that are in the cache stay there",
+            hint=f"run 'model-zoo fetch {request.name}' once without --offline (MODEL_ZOO_OFFLINE)",
+        )
+    return errors
+
+
 def _files_manifest(
     request: Request, digest: str, entries: Sequence[FileEntry], blobs: Mapping[str, Path]
 ) -> dict[str, Any]:
@@ -205,4 +237,5 @@ def _files_manifest(
             for a in request.artifacts
         ],
         "files": [msgspec.to_builtins(entry) for entry in entries],
+        **resolution_of(request),
     }

@@ -11,6 +11,7 @@ from model_zoo.spec import Event, Model
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from model_zoo.catalog.lock import LockedModel
     from model_zoo.errors import ModelZooError
     from model_zoo.spec import Artifact, ConvertedModel, FetchedModel
 
@@ -27,12 +28,24 @@ def ignore(event: Event) -> None:
 class Request:
     """One model in one precision; ``precision`` is None where all of its files are meant.
 
-    ``places`` are folders whose files are taken, after a check, before anything is transferred.
+    Attributes:
+        places: folders whose files are taken, after a check, before anything is transferred.
+        reference: what to type for this model, where that is not its name.
+        resolved_from: where some of its artifacts floated: what their meaning is noted under.
+        locked: what it must be.
     """
 
     model: Model
     precision: str | None = None
     places: tuple[Path, ...] = ()
+    reference: str | None = None
+    resolved_from: str | None = None
+    locked: LockedModel | None = None
+
+    @property
+    def name(self) -> str:
+        """What to type for this model."""
+        return self.reference or self.model.name
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:

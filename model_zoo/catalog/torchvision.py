@@ -1,0 +1,105 @@
+"""A model for each pretrained weights entry of torchvision: preprocessing and labels are the weights' own.
+
+Needs no torch: everything comes from the table that the source kind ``torchvision`` keeps.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from model_zoo.errors import UsageError
+from model_zoo.sources.torchvision import TorchvisionSource, WeightFacts, weight_table
+from model_zoo.spec import Artifact, Builder, Input, Model, Recipe
+
+LICENSE = "BSD-3-Clause"
+_BYTE = 255.0
+_VIDEO_FRAMES = 16
+_SIDE = {"ObjectDetection": 800, "OpticalFlow": 520}
+"""Heights and widths where the transforms leave the size open: what the weights were measured with."""
+_TASKS = {
+    "ImageClassification": ("classification", "Says which class a picture shows"),
+    "SemanticSegmentation": ("semantic_segmentation", "Says which class each pixel of a picture belongs to"),
+    "ObjectDetection": ("detection", "Finds objects in a picture, with their classes and boxes"),
+    "VideoClassification": ("action_recognition", "Says which action a short video shows"),
+    "OpticalFlow": ("optical_flow", "Says how far each pixel moved between two pictures"),
+}
+
+
+def weights_of(name: str) -> str:
+    """Return the weights entry that a builder's name, or the entry's own, means.
+
+    Raises:
+        UsageError: torchvision has neither, or the builder has no pretrained weights.
+    """
+    table = weight_table().weights
+    if name in table:
+        return name
+    defaults = {facts.builder: entry for entry, facts in table.items() if facts.default}
+    if name in defaults:
+        return defaults[name]
+    near = difflib.get_close_matches(name, [*defaults, *table], n=4, cutoff=0.6)
+    hint = f"did you mean: {', '.join(near)}" if near else "see docs/torchvision.md for the names"
+    what = f"torchvision {weight_table().torchvision} has no pretrained model {name!r}"
+    raise UsageError(what, found=name, hint=hint)
+
+
+def torchvision_model(weights: str, name: str) -> Model:
+    """Return the model of one weights entry.
+
+    Args:
+        weights: such as ``ResNet50_Weights.IMAGENET1K_V2``.
+        name: what the model is to be called.
+    """
+    facts = weight_table().weights[weights]
+    source = TorchvisionSource(torchvision=weights)
+    path = facts.file.rpartition("/")[2]
+    task, sentence = _TASKS[facts.preset]
+    return Model(
+        schema=1,
+        name=name,
+        task=task,
+        framework="pytorch",
+        license=LICENSE,
+        description=f"{sentence}. Weights: {weights} of torchvision, builder {facts.builder}.",
+        artifacts=(Artifact(path=path, sources=(source,), integrity=source.integrity),),
+        recipe=Recipe(builder=Builder(torchvision=facts.builder, weights=path), inputs=_inputs(facts)),
+        labels=tuple(weight_table().categories[facts.categories]) if facts.categories else None,
+        model_info=_model_info(facts),
+    )
+
+
+def _inputs(facts: WeightFacts) -> tuple[Input, ...]:
+    """Return the inputs: colour pictures of bytes, normalised as the weights' transforms do it.
+
+    The transforms bring bytes to 0 … 1 before they subtract the mean, hence the factor 255.
+    """
+    height, width = _size(facts)
+    values: dict[str, Any] = {"type": "f32"}
+    if facts.preset == "OpticalFlow":  # to -1 … 1
+        values |= {"mean": _BYTE / 2, "scale": _BYTE / 2, "layout": "NCHW", "shape": (1, 3, height, width)}
+        return tuple(Input(name=one, **values) for one in ("image1", "image2"))
+    if facts.mean:
+        values["mean"] = tuple(round(value * _BYTE, 6) for value in facts.mean)
+        values["scale"] = tuple(round(value * _BYTE, 6) for value in facts.std)
+    else:
+        values["scale"] = _BYTE
+    if facts.preset == "VideoClassification":
+        frames = max(_VIDEO_FRAMES, facts.min_temporal_size or 0)
+        values |= {"layout": "NCDHW", "shape": (1, 3, frames, height, width)}
+    else:
+        values |= {"layout": "NCHW", "shape": (1, 3, height, width)}
+    return (Input(name="x", **values),)
+
+
+def _size(facts: WeightFacts) -> tuple[int, int]:
+    stated = facts.crop_size or facts.resize_size or (_SIDE[facts.preset],)
+    return stated[0], stated[-1]
+
+
+def _model_info(facts: WeightFacts) -> dict[str, Any]:
+    if facts.preset == "ImageClassification":
+        return {"model_type": "Classification", "resize_type": "crop"}
+    if facts.preset == "SemanticSegmentation":
+        return {"model_type": "segmentation", "resize_type": "standard"}
+    return {}

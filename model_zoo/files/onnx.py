@@ -1,0 +1,88 @@
+"""Which other files an ONNX file refers to, read from its protocol buffers without the onnx package.
+
+Field numbers are those of onnx.proto (github.com/onnx/onnx): ModelProto.graph = 7, GraphProto.node = 1 and
+initializer = 5, NodeProto.attribute = 5, AttributeProto.t = 5, g = 6, tensors = 10 and graphs = 11,
+TensorProto.external_data = 13, StringStringEntryProto.key = 1 and value = 2.
+"""
+
+from __future__ import annotations
+
+import mmap
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_INSIDE = {
+    "model": {7: "graph"},
+    "graph": {1: "node", 5: "tensor"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
+    "tensor": {13: "entry"},
+}
+
+
+def external_files(path: Path) -> list[str]:
+    """Return the locations of external data, as the file states them, sorted.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not ONNX.
+    """
+    if not path.stat().st_size:
+        msg = f"{path} is empty"
+        raise ValueError(msg)
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            return sorted(set(_locations(data, 0, len(data), "model")))
+        except (IndexError, UnicodeDecodeError) as error:
+            msg = f"{path} is not an ONNX file: {error}"
+            raise ValueError(msg) from error
+
+
+def _locations(data: mmap.mmap, start: int, end: int, kind: str) -> Iterator[str]:
+    if kind == "entry":
+        values = {number: data[a:b].decode("utf-8") for number, a, b in _fields(data, start, end)}
+        if values.get(1) == "location":
+            yield values.get(2, "")
+        return
+    for number, first, last in _fields(data, start, end):
+        inner = _INSIDE[kind].get(number)
+        if inner is not None:
+            yield from _locations(data, first, last, inner)
+
+
+def _fields(data: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Yield number, start and end of every field that has a length."""
+    while position < end:
+        tag, position = _varint(data, position)
+        kind = tag & 7
+        if kind == _BYTES:
+            length, position = _varint(data, position)
+            yield tag >> 3, position, position + length
+            position += length
+        elif kind == _VARINT:
+            _, position = _varint(data, position)
+        elif kind in {_FIXED64, _FIXED32}:
+            position += 8 if kind == _FIXED64 else 4
+        else:
+            msg = f"wire type {kind} at byte {position}"
+            raise IndexError(msg)
+    if position > end:
+        msg = f"a field ends at byte {position}, beyond its message"
+        raise IndexError(msg)
+
+
+def _varint(data: mmap.mmap, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:  # noqa: PLR2004 - the top bit says that more follow
+            return value, position
+        if shift > 63:  # noqa: PLR2004 - 64 bits are all there can be
+            msg = f"no number ends at byte {position}"
+            raise IndexError(msg)

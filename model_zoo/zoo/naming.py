@@ -1,0 +1,66 @@
+"""From a reference to a request: a catalog's model, a URI's, held to a lock where there is one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from model_zoo.catalog import parse_reference, pick_precision
+from model_zoo.zoo.request import Request
+from model_zoo.zoo.resolving import floating, key_of
+
+if TYPE_CHECKING:
+    from model_zoo.catalog import Catalog
+    from model_zoo.catalog.lock import Lock
+    from model_zoo.zoo.resolving import Resolving
+
+
+class Naming:
+    """References, on one catalog, one cache and perhaps one lock."""
+
+    def __init__(self, catalog: Catalog, resolving: Resolving, lock: Lock | None) -> None:
+        self.catalog = catalog
+        self.resolving = resolving
+        self.lock = lock
+
+    def request(self, reference: str, precision: str | None = None, *, fresh: bool = False) -> Request:
+        """Return the model a reference means, with the precision it or the argument names.
+
+        Args:
+            reference: a catalog name, perhaps with ``@PRECISION``, a URI, or a path that exists.
+            precision: instead of the reference's.
+            fresh: ask the places of a URI anew, even where their answer is known.
+
+        Raises:
+            UnknownModelError: no catalog has it.
+            UnknownPrecisionError: the model does not come in that precision.
+            UsageError: the reference is not one, or not in the lock.
+            DownloadError: the place that a URI names cannot be asked, or does not have it.
+            IntegrityError: the catalog entry is not the locked one.
+        """
+        parsed = parse_reference(reference)
+        wish = precision or parsed.precision
+        if parsed.uri is None or parsed.name in self.catalog.files:
+            return self.of_catalog(str(parsed.name), wish)
+        request = self._of_uri(parsed.uri, fresh=fresh)
+        return replace(request, precision=pick_precision(request.model, wish) if wish else None)
+
+    def of_catalog(self, name: str, wish: str | None) -> Request:
+        """Return a catalog's model as a request; raises as ``request``."""
+        model = self.catalog.get(name)
+        precision = pick_precision(model, wish) if wish else None
+        if self.lock is None or model.stages:
+            return Request(model, precision, reference=name)
+        held = self.lock.hold(model, precision)
+        return Request(held, precision, reference=name, locked=self.lock.model(name))
+
+    def _of_uri(self, uri: str, *, fresh: bool) -> Request:
+        from model_zoo.catalog.uri import draft_of, model_of  # and with it several kinds of sources
+
+        draft = draft_of(uri)
+        if self.lock is not None:
+            model = self.lock.model_of_uri(draft.uri)
+            return Request(model, reference=draft.uri, locked=self.lock.model(draft.uri))
+        artifacts = self.resolving.resolve(draft.artifacts, draft.uri, draft.uri, fresh=fresh)
+        key = key_of(draft.artifacts) if floating(draft.artifacts) else None
+        return Request(model_of(draft, artifacts), reference=draft.uri, resolved_from=key)
