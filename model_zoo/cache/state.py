@@ -180,7 +180,7 @@ class Notes:
             derived.add_ir(key, manifest, time.time())
         else:
             derived.add_files(manifest)
-        self._write_all(derived)
+        self.write_all(derived)
 
     def note_use(self, kind: str, name: str, published: float) -> None:
         """Note that an entry is used, at most once a day; what cannot be written is let be.
@@ -208,7 +208,8 @@ class Notes:
         self.layer.check_own(path.parent).mkdir(parents=True, exist_ok=True)
         write_file(path, data, durable=False)
 
-    def _write_all(self, derived: Derived) -> None:
+    def write_all(self, derived: Derived) -> None:
+        """Write notes that are not there yet; raises as ``note_alias``."""
         for (kind, digest), sha256 in derived.aliases.items():
             self.note_alias(kind, digest, sha256)
         for request, keys in derived.requests.items():
@@ -239,7 +240,7 @@ class Notes:
         derived = self.derive()
         with lock(self.layer.check_own(self.layer.locks) / "state.lock", timeout=0):
             try:
-                self._write_all(derived)
+                self.write_all(derived)
                 for notes in NOTES:
                     mark = self.layer.complete(notes)
                     make_folder(mark.parent)
