@@ -41,12 +41,15 @@ def positive(text: str) -> int:
 
 
 def add_selection(parser: argparse.ArgumentParser, verb: str) -> None:
-    """Add the flags that name models."""
+    """Add the flags that name models; ``verb`` is what is done with them."""
     parser.add_argument(
-        "--name", metavar="PAT[,PAT...]", help=f"{verb} models whose names fit one of the patterns"
+        "--name", metavar="PAT[,PAT...]", help=f"{verb} the models whose names fit one of the patterns"
     )
     parser.add_argument(
-        "--list", type=Path, metavar="FILE.LST", help=f"{verb} models whose names fit a pattern in the file"
+        "--list",
+        type=Path,
+        metavar="FILE.LST",
+        help=f"{verb} the models whose names fit a pattern in the file",
     )
     parser.add_argument("--all", action="store_true", help=f"{verb} all models")
     parser.add_argument("--print_all", action="store_true", help="print the names of all models")

@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="omz_converter",
-        description=__doc__,
+        description="Convert downloaded models to OpenVINO IR, in the same layout; nothing is downloaded.",
         epilog="Converting some PyTorch models runs Python code that is among their files, as it always did.",
     )
     parser.add_argument(
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where to put the IRs (default: the download folder)",
     )
-    add_selection(parser, "convert only")
+    add_selection(parser, "convert")
     parser.add_argument("--precisions", metavar="PREC[,PREC...]", help="make only IRs of these precisions")
     parser.add_argument(
         "-p", "--python", type=Path, metavar="PYTHON", help="Python executable to convert with"

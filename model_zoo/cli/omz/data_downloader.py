@@ -31,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def refuse(argv: Sequence[str]) -> int:
     """Say what is not there and return the exit code of a failure."""
-    parser = argparse.ArgumentParser(prog="omz_data_downloader", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="omz_data_downloader", description="Say where the helper files for data sets are to be had."
+    )
     parser.add_argument(
         "-o", "--output_dir", type=Path, metavar="DIR", default=Path.cwd(), help="where files would go"
     )

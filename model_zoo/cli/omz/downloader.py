@@ -39,8 +39,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = HelpfulParser(prog="omz_downloader", description=__doc__)
-    add_selection(parser, "download only")
+    parser = HelpfulParser(
+        prog="omz_downloader",
+        description="Download models into Open Model Zoo's layout, through the cache of model-zoo.",
+    )
+    add_selection(parser, "download")
     parser.add_argument(
         "--precisions",
         metavar="PREC[,PREC...]",

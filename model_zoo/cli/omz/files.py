@@ -40,6 +40,7 @@ class _State:
     artifact: Artifact
     began: float | None = None
     bytes: int = 0
+    told_bytes: int = 0
     done: bool = False
     told: bool = False
 
@@ -113,7 +114,7 @@ class FileEvents:
             if not state.done and state.began is None:
                 return
             self._tell_begin(state, cached=state.began is None)
-            if state.began is not None and state.bytes:
+            if state.bytes > state.told_bytes:
                 self._tell_progress(state)
             if not state.done:
                 return
@@ -133,6 +134,7 @@ class FileEvents:
         self._out.section(f"Retrieving {where} from the cache" if cached else f"Downloading {where}")
 
     def _tell_progress(self, state: _State) -> None:
+        state.told_bytes = state.bytes
         seconds = time.monotonic() - (state.began or 0.0)
         speed = int(state.bytes / 1024 / seconds) if seconds else "?"
         size = state.artifact.size or state.bytes

@@ -28,8 +28,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def dump(argv: Sequence[str]) -> int:
     """Print the array and return the exit code."""
-    parser = argparse.ArgumentParser(prog="omz_info_dumper", description=__doc__)
-    add_selection(parser, "only describe")
+    parser = argparse.ArgumentParser(
+        prog="omz_info_dumper", description="Print what is known about models as one JSON array."
+    )
+    add_selection(parser, "describe")
     wishes = parser.parse_args(argv)
     from model_zoo.zoo import Zoo
 
