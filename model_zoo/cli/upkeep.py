@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from model_zoo.cache import Layer
     from model_zoo.cache.check import Checked, Problem
-    from model_zoo.cache.collect import Plan
+    from model_zoo.cache.collect import Plan, Removal
     from model_zoo.cache.mend import Mended
     from model_zoo.cli.frame import Run
 
@@ -229,7 +229,26 @@ def _collect(run: Run, make: Callable[[float], Plan], *, dry_run: bool) -> Plan:
 
 
 def _print_plan(plan: Plan, *, dry_run: bool, as_json: bool) -> None:
-    removed: list[dict[str, Any]] = [
+    if as_json:
+        names = ("before", "freed", "after", "budget", "over", "locks")
+        kept = [{"kind": i.kind, "name": i.label, "path": i.where, "why": why} for i, why in plan.kept]
+        facts = {name: getattr(plan, name) for name in names}
+        print_value({"dry_run": dry_run, **facts, "removed": _rows(plan.removals), "kept": kept})
+        return
+    shown = _rows(removal for removal in plan.removals if removal.item.kind != "blob")
+    print_table([[r["kind"], r["name"], human_size(r["bytes"]), r["last_use"][:10], r["why"]] for r in shown])
+    for item, why in plan.kept:
+        say(f"kept {item.kind} {item.label}: {why}")
+    blobs = len(plan.removals) - len(shown)
+    verb = "would free" if dry_run else "freed"
+    click.echo(
+        f"{verb} {human_size(plan.freed)}: {len(shown)} entries, {blobs} blobs; "
+        f"{human_size(plan.after)} {'would remain' if dry_run else 'remain'}"
+    )
+
+
+def _rows(removals: Iterable[Removal]) -> list[dict[str, Any]]:
+    return [
         {
             "kind": removal.item.kind,
             "name": removal.item.label,
@@ -238,25 +257,8 @@ def _print_plan(plan: Plan, *, dry_run: bool, as_json: bool) -> None:
             "last_use": iso(removal.item.used),
             "why": removal.why,
         }
-        for removal in plan.removals
+        for removal in removals
     ]
-    kept = [
-        {"kind": item.kind, "name": item.label, "path": item.where, "why": why} for item, why in plan.kept
-    ]
-    facts = {name: getattr(plan, name) for name in ("before", "freed", "after", "budget", "over", "locks")}
-    if as_json:
-        print_value({"dry_run": dry_run, **facts, "removed": removed, "kept": kept})
-        return
-    shown = [row for row in removed if row["kind"] != "blob"]
-    print_table([[r["kind"], r["name"], human_size(r["bytes"]), r["last_use"][:10], r["why"]] for r in shown])
-    for row in kept:
-        say(f"kept {row['kind']} {row['name']}: {row['why']}")
-    blobs = len(removed) - len(shown)
-    verb = "would free" if dry_run else "freed"
-    click.echo(
-        f"{verb} {human_size(plan.freed)}: {len(shown)} entries, {blobs} blobs; "
-        f"{human_size(plan.after)} {'would remain' if dry_run else 'remain'}"
-    )
 
 
 # --- arguments and results

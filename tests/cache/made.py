@@ -1,0 +1,149 @@
+"""Models and IRs put into a cache through its own publishing, without downloading or converting."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from model_zoo.cache import IR_MANIFEST, Cache, alias_names, declaration_of, materialise
+from model_zoo.spec import MANIFEST_NAME, Artifact, Digest, FileEntry, Model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OLD = 1_600_000_000.0
+"""A time long before any test, seconds since 1970."""
+
+
+def artifact(path: str, data: bytes, algorithm: str = "sha256", **more: Any) -> Artifact:
+    """Return an artifact with the size and one digest of the data."""
+    digest = {algorithm: hashlib.new(algorithm, data).hexdigest()}
+    return Artifact(path=path, size=len(data), **digest, **more)
+
+
+def model(name: str, *artifacts: Artifact, **more: Any) -> Model:
+    """Return a catalog entry of these artifacts."""
+    facts = {"schema": 1, "task": "t", "framework": "onnx", "license": "MIT", "description": "d"}
+    return Model(name=name, artifacts=artifacts, **facts, **more)
+
+
+def put_blob(cache: Cache, data: bytes, one: Artifact | None = None) -> Path:
+    """Publish bytes as a blob."""
+    with cache.staging("test") as folder:
+        staged = folder / "bytes"
+        staged.write_bytes(data)
+        return cache.publish_blob(staged, hashlib.sha256(data).hexdigest(), one or artifact("x", data))
+
+
+def put_model(
+    cache: Cache, name: str, files: dict[str, bytes], algorithm: str = "sha256", **more: Any
+) -> tuple[Model, Path]:
+    """Publish a model's blobs and its folder; return the entry and the folder."""
+    made = model(name, *(artifact(path, data, algorithm) for path, data in files.items()), **more)
+    blobs = {a.path: put_blob(cache, files[a.path], a) for a in made.artifacts}
+    declaration = declaration_of(made, made.artifacts)
+    folder = cache.writable.files(name, declaration)
+    with cache.staging("files") as staging:
+        staged = staging / "tree"
+        staged.mkdir()
+        entries = materialise(made, made.artifacts, blobs, staged, cache.writable.root)
+        manifest = {
+            "schema": 1,
+            "model": name,
+            "declaration": declaration,
+            "precision": None,
+            "artifacts": [
+                {
+                    "path": a.path,
+                    "size": a.size,
+                    "sha256": blobs[a.path].name,
+                    "digests": [str(d) for d in a.digests],
+                    "names": [f"{kind}:{digest}" for kind, digest in alias_names(a)],
+                }
+                for a in made.artifacts
+            ],
+            "files": [msgspec.to_builtins(entry) for entry in entries],
+        }
+        cache.publish_folder(staged, folder, manifest, MANIFEST_NAME)
+    return made, folder
+
+
+def ir_key(name: str, precision: str = "FP32") -> str:
+    """Return the key that ``put_ir`` gives."""
+    return Digest.of_json({"inputs": [[name, precision]]}).hex
+
+
+def put_ir(cache: Cache, name: str, precision: str = "FP32", data: bytes = b"weights") -> Path:
+    """Publish an IR of a model; return its folder."""
+    key = ir_key(name, precision)
+    contents = {"model.xml": f"<net name='{name}'/>".encode(), "model.bin": data}
+    outputs = [
+        {"path": path, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        for path, content in contents.items()
+    ]
+    with cache.staging("ir") as staging:
+        staged = staging / "ir"
+        staged.mkdir()
+        for path, content in contents.items():
+            (staged / path).write_bytes(content)
+        manifest = {
+            "schema": 1,
+            "key": key,
+            "model": name,
+            "precision": precision,
+            "framework": "onnx",
+            "parts": {"inputs": [[name, precision]]},
+            "inputs": [{"path": "m.onnx", "sha256": "0" * 64}],
+            "outputs": outputs,
+            "request": request_of(name, precision),
+            "declaration": Digest.of_json(["declaration", name]).hex,
+        }
+        cache.publish_folder(staged, cache.writable.ir(key), manifest, IR_MANIFEST)
+    return cache.writable.ir(key)
+
+
+def request_of(name: str, precision: str = "FP32") -> str:
+    """Return the request that an IR of ``put_ir`` answers."""
+    return Digest.of_json(["request", name, precision]).hex
+
+
+def entries(*rows: tuple[str, bytes]) -> tuple[FileEntry, ...]:
+    """Return manifest entries."""
+    return tuple(
+        FileEntry(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest()) for path, data in rows
+    )
+
+
+def age(path: Path, when: float = OLD) -> None:
+    """Make a file, or a whole tree, old."""
+    for folder, _, files in os.walk(path):
+        for file in files:
+            os.utime(os.path.join(folder, file), (when, when), follow_symlinks=False)
+        os.utime(folder, (when, when))
+    if path.is_file():
+        os.utime(path, (when, when))
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder with its content, links followed."""
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
+    }
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Change a published file in place, whatever its mode."""
+    path.chmod(0o644)
+    with path.open("r+b") as stream:
+        stream.truncate(len(data))
+        stream.write(data)
+
+
+def flip(path: Path, position: int = 0) -> None:
+    """Flip a bit of a published file in place."""
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    rewrite(path, bytes(data))
