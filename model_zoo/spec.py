@@ -255,7 +255,8 @@ class Builder(Noun, frozen=True, kw_only=True):
 
     Either ``torchvision`` names a builder of that package, or ``module`` and ``callable`` name code to
     run; ``paths`` are folders of the model's own files put on ``sys.path`` (which needs trust), and
-    ``weights`` is the artifact loaded into the network.
+    ``weights`` is the artifact loaded into the network. In ``kwargs`` the text ``files:PATH`` stands for
+    where that file or folder of the model is.
     """
 
     torchvision: str | None = None

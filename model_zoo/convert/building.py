@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from model_zoo.convert.recipe import Job
 
+_FILES = "files:"
+
 
 def builder_of(job: Job) -> dict[str, Any]:
     """Return the recipe's builder.
@@ -26,6 +28,21 @@ def builder_of(job: Job) -> dict[str, Any]:
         what = f"a {job.framework} network needs code that builds it, and the recipe names none"
         raise ConversionError(what, hint="add recipe.builder with module and callable")
     return dict(builder)
+
+
+def arguments_of(job: Job, builder: dict[str, Any]) -> dict[str, Any]:
+    """Return the builder's keyword arguments; ``files:PATH`` stands for where one of the model's files is.
+
+    Raises:
+        ConversionError: the model has no such file or folder.
+    """
+    where = "recipe.builder.kwargs"
+    return {
+        name: str(job.file(value.removeprefix(_FILES), where))
+        if isinstance(value, str) and value.startswith(_FILES)
+        else value
+        for name, value in builder.get("kwargs", {}).items()
+    }
 
 
 def callable_of(job: Job, builder: dict[str, Any]) -> Callable[..., Any]:

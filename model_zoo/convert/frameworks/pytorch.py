@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import openvino as ov
 
 from model_zoo.convert import frontend
-from model_zoo.convert.building import builder_of, callable_of
+from model_zoo.convert.building import arguments_of, builder_of, callable_of
 from model_zoo.convert.examples import examples_of
 from model_zoo.convert.naming import name_ports
 from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedModelError
@@ -59,7 +59,7 @@ def read(job: Job) -> ov.Model:
 
 def _build(job: Job) -> Any:  # noqa: ANN401 - a torch.nn.Module
     builder = builder_of(job)
-    kwargs = builder.get("kwargs", {})
+    kwargs = arguments_of(job, builder)
     if builder.get("torchvision"):
         torchvision = import_torchvision()
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import openvino as ov
 
 from model_zoo.convert import frontend
-from model_zoo.convert.building import builder_of, callable_of
+from model_zoo.convert.building import arguments_of, builder_of, callable_of
 from model_zoo.convert.naming import name_ports
 from model_zoo.errors import ConversionError, MissingExtraError
 
@@ -48,7 +48,7 @@ def _tensorflow() -> Any:  # noqa: ANN401 - the module
 
 def _built(job: Job) -> Any:  # noqa: ANN401
     builder = builder_of(job)
-    kwargs = dict(builder.get("kwargs", {}))
+    kwargs = arguments_of(job, builder)
     if builder.get("weights"):
         kwargs["weights"] = str(job.file(builder["weights"], "recipe.builder.weights"))
     return callable_of(job, builder)(**kwargs)
