@@ -46,7 +46,7 @@ def recipe_of(raw: dict[str, Any], name: str) -> tuple[dict[str, Any], str | Non
     if export:
         inputs = _in_call_order(inputs, export)
         recipe["builder"] = BUILDERS.get(name) or _builder(export)
-        reason = reason or _no_builder(name, export)
+        reason = reason or _no_builder(raw, name, export)
         if reason:
             del recipe["builder"]
         outputs = export["output-names"][0]
@@ -140,9 +140,15 @@ def _obstacle(raw: dict[str, Any], name: str, options: Options) -> str | None:
     return None
 
 
-def _no_builder(name: str, export: Options) -> str | None:
-    if name in BUILDERS or not any("$config_dir" in path for path in export.get("model-path", ())):
+def _no_builder(raw: dict[str, Any], name: str, export: Options) -> str | None:
+    folders = export.get("model-path", ())
+    if name in BUILDERS or not any("$config_dir" in path for path in folders):
         return None
+    module = export["import-module"][0].replace(".", "/")
+    for path in (_relative(path) for path in folders if "$config_dir" not in path):
+        found = {str(PurePosixPath(path, module, "__init__.py")), str(PurePosixPath(path, f"{module}.py"))}
+        if found & {file["name"] for file in raw["files"]}:
+            return None
     return "building the network took a Python module of Open Model Zoo's own, which is not part of its files"
 
 
