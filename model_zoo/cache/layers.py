@@ -42,7 +42,7 @@ class Cache:
     def __init__(self, top: Path | None, below: Sequence[Path] = ()) -> None:
         self.top = Layer(top.absolute()) if top is not None else None
         self.below = tuple(Layer(root.absolute()) for root in below)
-        self._notes = tuple(Notes(layer) for layer in self.layers)
+        self._notes = tuple(Notes(layer, writable=layer is self.top) for layer in self.layers)
 
     @property
     def layers(self) -> tuple[Layer, ...]:

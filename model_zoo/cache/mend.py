@@ -150,7 +150,8 @@ class _Mending:
         del problem
         if not self._notes:
             sweep_notes(self.layer)
-            Notes(self.layer).rebuild()
+            notes = Notes(self.layer)
+            notes.write(notes.derive())
             self._notes = True
         return "noted again"
 

@@ -89,10 +89,11 @@ class Derived:
 
 
 class Notes:
-    """The notes of one layer."""
+    """The notes of one layer; derived ones are written down where that layer is ``writable``."""
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, layer: Layer, *, writable: bool = False) -> None:
         self.layer = layer
+        self.writable = writable
         self._derived: Derived | None = None
 
     # --- reading
@@ -231,13 +232,12 @@ class Notes:
             derived.add_ir(key, manifest, made)
         return derived
 
-    def rebuild(self) -> Derived:
-        """Derive all notes and write them, with the marks that they are complete.
+    def write(self, derived: Derived) -> None:
+        """Write all notes of the layer, with the marks that they are complete.
 
         Raises:
             CacheError: the layer cannot be written, or another process is at it.
         """
-        derived = self.derive()
         with lock(self.layer.check_own(self.layer.locks) / "state.lock", timeout=0):
             try:
                 self.write_all(derived)
@@ -247,12 +247,14 @@ class Notes:
                     mark.touch()
             except OSError as error:
                 raise CacheError(f"cannot write notes below {self.layer.state}: {error.strerror}") from error
-        return derived
 
     def _derive(self, notes: str, *, damaged: bool = False) -> Derived | None:
         """Return derived notes where those on disk are damaged or not known to be complete."""
         if self._derived is None and (damaged or not self.layer.complete(notes).exists()):
             self._derived = self.derive()
+            if self.writable:
+                with contextlib.suppress(CacheError):
+                    self.write(self._derived)
         return self._derived
 
 

@@ -121,7 +121,7 @@ def age(path: Path, when: float = OLD) -> None:
     """Make a file, or a whole tree, old."""
     for folder, _, files in os.walk(path):
         for file in files:
-            os.utime(os.path.join(folder, file), (when, when), follow_symlinks=False)
+            os.utime(f"{folder}/{file}", (when, when), follow_symlinks=False)
         os.utime(folder, (when, when))
     if path.is_file():
         os.utime(path, (when, when))
