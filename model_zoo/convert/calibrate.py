@@ -141,8 +141,10 @@ def _picture(file: Path, model: ov.Model, info: dict[str, str]) -> Sample:
         raise ValueError(msg)
     port = model.inputs[0]
     shape = [dim.get_length() if dim.is_static else None for dim in port.get_partial_shape()]
-    layout = port.get_node().layout.to_string().strip("[]").replace(",", "") or pictures.guess_layout(shape)
-    if not layout or "." in layout:
+    layout = port.get_node().layout.to_string().strip("[]").replace(",", "")
+    if "." in layout or not layout:  # OpenVINO's way of saying that it knows none is "[...]"
+        layout = pictures.guess_layout(shape) or ""
+    if not layout:
         msg = f"the layout of {name_of(port)} {port.get_partial_shape()} is not known"
         raise ValueError(msg)
     try:

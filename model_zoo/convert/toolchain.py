@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _QUANTIZED = re.compile(r"(FP16|FP32)-INT8")
 _PLAIN = re.compile(r"FP16|FP32|BF16|FP32-INT1|FP64")
-_OF_MODULE = {"tensorflow_hub": "tensorflow-hub", "efficientnet_lite_pytorch": "efficientnet-lite-pytorch"}
 
 # Runs in the interpreter asked, so it uses nothing but the standard library.
 _PROBE = """
@@ -30,8 +29,13 @@ def version(name):
         return found.version
     build = re.search(r"^Build: *(\\S+)", found.read_text("WHEEL") or "", re.M)
     return found.version + ("-" + build[1] if build else "")
+def package(name):
+    if not name.startswith("module:"):
+        return name
+    module = name[7:]
+    return (m.packages_distributions().get(module) or [module.replace("_", "-")])[0]
 def answer(names):
-    versions = {name: version(name) for name in names}
+    versions = {package(name): version(package(name)) for name in names}
     if versions.get("tensorflow-cpu", "") is None:
         versions["tensorflow-cpu"] = version("tensorflow")
     return versions
@@ -49,7 +53,7 @@ def is_compressed(precision: str) -> bool:
 
 
 def packages(model: Model, precision: str) -> tuple[str, ...]:
-    """Return the distribution names this conversion would use, ``openvino`` first."""
+    """Return the distributions this conversion would use; ``module:x`` is the one that has the module x."""
     builder = model.recipe.builder
     names = ["openvino"]
     if model.framework == "pytorch":
@@ -63,8 +67,7 @@ def packages(model: Model, precision: str) -> tuple[str, ...]:
     if builder and builder.torchvision:
         names.append("torchvision")
     if builder and builder.module and not builder.paths:
-        top = builder.module.partition(".")[0]
-        names.append(_OF_MODULE.get(top, top.replace("_", "-")))
+        names.append(f"module:{builder.module.partition('.')[0]}")
     if not any(a.precision for a in model.artifacts) and not _PLAIN.fullmatch(precision):
         names.append("nncf")
     return tuple(dict.fromkeys(names))
