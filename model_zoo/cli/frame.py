@@ -35,6 +35,11 @@ COMMANDS = {
     "lock": ("model_zoo.cli.lock:lock_command", "Pin revisions, digests and IR keys in a lock file."),
     "infer": ("model_zoo.cli.run:infer_command", "Run a model on images, arrays, audio, or zeros."),
     "bench": ("model_zoo.cli.run:bench_command", "Latency and throughput of a model on a device."),
+    "seed": ("model_zoo.cli.handoff:seed_command", "A read-only layer for a container image."),
+    "export": ("model_zoo.cli.handoff:export_command", "Models as other programs want them."),
+    "import": ("model_zoo.cli.handoff:import_command", "Take an exported tar into the cache."),
+    "push": ("model_zoo.cli.handoff:push_command", "Send IRs to a registry."),
+    "pull": ("model_zoo.cli.handoff:pull_command", "Take IRs from a registry into the cache."),
     "cache": ("model_zoo.cli.cache:cache_group", "Look after the cache."),
     "catalog": ("model_zoo.cli.catalog:catalog_group", "Check catalogs, write entries, show them."),
     "doctor": ("model_zoo.cli.doctor:doctor_command", "What is wrong on this machine, and how to mend it."),
@@ -44,6 +49,7 @@ GROUPS = {
     "Models": ("list", "info"),
     "Pipeline": ("fetch", "convert", "path", "why", "lock"),
     "Run": ("infer", "bench"),
+    "Hand-off": ("seed", "export", "import", "push", "pull"),
     "Care": ("cache", "catalog", "doctor", "completion"),
 }
 

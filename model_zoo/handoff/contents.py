@@ -6,26 +6,28 @@ A layer is described as a list of members before anything is written, so that a 
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from model_zoo.cache import Layer
-from model_zoo.cache.layout import NOTES, TAG, TAG_NAME
+from model_zoo.cache import Layer, alias_names, declaration_of
+from model_zoo.cache.layout import TAG, TAG_NAME
 from model_zoo.cache.manifest import encode, entries_of
 from model_zoo.cache.parcel import SEED_NOTE, ir_members, portable
-from model_zoo.cache.state import Derived
+from model_zoo.cache.state import Derived, Notes
 from model_zoo.errors import CacheMissError, ModelZooError
 from model_zoo.files.tar import Member
 from model_zoo.spec import MANIFEST_NAME
+from model_zoo.zoo.resolving import floating, key_of, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from model_zoo.cache import Cache
-    from model_zoo.spec import ConvertedModel, FetchedModel
+    from model_zoo.spec import Artifact, ConvertedModel, FetchedModel
     from model_zoo.zoo import Conversion, Report, Request, Zoo
 
 With = Literal["files", "ir", "both"]
@@ -64,17 +66,49 @@ def gather(
     if what in {"ir", "both"}:
         for converted in zoo.convert_all(requests, how, report=report, jobs=jobs):
             if converted.result is not None:
-                contents.irs.append(converted.result)
+                manifest = _handed_out(zoo, converted.request, converted.result.manifest)
+                contents.irs.append(msgspec.structs.replace(converted.result, manifest=manifest))
             elif converted.error is not None:
-                failed.setdefault(converted.request.model.name, converted.error)
+                failed.setdefault(converted.request.name, converted.error)
     if what in {"files", "both"}:
         for fetched in zoo.fetching.fetch_all(requests, report):
             if fetched.result is not None:
-                contents.fetched.append(fetched.result)
+                manifest = _handed_out(zoo, fetched.request, fetched.result.manifest)
+                contents.fetched.append(msgspec.structs.replace(fetched.result, manifest=manifest))
             elif fetched.error is not None:
-                failed.setdefault(fetched.request.model.name, fetched.error)
+                failed.setdefault(fetched.request.name, fetched.error)
     contents.errors = list(failed.items())
     return contents
+
+
+def _handed_out(zoo: Zoo, request: Request, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a manifest as it leaves this cache.
+
+    A lock adds digests to what the catalog declares. Whoever gets the layer asks by the catalog alone, so
+    what is looked up is what that declares.
+    """
+    found = portable(manifest)
+    if request.locked is None:
+        return found
+    if request.name in zoo.catalog.files:
+        model = zoo.catalog.get(request.name)
+        declared, wanted = model.artifacts, model.files_of(request.precision)
+    else:
+        from model_zoo.catalog.uri import draft_of
+
+        declared = wanted = draft_of(request.name).artifacts
+    if floating(declared):
+        return found | {"resolution": {"of": key_of(declared), "artifacts": plain(request.model.artifacts)}}
+    found["declaration"] = declaration_of(request.model, wanted)
+    if "artifacts" in found:
+        found["artifacts"] = [_named(artifact, wanted) for artifact in found["artifacts"]]
+    return found
+
+
+def _named(said: Mapping[str, Any], declared: Sequence[Artifact]) -> dict[str, Any]:
+    """Return what a manifest says of an artifact, with the names that its declaration is looked up under."""
+    names = [alias_names(artifact) for artifact in declared if artifact.path == said["path"]]
+    return {**said, "names": [f"{kind}:{name}" for kind, name in (names[0] if names else ())]}
 
 
 def layer_members(contents: Contents, cache: Cache, mtime: int) -> list[Member]:
@@ -106,7 +140,7 @@ def _add(found: dict[str, Member], members: list[Member]) -> None:
 def _files_members(fetched: FetchedModel, cache: Cache) -> list[Member]:
     manifest = fetched.manifest
     folder = _HERE.files(fetched.model.name, str(manifest["declaration"])).as_posix()
-    members = [Member(f"{folder}/{MANIFEST_NAME}", encode(portable(manifest)))]
+    members = [Member(f"{folder}/{MANIFEST_NAME}", encode(manifest))]
     blobs = {}
     for artifact in manifest["artifacts"]:
         sha256 = str(artifact["sha256"])
@@ -130,12 +164,10 @@ def _blob(cache: Cache, sha256: str, fetched: FetchedModel) -> Path:
 
 
 def _note_members(notes: Derived) -> list[Member]:
-    """Return the notes as files: the same that a cache keeps, all of them, and marked complete."""
-    members = [Member(_HERE.complete(kind).as_posix()) for kind in NOTES]
-    for (kind, digest), sha256 in notes.aliases.items():
-        members.append(Member(_HERE.alias(kind, digest).as_posix(), f"{sha256}\n".encode("ascii")))
-    for request, keys in notes.requests.items():
-        members += [Member((_HERE.request(request) / key).as_posix()) for key in keys]
-    for declaration, entries in notes.inputs.items():
-        members.append(Member(_HERE.inputs(declaration).as_posix(), msgspec.json.encode(entries)))
-    return members
+    """Return the notes as a cache keeps them, all of them and marked complete: it writes them itself."""
+    with tempfile.TemporaryDirectory(prefix="model-zoo-notes-") as folder:
+        layer = Layer(Path(folder))
+        layer.prepare()
+        Notes(layer).write_all(notes)
+        files = sorted(path for path in layer.state.rglob("*") if path.is_file())
+        return [Member(path.relative_to(folder).as_posix(), path.read_bytes()) for path in files]

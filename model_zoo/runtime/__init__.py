@@ -20,6 +20,7 @@ __all__ = [
     "compile",
     "compile_model",
     "core",
+    "has_blobs",
     "model_info",
     "read",
     "read_direct",
@@ -119,6 +120,13 @@ def compile(  # noqa: A001 - the pipeline's word
     made = _compile(xml, device, {**properties, "CACHE_DIR": str(folder)})
     blobs.record(folder)
     return made
+
+
+def has_blobs(
+    compiled: Path, *, key: str, device: str = "AUTO", config: Mapping[str, Any] | None = None
+) -> bool:
+    """Whether a folder of compiled blobs, such as a read-only layer's, holds some for exactly this."""
+    return compiled.is_dir() and any(blobs.folder_of(compiled, key, device, dict(config or {})).glob("*.blob"))
 
 
 def compile_model(model: Any, *, device: str = "AUTO", config: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401

@@ -35,7 +35,8 @@ def prepare(folder: Path) -> bool:
     A folder that can only be read is usable as long as everything in it is proven.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
         known = _known(folder)
         for path in _blobs(folder):
             if path.name not in known or hash_file(path)["sha256"].hex != known[path.name]:

@@ -1,0 +1,224 @@
+"""``seed``, ``export``, ``import``, ``push``, ``pull``: models leave the cache, and come back into one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from model_zoo.cli.pipeline import chosen, converting_options, set_jobs
+from model_zoo.cli.report import human_size
+from model_zoo.errors import ModelZooError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from model_zoo.cache.parcel import Taken
+    from model_zoo.cli.frame import Run
+    from model_zoo.handoff.contents import Contents, With
+    from model_zoo.zoo import Request
+
+FORMATS = ("dir", "omz", "ovms", "oci", "tar")
+_Options = dict[str, Any]
+
+
+def _selecting(command: Any) -> Any:  # noqa: ANN401 - a decorator
+    """Add what says which models are handed out, and how they are made available first."""
+    options = [
+        click.argument("references", nargs=-1, metavar="REF…"),
+        click.option("--all", "everything", is_flag=True, help="Every model of the catalogs."),
+        click.option("--precision", "precisions", metavar="P,…", help="Default: each model's first."),
+        click.option("-j", "--jobs", type=click.IntRange(1), help="Conversions at once."),
+        converting_options,
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _with(default: str | None) -> Callable[[Any], Any]:
+    return click.option(
+        "--with",
+        "what",
+        type=click.Choice(["files", "ir", "both"]),
+        default=default,
+        show_default=default is not None,
+        help="Files as fetched, IRs, or both.",
+    )
+
+
+def _gathered(run: Run, what: With, options: _Options) -> tuple[list[Request], Contents]:
+    """Make all models available; when one fails, say which and leave before anything is written."""
+    from model_zoo.handoff.contents import gather
+    from model_zoo.zoo import Conversion
+
+    run.require_pinned = options.pop("require_pinned")
+    jobs, stated = options.pop("jobs"), options.pop("precisions")
+    set_jobs(run, jobs)
+    wishes: list[str | None] = list(filter(None, stated.split(","))) if stated else [None]
+    slots = chosen(run, options.pop("references"), everything=options.pop("everything"), precisions=wishes)
+    refused = [(name, slot) for name, slot in slots if isinstance(slot, ModelZooError)]
+    run.finish(refused, len(slots))
+    requests = [slot for _, slot in slots if not isinstance(slot, ModelZooError)]
+    contents = gather(run.zoo, requests, what, Conversion(**options), run.report, run.settings.jobs)
+    run.finish(contents.errors, len(requests))
+    return requests, contents
+
+
+def _mtime(run: Run) -> int:
+    return run.settings.source_date_epoch or 0
+
+
+@click.command("seed")
+@click.argument("dest", type=click.Path(path_type=Path), metavar="DEST")
+@_selecting
+@_with("ir")
+@click.option("--compile", "device", metavar="DEVICE", help="Also store OpenVINO's compiled blobs for it.")
+@click.pass_obj
+def seed_command(run: Run, /, dest: Path, what: With, device: str | None, **options: Any) -> None:  # noqa: ANN401
+    """Write a read-only layer for a container image to DEST, then prove offline that it works.
+
+    The same models and tools give the same bytes, names, modes and times (SOURCE_DATE_EPOCH, else 0).
+    DEST is absent, empty, or an earlier seed, out of which goes what is no longer asked for. Use it with
+    MODEL_ZOO_LAYERS=DEST MODEL_ZOO_OFFLINE=1.
+    """
+    from model_zoo.handoff.contents import layer_members
+    from model_zoo.handoff.seed import write_seed
+    from model_zoo.handoff.selftest import prove
+    from model_zoo.handoff.warm import blob_folders, warm
+
+    if device is not None and what == "files":
+        raise UsageError("--compile needs IRs", hint="leave out --with files")
+    requests, contents = _gathered(run, what, options)
+    mtime, cache = _mtime(run), run.zoo.cache
+    kept = blob_folders(contents.irs, device) if device else ()
+    written = write_seed(dest, layer_members(contents, cache, mtime), cache, mtime=mtime, kept=kept)
+    if device is not None:
+        warm(contents.irs, dest, device, mtime=mtime)
+    prove(run.zoo, dest, requests, what, device)
+    run.close()
+    click.echo(str(dest.absolute()))
+    if not run.quiet:
+        summary = f"{written.files} files, {human_size(written.size)}; {written.written} written"
+        removed = f", {written.removed} removed" if written.removed else ""
+        click.echo(f"{summary}{removed}; every model was read from it offline", err=True)
+
+
+@click.command("export")
+@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="Who is to read it.")
+@click.option("-o", "--output", "out", type=click.Path(path_type=Path), required=True, metavar="OUT")
+@_selecting
+@_with(None)
+@click.option(
+    "--flavor",
+    type=click.Choice(["image", "modelpack"]),
+    default="image",
+    show_default=True,
+    help="oci: a container image, or a ModelPack artifact.",
+)
+@click.option("--tag", default="latest", show_default=True, help="oci: the image's tag in the layout.")
+@click.option(
+    "--arch", default="amd64", show_default=True, help="oci: architecture an image is said to be for."
+)
+@click.option("--base-path", metavar="PATH", help="ovms: where the server sees OUT (default: relative).")
+@click.option("--model-version", type=click.IntRange(1), default=1, show_default=True, help="ovms: version.")
+@click.pass_obj
+def export_command(run: Run, /, form: str, out: Path, what: With | None, **options: Any) -> None:  # noqa: ANN401
+    r"""Write models to OUT as other programs want them; everything written is a copy.
+
+    \b
+    dir   OUT/NAME.xml, OUT/NAME.bin
+    omz   OUT/SUBDIRECTORY/PRECISION/NAME.xml, as omz_converter did
+    ovms  OUT/NAME/1/model.xml and OUT/config.json for OpenVINO Model Server
+    oci   an OCI image layout: a folder, or one file when OUT ends in .tar
+    tar   one file that 'model-zoo import' takes back, with --with both unless said otherwise
+    """
+    from model_zoo.handoff import archive, layout, views
+    from model_zoo.zoo.image import build_image
+
+    flavor, tag, arch = options.pop("flavor"), options.pop("tag"), options.pop("arch")
+    base_path, version = options.pop("base_path"), options.pop("model_version")
+    if form != "tar" and what not in {None, "ir"}:
+        raise UsageError(f"--format {form} holds IRs only", hint="--with is for --format tar")
+    _, contents = _gathered(run, what or ("both" if form == "tar" else "ir"), options)
+    irs, mtime = contents.irs, _mtime(run)
+    if form == "dir":
+        path = views.export_dir(irs, out)
+    elif form == "omz":
+        path = views.export_omz(irs, out)
+    elif form == "ovms":
+        path = views.export_ovms(irs, out, version=version, base_path=base_path)
+    elif form == "oci":
+        image = build_image(irs, flavor, mtime=mtime, architecture=arch)
+        path = layout.write_layout(image, out, tag, mtime=mtime)
+    else:
+        path = archive.export_tar(contents, run.zoo.cache, out, mtime=mtime)
+    run.close()
+    click.echo(str(path))
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.pass_obj
+def import_command(run: Run, file: Path) -> None:
+    """Take models from a tar made by 'export --format tar' into the cache; every digest is checked first."""
+    from model_zoo.handoff.archive import import_tar
+
+    _print_taken(run, import_tar(run.zoo, file))
+
+
+@click.command("push")
+@click.argument("target", metavar="REGISTRY/REPO[:TAG]")
+@_selecting
+@click.option(
+    "--flavor",
+    type=click.Choice(["modelpack", "image"]),
+    default="modelpack",
+    show_default=True,
+    help="A ModelPack artifact, or a container image.",
+)
+@click.option("--arch", default="amd64", show_default=True, help="Architecture an image is said to be for.")
+@click.pass_obj
+def push_command(run: Run, /, target: str, flavor: Any, arch: str, **options: Any) -> None:  # noqa: ANN401
+    """Send IRs to a registry and print the digest they are pulled by; blobs it has are not sent again.
+
+    Logins are those of docker, podman and skopeo. For a registry without TLS write http:// before it.
+    """
+    from model_zoo.sources.target import target_of
+    from model_zoo.zoo.image import build_image
+    from model_zoo.zoo.remote import push
+
+    place = target_of(target)
+    if place.digest is not None:
+        raise UsageError(f"{target} names a digest, which follows from the content", hint="push to a tag")
+    _, contents = _gathered(run, "ir", options)
+    image = build_image(contents.irs, flavor, mtime=_mtime(run), architecture=arch)
+    sent = push(place, image, run.settings, run.report)
+    run.close()
+    click.echo(f"{place.host}/{place.repository}@{image.digest}")
+    if not run.quiet:
+        click.echo(f"{sent} of {len(image.blobs)} blobs sent", err=True)
+
+
+@click.command("pull")
+@click.argument("target", metavar="REGISTRY/REPO[:TAG|@DIGEST]")
+@click.pass_obj
+def pull_command(run: Run, target: str) -> None:
+    """Take IRs from a registry into the cache; an interrupted pull goes on where it stopped."""
+    from model_zoo.sources.target import target_of
+    from model_zoo.zoo.remote import pull
+
+    _print_taken(run, pull(target_of(target), run.zoo.cache, run.settings, run.report))
+
+
+def _print_taken(run: Run, taken: Taken) -> None:
+    """Print one line for each IR and each model's folder that is in the cache now."""
+    run.close()
+    cache = run.zoo.cache
+    for key in taken.irs:
+        if (found := cache.find_ir(key)) is not None:
+            click.echo(str(found[0] / "model.xml"))
+    for model, declaration in taken.files:
+        if (found := cache.find_files(model, declaration)) is not None:
+            click.echo(str(found[0]))
