@@ -126,7 +126,8 @@ def has_blobs(
     compiled: Path, *, key: str, device: str = "AUTO", config: Mapping[str, Any] | None = None
 ) -> bool:
     """Whether a folder of compiled blobs, such as a read-only layer's, holds some for exactly this."""
-    return compiled.is_dir() and any(blobs.folder_of(compiled, key, device, dict(config or {})).glob("*.blob"))
+    folder = blobs.folder_of(compiled, key, device, dict(config or {})) if compiled.is_dir() else compiled
+    return any(folder.glob("*.blob"))
 
 
 def compile_model(model: Any, *, device: str = "AUTO", config: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401

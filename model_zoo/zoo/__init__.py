@@ -312,6 +312,10 @@ class Zoo:
         from model_zoo import runtime
 
         compiled = self.cache.top.compiled if self.cache.top else None
+        for layer in self.cache.below:
+            if runtime.has_blobs(layer.compiled, key=converted.key, device=device, config=config):
+                compiled = layer.compiled
+                break
         return runtime.compile(
             converted.xml, key=converted.key, device=device, config=config, compiled=compiled
         )
