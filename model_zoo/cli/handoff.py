@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.cli.pipeline import chosen, converting_options, set_jobs
+from model_zoo.cli.pipeline import chosen, converting_options, convertible, set_jobs
 from model_zoo.cli.report import human_size
 from model_zoo.errors import ModelZooError, UsageError
 
@@ -57,7 +57,10 @@ def _gathered(run: Run, what: With, options: _Options) -> tuple[list[Request], C
     jobs, stated = options.pop("jobs"), options.pop("precisions")
     set_jobs(run, jobs)
     wishes: list[str | None] = list(filter(None, stated.split(","))) if stated else [None]
-    slots = chosen(run, options.pop("references"), everything=options.pop("everything"), precisions=wishes)
+    everything = options.pop("everything")
+    slots = chosen(run, options.pop("references"), everything=everything, precisions=wishes)
+    if everything and what != "files":
+        slots = convertible(run, slots)
     refused = [(name, slot) for name, slot in slots if isinstance(slot, ModelZooError)]
     run.finish(refused, len(slots))
     requests = [slot for _, slot in slots if not isinstance(slot, ModelZooError)]

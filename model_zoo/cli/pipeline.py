@@ -150,7 +150,7 @@ def set_jobs(run: Run, jobs: int | None) -> None:
         run.settings = msgspec.structs.replace(run.settings, jobs=jobs)
 
 
-def _convertible(run: Run, slots: list[Slot]) -> list[Slot]:
+def convertible(run: Run, slots: list[Slot]) -> list[Slot]:
     """Leave out what the catalog says cannot be converted: nobody asked for it by name."""
     kept = [(name, slot) for name, slot in slots if isinstance(slot, ModelZooError) or slot.model.convertible]
     left = sorted({name for name, _ in slots} - {name for name, _ in kept})
@@ -179,6 +179,7 @@ def _copied(files: dict[str, Path], target: Path) -> Path:
     metavar="DIR",
     help="Also copy to DIR/NAME/PRECISION/NAME.xml.",
 )
+@click.option("--dask", metavar="ADDRESS", help="Convert on the workers of this Dask scheduler.")
 @converting_options
 @click.pass_obj
 def convert_command(
@@ -190,6 +191,7 @@ def convert_command(
     precisions: str | None,
     jobs: int | None,
     output: Path | None,
+    dask: str | None,
     require_pinned: bool,
     **how: Any,  # noqa: ANN401 - the fields of Conversion
 ) -> None:
@@ -209,10 +211,16 @@ def convert_command(
 
     slots = chosen(run, references, everything=everything, precisions=wishes)
     if everything:
-        slots = _convertible(run, slots)
-    carry_out(
-        run, slots, lambda requests: run.zoo.convert_all(requests, Conversion(**how), report=run.report), show
-    )
+        slots = convertible(run, slots)
+
+    def work(requests: list[Request]) -> Sequence[Converted]:
+        if dask is None:
+            return run.zoo.convert_all(requests, Conversion(**how), report=run.report)
+        from model_zoo.handoff.cluster import convert_on_cluster
+
+        return convert_on_cluster(run.zoo, requests, Conversion(**how), dask, run.report)
+
+    carry_out(run, slots, work, show)
 
 
 @click.command("path")
