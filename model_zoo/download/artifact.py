@@ -223,7 +223,12 @@ class Obtaining:
         )
         transfer.check_declared()
         transfer.run()
-        size = self.partial.size or 0
+        size = self.partial.size
+        if (
+            size is None or self.partial.prefix() != size
+        ):  # whatever happened: never publish a file with holes
+            what = f"{candidate.name}: parts are missing"
+            raise Interrupted(what)
         with as_cache_error(self.partial.path):
             found = self.follower.finish(size)
         try:
@@ -236,7 +241,9 @@ class Obtaining:
 
     def _distrust(self, candidate: Candidate, error: IntegrityError, transfer: Transfer) -> Exception:
         """Return what wrong bytes amount to: put together wrongly, ended early, or the place is wrong."""
-        if transfer.unproven:
+        if transfer.unproven and candidate.ended_with != error.found:
+            candidate.ended_with = error.found  # the same once more means that it did end there
+            self.partial.state.size = None
             return Interrupted(
                 f"{candidate.name} closed the connection, and the bytes so far are not the file"
             )

@@ -7,10 +7,12 @@ followed here, because that is where credentials leak.
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import ssl
 import threading
 import time
+from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
@@ -67,14 +69,19 @@ class Watch:
             yield
         finally:
             with self._guard:
-                self._deadlines.pop(id(connection), None)
+                late = self._deadlines.pop(id(connection), None) is None
+            if late:
+                raise TimeoutError
 
     def enforce(self) -> None:
         """End the connections whose deadline passed; called now and then by whoever waits."""
         now = time.monotonic()
         with self._guard:
-            late = [self._open[key] for key, at in self._deadlines.items() if at < now and key in self._open]
-        for connection in late:
+            late = [key for key, at in self._deadlines.items() if at < now]
+            for key in late:
+                del self._deadlines[key]
+            connections = [self._open[key] for key in late if key in self._open]
+        for connection in connections:
             self._shut(connection)
 
     def end(self) -> None:
@@ -94,8 +101,42 @@ class Watch:
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
+class _Lines:
+    """The stream a head is read from, which remembers the last line."""
+
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - whatever http.client made
+        self.stream = stream
+        self.last = b""
+
+    def readline(self, limit: int = -1) -> bytes:
+        self.last = self.stream.readline(limit)
+        return self.last
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self.stream, name)
+
+
+class _Response(HTTPResponse):
+    """An answer whose head is refused when the connection ended within it.
+
+    ``http.client`` takes such an end for the end of the head, and half a header for a whole one.
+    """
+
+    def begin(self) -> None:
+        lines = _Lines(self.fp)
+        self.fp = lines  # type: ignore[assignment]
+        super().begin()
+        if self.fp is lines:  # type: ignore[comparison-overlap]
+            self.fp = lines.stream  # type: ignore[unreachable]
+        if not lines.last:
+            self.close()
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the head of the answer ended early")
+
+
 def _watched(base: type[HTTPConnection], watch: Watch) -> type[HTTPConnection]:
     class Watched(base):  # type: ignore[valid-type, misc]
+        response_class = _Response
+
         def connect(self) -> None:
             super().connect()
             watch.opened(self)
@@ -168,6 +209,9 @@ class Client:
             Stopped: the run was interrupted.
         """
         here = url
+        if not _makes_sense(home):
+            what = f"{safe_url(home)} makes no sense as an address"
+            raise Refused(what)
         for _ in range(MOST_REDIRECTS + 1):
             allowed = private if same_place(home, here) else {}
             response = self._send(here, {**headers, **allowed}, first=here == home)
@@ -235,6 +279,14 @@ def same_place(one: str, other: str) -> bool:
     return (a.scheme, *ports) == ("http", 80, 443)
 
 
+def _makes_sense(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def next_address(here: str, target: str | None) -> str:
     """Return where a redirect leads.
 
@@ -249,7 +301,7 @@ def next_address(here: str, target: str | None) -> str:
     try:
         there = urljoin(here, target)
         before, after = urlsplit(here), urlsplit(there)
-        named = bool(after.hostname) and (after.port is None or after.port >= 0)
+        named = _makes_sense(there)
     except ValueError:
         what = f"{safe_url(here)} redirects to an address that makes no sense"
         raise Refused(what) from None
@@ -262,21 +314,25 @@ def next_address(here: str, target: str | None) -> str:
     return there
 
 
+_SIGNS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    (ssl.SSLCertVerificationError, "the certificate is not accepted"),
+    ((urllib3.exceptions.NameResolutionError, socket.gaierror), "the name of the host cannot be resolved"),
+    (ConnectionRefusedError, "the connection was refused"),
+    ((requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError), "no connection in time"),
+    ((TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError), "nothing arrived any more"),
+)
+
+
 def explain(error: BaseException, url: str) -> Refused | Interrupted:
     """Say in our words what went wrong; the libraries' own words hold the whole address."""
     where = safe_url(url)
     chain = list(_causes(error))
-    for one in chain:
-        if isinstance(one, ssl.SSLCertVerificationError):
-            return Refused(f"{where}: the certificate is not accepted: {one.verify_message}")
-        if isinstance(one, urllib3.exceptions.NameResolutionError | socket.gaierror):
-            return Interrupted(f"{where}: the name of the host cannot be resolved", dead=True)
-        if isinstance(one, requests.ConnectTimeout | urllib3.exceptions.ConnectTimeoutError):
-            return Interrupted(f"{where}: no connection in time", dead=True)
-        if isinstance(one, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
-            return Interrupted(f"{where}: nothing arrived any more", dead=True)
-        if isinstance(one, ConnectionRefusedError):
-            return Interrupted(f"{where}: the connection was refused", dead=True)
+    for kind, words in _SIGNS:
+        found = next((one for one in chain if isinstance(one, kind)), None)
+        if isinstance(found, ssl.SSLCertVerificationError):
+            return Refused(f"{where}: {words}: {found.verify_message}")
+        if found is not None:
+            return Interrupted(f"{where}: {words}", dead=True)
     if isinstance(error, ValueError) and not isinstance(
         error, OSError
     ):  # addresses and headers without sense

@@ -81,6 +81,7 @@ class Candidate:
         blind: ask for parts without If-Range, and let the digest judge.
         blind_tried: that was begun.
         clean: the bytes were once put together wrongly; take them in one piece from here.
+        ended_with: the digest of what came before an end that proves nothing.
         connections: how many it may be asked over at once; fewer once it refused some.
         changes: how often its content changed under way.
         encoded: take a compressed body as it is instead of unpacking it.
@@ -96,6 +97,7 @@ class Candidate:
     blind_tried: bool = False
     clean: bool = False
     encoded: bool = False
+    ended_with: object = None
     connections: int = 1
     changes: int = 0
     reason: ModelZooError | None = None

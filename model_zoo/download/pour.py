@@ -101,7 +101,7 @@ class Pouring:
             if segments is not None:
                 if segments.fatal is not None:
                     raise Stopped
-                if position == end:
+                if position == end and not body.at_end:
                     end = segments.claim_at(position) or end
             if (now := time.monotonic()) > window:
                 self._check_pace(counted)

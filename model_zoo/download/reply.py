@@ -283,6 +283,7 @@ class Unpacked:
         self._inflate = zlib.decompressobj(self._wbits)
         self._pending = b""
         self._begun = False
+        self.at_end = False  # which only the next read can tell
 
     def read(self, most: int) -> bytes:
         """Return unpacked bytes; nothing at the end."""
