@@ -348,6 +348,7 @@ def _play(exchange: Exchange, file: _File, answer: Answer) -> bool:
     etag = file.etag
     if answer.content is not None and etag:
         etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+    etag = answer.headers.get("ETag", etag)
     if answer.body is not None:
         span, content = Span(200, 0, len(answer.body), None), answer.body
     else:

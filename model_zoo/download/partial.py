@@ -159,8 +159,8 @@ class Partial:
         found, position = [], 0
         with self._guard:
             for first, end in self.state.done:
-                if first > position:
-                    found.append((position, first))
+                if position < first and position < size:
+                    found.append((position, min(first, size)))
                 position = end
         return [*found, (position, size)] if position < size else found
 

@@ -221,6 +221,8 @@ class Writing(RuleBasedStateMachine):
     @invariant()
     def agrees(self) -> None:
         assert self.partial.have() == len(self.model)
+        for size in (0, 1, 50, 170, 399):
+            assert all(0 <= first < end <= size for first, end in self.partial.gaps(size))
         missing = {n for first, end in self.partial.gaps(400) for n in range(first, end)}
         assert missing == set(range(400)) - set(self.model)
         done = self.partial.state.done
