@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import re
 from dataclasses import dataclass
@@ -53,6 +52,8 @@ def parse_reference(text: str) -> Reference:
 
 def unknown_model(name: str, known: Iterable[str]) -> UnknownModelError:
     """Return the error for a name no catalog has, with the nearest names."""
+    import difflib  # only when something is wrong
+
     names = sorted(known)
     lowered = {n.casefold(): n for n in names}
     near = difflib.get_close_matches(name.casefold(), lowered, n=5, cutoff=0.5)

@@ -145,8 +145,12 @@ def _fields(known: dict[str, Any]) -> list[tuple[str, str]]:
 def _input_row(one: dict[str, Any]) -> list[str]:
     shape = ",".join(str(dim) for dim in one.get("shape", ()))
     shown = [f"  {one.get('name', '')}", str(one.get("type", "")), f"[{shape}]", one.get("layout", "")]
-    shown += [f"{field} {one[field]}" if field in one else "" for field in ("mean", "scale")]
+    shown += [f"{field} {_numbers(one[field])}" if field in one else "" for field in ("mean", "scale")]
     return [*shown, "reverse channels" if one.get("reverse_channels") else ""]
+
+
+def _numbers(value: float | list[float]) -> str:
+    return " ".join(f"{number:g}" for number in (value if isinstance(value, (list, tuple)) else [value]))
 
 
 def _row(artifact: dict[str, Any]) -> list[str]:

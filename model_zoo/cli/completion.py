@@ -89,7 +89,8 @@ def answer(command: click.Command, run: Run) -> int:
     if shell not in SHELLS or task != "complete":
         return 1
     with contextlib.suppress(ModelZooError, OSError):
-        click.echo(SHELLS[shell](command, {"obj": run}, "model-zoo", VARIABLE).complete())
+        if found := SHELLS[shell](command, {"obj": run}, "model-zoo", VARIABLE).complete():
+            click.echo(found)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,6 +38,8 @@ def dressed(command: click.Command, path: str) -> click.Command:
         command: a command or a group of commands, as its module defines it.
         path: its words after ``model-zoo``, such as ``cache gc``.
     """
+    if command.help:  # docstrings are raw where they hold a backslash, so click's mark arrives as two letters
+        command.help = re.sub(r"^( *)\\b$", "\\1\b", command.help, flags=re.MULTILINE)
     lines = EXAMPLES.get(path)
     if lines and not command.epilog:
         command.epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

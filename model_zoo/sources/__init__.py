@@ -7,7 +7,6 @@ kinds of other packages register under the entry-point group ``model_zoo.sources
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +20,8 @@ from model_zoo.sources.base import (
 )
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
     from model_zoo.spec import Artifact, Integrity
 
 LEVELS: tuple[Integrity, ...] = ("pinned", "revision", "prefix", "first-use")
@@ -59,7 +60,14 @@ def kinds() -> dict[str, type[LocatedSource]]:
 
 def known_names() -> list[str]:
     """Return the key of every kind, sorted, importing none of them."""
-    return sorted({*KINDS, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+    return sorted({*KINDS, *(point.name for point in _foreign())})
+
+
+def _foreign() -> EntryPoints:
+    """Return the kinds that other packages registered."""
+    from importlib.metadata import entry_points  # a tenth of start-up, and seldom needed
+
+    return entry_points(group=ENTRY_POINT_GROUP)
 
 
 def kind_of(name: str) -> type[LocatedSource]:
@@ -73,7 +81,7 @@ def kind_of(name: str) -> type[LocatedSource]:
             module, _, attribute = KINDS[name].partition(":")
             _loaded[name] = getattr(import_module(module), attribute)
         else:
-            points = [p for p in entry_points(group=ENTRY_POINT_GROUP) if p.name == name]
+            points = [point for point in _foreign() if point.name == name]
             if not points:
                 msg = f"unknown source kind {name!r}"
                 raise ValueError(msg)
@@ -93,7 +101,9 @@ def parse_source(raw: object) -> LocatedSource:
     if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
         msg = f"a source is a mapping such as {{url: …}}, not {type(raw).__name__}"
         raise ValueError(msg)
-    found = [kind for key in raw if (kind := _known(key))]
+    found = [kind_of(key) for key in raw if key in KINDS]
+    if not any(raw.keys() <= _fields(kind) for kind in found):
+        found = [kind for key in raw if (kind := _known(key))]
     if not found:
         msg = f"no known source kind in {{{', '.join(raw)}}}; known: {', '.join(known_names())}"
         raise ValueError(msg)

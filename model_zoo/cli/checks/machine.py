@@ -180,7 +180,9 @@ def torch_findings(answer: dict[str, Any]) -> Iterator[Finding]:
         return
     torch, vision = _version("torch"), _version("torchvision")
     if "torch" in answer:
-        found = f"torch {torch} and torchvision {vision} do not work together: {problem}"
+        wants = next((line for line in requires("torchvision") or [] if re.match(r"torch\b(?!-)", line)), "")
+        asks = f" (it asks for {wants})" if wants else ""
+        found = f"torch {torch} and torchvision {vision}{asks} do not work together: {problem}"
         hint = (
             "they were built for each other or not at all: reinstall both at once and from one index, "
             "as in pip install --force-reinstall torch torchvision"

@@ -1,0 +1,218 @@
+"""The frame: help, near names, options in either place, and an exit code for every end."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import click
+import pytest
+
+from model_zoo.cli.examples import EXAMPLES
+from model_zoo.cli.frame import COMMANDS, GROUPS, Run, cli, run
+from model_zoo.errors import CacheMissError
+from model_zoo.version import __version__
+
+CONTEXT = click.Context(cli, info_name="model-zoo")
+
+
+def leaves():
+    """Yield every command with its words after ``model-zoo``."""
+    pending = [(name, cli.get_command(CONTEXT, name)) for name in COMMANDS]
+    while pending:
+        path, command = pending.pop()
+        if isinstance(command, click.Group):
+            pending += [(f"{path} {name}", inner) for name, inner in command.commands.items()]
+        else:
+            yield path, command
+
+
+def test_every_command_is_in_one_group_and_can_be_imported():
+    listed = [name for names in GROUPS.values() for name in names]
+    assert sorted(listed) == sorted(COMMANDS)
+    for name, (_, summary) in COMMANDS.items():
+        assert isinstance(cli.get_command(CONTEXT, name), click.Command)
+        assert summary.endswith(".")
+
+
+def test_every_command_says_what_it_does_and_shows_true_examples():
+    paths = dict(leaves())
+    assert set(EXAMPLES) - {""} <= set(paths), "an example of a command that does not exist"
+    for path, command in paths.items():
+        assert command.help, path
+        for param in command.params:
+            assert isinstance(param, click.Argument) or param.help, f"{path} {param.name} says nothing"
+
+
+def test_every_example_parses():
+    for path, command in leaves():
+        for line in EXAMPLES.get(path, ()):
+            if "$(" in line or "|" in line:
+                continue
+            words = line.partition(" > ")[0].replace("'", "").split()
+            assert words[0] == "model-zoo"
+            assert line.startswith(f"model-zoo {path}")
+            arguments = words[1 + len(path.split()) :]
+            command.make_context(path, arguments, parent=click.Context(cli, obj=Run()))
+
+
+def test_help_is_grouped_and_keeps_the_lines_of_examples(shell):
+    done = shell("--help")
+    assert done.code == 0
+    assert done.err == ""
+    for title in GROUPS:
+        assert f"\n{title}:\n" in done.out
+    for line in EXAMPLES[""]:
+        assert f"    {line}\n" in done.out
+    done = shell("convert", "-h")
+    assert done.code == 0, done.err
+    inner = done.out
+    for line in EXAMPLES["convert"]:
+        assert f"    {line}\n" in inner
+    assert shell("cache", "gc", "--help").code == 0
+    assert "model-zoo cache gc --dry-run\n" in shell("cache", "gc", "--help").out
+    assert "--offline" not in inner, "global options are listed once, with the program"
+
+
+def test_no_command_is_help_on_stderr(shell):
+    done = shell()
+    assert done.code == 2
+    assert done.out == ""
+    assert "Usage: model-zoo" in done.err
+
+
+def test_version(shell):
+    assert shell("--version").out.split()[-1] == __version__
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("fetsh",), ["no such command: fetsh", "did you mean fetch", "model-zoo --help"]),
+        (("cache", "verfy"), ["no such command: verfy", "did you mean verify", "model-zoo cache --help"]),
+        (("zzz",), ["no such command: zzz", "see 'model-zoo --help'"]),
+        (("list", "--jsno"), ["no such option: --jsno", "did you mean --json", "model-zoo list [OPTIONS]"]),
+        (("path",), ["missing argument", "model-zoo path [OPTIONS] REF"]),
+        (("--progress", "x", "list"), ["invalid value for '--progress'", "'x' is not one of"]),
+        (("fetch",), ["name at least one model", "model-zoo list"]),
+        (("info", "magika-standrd-v3"), ["no catalog has a model", "magika-standard-v3"]),
+        (("info", "magika-standard-v3@FP99"), ["does not come in FP99", "FP32, FP16"]),
+    ],
+)
+def test_usage_errors_name_what_was_meant(shell, arguments, expected):
+    done = shell(*arguments)
+    assert done.code == 2
+    assert done.out == ""
+    assert done.err.startswith("error: ")
+    assert "  next:  " in done.err
+    for text in expected:
+        assert text in done.err
+
+
+def test_global_options_are_understood_before_and_after_the_command(shell, catalog, tmp_path, monkeypatch):
+    monkeypatch.delenv("MODEL_ZOO_CATALOG")
+    before = shell("--catalog", catalog, "--cache", tmp_path / "elsewhere", "fetch", "zooey-one")
+    after = shell("fetch", "zooey-one", "--cache", tmp_path / "elsewhere", "--catalog", catalog)
+    assert (before.code, after.code) == (0, 0)
+    assert before.out == after.out
+    assert str(tmp_path / "elsewhere") in after.out
+    inner = shell("cache", "info", "--json", "--cache", tmp_path / "elsewhere", "-q")
+    assert str(tmp_path / "elsewhere") in inner.out
+
+
+def test_both_catalogs_count_when_one_stands_on_each_side(catalog, tmp_path, monkeypatch):
+    monkeypatch.delenv("MODEL_ZOO_CATALOG")
+    seen = []
+
+    @click.command("probe")
+    @click.pass_obj
+    def probe(run_):
+        seen.append(run_)
+
+    monkeypatch.setitem(COMMANDS, "probe", (f"{__name__}:probe", "Probe."))
+    monkeypatch.setattr(sys.modules[__name__], "probe", probe, raising=False)
+    try:
+        assert run(cli, ["--catalog", "a", "-v", "probe", "--catalog", "b", "-v", "--offline"]) == 0
+    finally:
+        cli.commands.pop("probe", None)
+    assert seen[0].catalogs == ("a", "b")
+    assert seen[0].verbose == 2
+    assert seen[0].offline
+
+
+@pytest.fixture
+def end(monkeypatch):
+    """Return a function that runs a command which ends as told."""
+
+    def run_to(error, *arguments):
+        @click.command("ends")
+        def ends():
+            raise error
+
+        monkeypatch.setitem(COMMANDS, "ends", (f"{__name__}:ends", "Ends."))
+        monkeypatch.setattr(sys.modules[__name__], "ends", ends, raising=False)
+        try:
+            return run(cli, [*arguments, "ends"])
+        finally:
+            cli.commands.pop("ends", None)
+
+    return run_to
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; what was transferred is kept"),
+        (click.Abort(), 130, "interrupted"),
+        (SystemExit(7), 7, ""),
+        (SystemExit("bad"), 1, ""),
+        (SystemExit(), 0, ""),
+        (CacheMissError("gone", hint="make it"), 6, "error: gone\n  next:     make it\n"),
+        (ZeroDivisionError("by zero"), 1, "error: this is a bug in model-zoo"),
+        (click.ClickException("odd."), 2, "error: odd\n"),
+    ],
+)
+def test_every_end_has_its_exit_code(end, capfd, error, code, text):
+    assert end(error) == code
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(text) if text else captured.err == ""
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("error", [CacheMissError("gone"), ZeroDivisionError("by zero")])
+def test_tracebacks_come_with_v_v_only(end, capfd, error):
+    end(error, "-v", "-v")
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_a_bug_says_where_it_is(end, capfd):
+    end(ZeroDivisionError("by zero"))
+    error = capfd.readouterr().err
+    assert f"model-zoo {__version__}: ZeroDivisionError: by zero (" in error
+    assert "test_frame.py:" in error
+    assert "-v -v" in error
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    code = "from model_zoo.cli import main; main(['catalog', 'schema'])"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1) as process:
+        process.stdout.close()
+        error = process.stderr.read()
+        assert process.wait(60) == 141
+    assert b"Traceback" not in error
+
+
+def test_several_failures_are_summed_up(shell, catalog):
+    for name in ("zooey-one", "zooey-two"):
+        (catalog / f"{name}.onnx").write_bytes(b"wrong")
+    done = shell("fetch", "zooey-one", "zooey-two")
+    assert done.code in {4, 5}
+    assert done.err.count("error: ") == 2
+    assert f"2 of 2 models failed: zooey-one (exit {done.code}), zooey-two (exit" in done.err
+
+
+def test_help_texts_hold_no_stray_backslash():
+    for path, command in leaves():
+        assert "\\" not in inspect.cleandoc(command.help or ""), path
