@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +15,9 @@ from model_zoo.cache.layout import TAG_NAME, Layer, is_link
 from model_zoo.cache.manifest import (
     IR_MANIFEST,
     Manifest,
+    artifacts_of,
     entries_of,
+    is_inside,
     is_whole,
     link_target,
     read_manifest,
@@ -149,7 +150,7 @@ class _Check:
 
     def _folders(self, root: Path, *, depth: int) -> Iterable[Path]:
         """Yield the folders that many levels below ``root``; whatever else is above them is foreign."""
-        if is_own_folder(root):
+        if self.layer.owns(root):
             for entry in _scan(root):
                 path = root / entry.name
                 if not entry.is_dir(follow_symlinks=False):
@@ -174,9 +175,11 @@ class _Check:
         return found
 
     def _want(self, folder: Path, manifest: Manifest | None) -> None:
-        for artifact in (manifest.data.get("artifacts") or ()) if manifest else ():
-            if isinstance(artifact, dict) and _HEX.fullmatch(str(artifact.get("sha256"))):
-                precision = _string(manifest.data.get("precision")) if manifest else None
+        if manifest is None:
+            return
+        precision = _string(manifest.data.get("precision"))
+        for artifact in artifacts_of(manifest.data):
+            if _HEX.fullmatch(str(artifact.get("sha256"))):
                 wanted = _Wanted(
                     artifact.get("size"), folder.parent.name, str(artifact.get("path")), precision
                 )
@@ -263,10 +266,15 @@ class _Check:
     ) -> None:
         listed = {name}
         for entry in entries:
-            listed.add(str(entry.get("path")))
-            cause = self._file_cause(folder, str(entry.get("path")), entry.get("size"), entry.get("sha256"))
-            if cause is not None and not (subject == "files" and self._is_blobs_fault(folder, entry)):
-                self._add(subject, folder / str(entry.get("path")), cause, file=entry.get("path"), **facts)
+            file = entry.get("path")
+            if not is_inside(file):
+                escape = f"its manifest names {file!r}, which is no path inside its folder"
+                self._add(subject, folder / name, escape, file=name, **facts)
+                continue
+            listed.add(str(file))
+            cause = self._file_cause(folder, str(file), entry.get("size"), entry.get("sha256"))
+            if cause and not (subject == "files" and self._is_blobs_fault(folder, entry)):
+                self._add(subject, folder / str(file), cause, file=file, **facts)
         for path, link in _tree(folder):
             if path.relative_to(folder).as_posix() not in listed:
                 self._foreign(path, link=link)
@@ -335,15 +343,6 @@ def is_sound(layer: Layer, folder: Path, name: str) -> bool:
     return all(hash_file(folder / e["path"])["sha256"].hex == e.get("sha256") for e in entries)
 
 
-def is_own_folder(path: Path) -> bool:
-    """Whether there is a real folder, not a link to one."""
-    try:
-        found = path.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(found.st_mode) and not is_link(found)
-
-
 def _scan(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
@@ -397,6 +396,6 @@ def _cause(digest: str, size: int, expected: object) -> str:
 
 
 def _manifest_cause(path: Path) -> str:
-    if is_own_folder(path) or not path.is_file():
+    if not path.is_file():
         return "its manifest is missing"
     return "its manifest is damaged"

@@ -117,7 +117,7 @@ class Inventory:
     def _shelves(self, name: str, root: Path, count: Callable[[str], Shelf]) -> Shelves:
         known: Shelves = self._read(name, Shelves)
         found: Shelves = {}
-        for folder, stamp in stamps(root):
+        for folder, stamp in stamps(root) if self.layer.owns(root) else ():
             old = known.get(folder)
             if old is None or stamp == 0 or old.stamp != stamp:
                 old = count(str(root / folder))
@@ -213,6 +213,8 @@ def stamps(root: Path) -> Iterator[tuple[str, int]]:
     Links are not folders. Times are nanoseconds since 1970.
     """
     now = time.time_ns()
+    if not is_real(str(root)):
+        return
     with contextlib.suppress(OSError), os.scandir(root) as entries:
         for entry in entries:
             with contextlib.suppress(OSError):
@@ -221,8 +223,19 @@ def stamps(root: Path) -> Iterator[tuple[str, int]]:
                     yield entry.name, stamp if now - stamp > _SETTLED else 0
 
 
+def is_real(folder: str) -> bool:
+    """Whether there is a folder, and not a link to one."""
+    try:
+        found = os.lstat(folder)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and not is_link(found)
+
+
 def names(root: Path) -> list[str]:
-    """Return the names of the folders below ``root``, links not among them."""
+    """Return the names of the folders below ``root``, links not among them; none where it is one itself."""
+    if not is_real(str(root)):
+        return []
     with contextlib.suppress(OSError), os.scandir(root) as entries:
         return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     return []
@@ -261,8 +274,8 @@ def own_bytes(folder: str) -> int:
 
 
 def files_below(folder: str) -> Iterator[os.stat_result]:
-    """Yield the ``lstat`` of every regular file of a tree."""
-    pending = [folder]
+    """Yield the ``lstat`` of every regular file of a tree; nothing where its root is a link."""
+    pending = [folder] if is_real(folder) else []
     while pending:
         with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
             for entry in entries:

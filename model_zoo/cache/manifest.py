@@ -81,9 +81,9 @@ def size_below(root: str, folder: str, path: str, seen: set[str]) -> int | None:
         path: relative, POSIX; as some manifest says it.
         seen: folders known to be real ones; extended.
     """
-    parts = path.split("/")
-    if ".." in parts or path.startswith("/"):
+    if not is_inside(path):
         return None
+    parts = path.split("/")
     try:
         here = folder
         for part in parts[:-1]:
@@ -118,8 +118,19 @@ def entries_of(manifest: Mapping[str, Any], name: str) -> Sequence[Mapping[str, 
     return [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
 
 
+def artifacts_of(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the artifacts that the manifest of a model's folder lists."""
+    artifacts = manifest.get("artifacts")
+    return [row for row in artifacts if isinstance(row, dict)] if isinstance(artifacts, list) else []
+
+
 def digests_of(manifest: Mapping[str, Any]) -> frozenset[str]:
     """Return the sha256 of every blob that a model's folder stands on."""
-    artifacts = manifest.get("artifacts")
-    rows = artifacts if isinstance(artifacts, list) else []
-    return frozenset(str(row["sha256"]) for row in rows if isinstance(row, dict) and "sha256" in row)
+    return frozenset(str(row["sha256"]) for row in artifacts_of(manifest) if "sha256" in row)
+
+
+def is_inside(path: object) -> bool:
+    """Whether what a manifest says is a path that stays below its folder."""
+    if not isinstance(path, str) or not path or "\0" in path or os.path.isabs(path):  # noqa: PTH117
+        return False
+    return ".." not in path.split("/")

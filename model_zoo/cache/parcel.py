@@ -40,7 +40,10 @@ _NOTE = re.compile(rf"{TAG_NAME}|state-v1/({'|'.join(NOTES)})/.+|state-v1/{SEED_
 
 def portable(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return a manifest without what differs between two runs or two machines that made the same thing."""
-    return {key: value for key, value in manifest.items() if key not in _OF_ONE_RUN}
+    found = {key: value for key, value in manifest.items() if key not in _OF_ONE_RUN}
+    if "artifacts" in found:
+        found["artifacts"] = [portable(artifact) for artifact in found["artifacts"]]
+    return found
 
 
 def ir_members(folder: Path, manifest: Mapping[str, Any], prefix: str) -> list[Member]:

@@ -52,11 +52,14 @@ def unpin(layer: Layer, model: str, precision: str | None) -> bool:
     Raises:
         CacheError: the layer cannot be written.
     """
-    precisions = pins(layer).get(model, set())
-    wanted = [None, *(precisions or ())] if precision is None else [precision]
+    folder = layer.check_own(layer.pins)
+    wanted = {_name(model, precision)}
+    if precision is None:
+        with contextlib.suppress(OSError):
+            wanted |= {path.name for path in folder.iterdir() if path.name.startswith(f"{model}@")}
     done = False
-    for one in wanted:
-        path = layer.check_own(layer.pins) / _name(model, one)
+    for name in sorted(wanted):
+        path = folder / name
         with as_cache_error(path), contextlib.suppress(FileNotFoundError):
             path.unlink()
             done = True

@@ -250,6 +250,8 @@ class Notes:
 
     def _derive(self, notes: str, *, damaged: bool = False) -> Derived | None:
         """Return derived notes where those on disk are damaged or not known to be complete."""
+        if not (self.layer.models.exists() or self.layer.irs.exists()):
+            return None
         if self._derived is None and (damaged or not self.layer.complete(notes).exists()):
             self._derived = self.derive()
             if self.writable:

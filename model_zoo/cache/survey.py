@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from model_zoo.cache.inventory import Inventory, files_below, names, taken
+from model_zoo.cache.inventory import Inventory, files_below, is_real, names, taken
 from model_zoo.cache.manifest import digests_of, read_manifest
 from model_zoo.cache.sharing import is_alive
 from model_zoo.spec import MANIFEST_NAME
@@ -98,7 +98,7 @@ class Survey:
         return sum({n.inode: n.size for item in self.everything for n in item.names}.values())
 
     def _look_at_blobs(self) -> None:
-        for shelf in names(self.layer.blobs):
+        for shelf in names(self.layer.blobs) if self.layer.owns(self.layer.blobs) else ():
             for entry, found in _files(f"{self.layer.blobs}{os.sep}{shelf}"):
                 if _HEX.fullmatch(entry.name):
                     name = _name(found, entry.path)
@@ -145,7 +145,7 @@ class Survey:
             trash = match is not None and match["purpose"] in _TRASH
             litter = dead and (trash or time.time() - used > DAY)
             self.items.append(Item("staging", name, where, used, _names(where), litter=litter))
-        for entry, found in _files(str(root)):
+        for entry, found in _files(str(root)) if is_real(str(root)) else ():
             only = _name(found, entry.path, taken(found))
             self.items.append(Item("partial", entry.name, entry.path, found.st_mtime, [only]))
 

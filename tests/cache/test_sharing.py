@@ -183,9 +183,8 @@ def test_without_locks_users_go_on_and_say_so(cache, no_locks):
 def test_without_locks_a_dead_user_does_not_count(cache, no_locks):
     users = cache.writable.locks / "users"
     users.mkdir(parents=True)
-    dead = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
-    )
+    argv = [sys.executable, "-c", "import os; print(os.getpid())"]
+    dead = subprocess.run(argv, check=True, capture_output=True, text=True)
     (users / "dead.lock").write_text(f"{dead.stdout.strip()}@{sharing.socket.gethostname()}")
     with cache.exclusive(timeout=5) as alone:
         assert not alone
