@@ -157,7 +157,7 @@ def drift(model: Model, locked: LockedModel, precision: str | None) -> list[str]
     ]
     for path in sorted(now.keys() & locked.declared.keys()):
         lines += _differences(path, now[path], locked.declared[path])
-    edits = {"replace": msgspec.to_builtins(model.replace)}
+    edits = {"replace": [msgspec.to_builtins(edit) for edit in model.replace]}
     return lines + _differences(model.name, edits, {"replace": list(locked.replace)})
 
 

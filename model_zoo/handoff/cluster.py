@@ -65,9 +65,8 @@ def convert_on_cluster(
         client = client_type(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         what = f"the Dask scheduler {address} cannot be reached: {error}"
-        raise ConversionError(
-            what, hint="check the address; a scheduler listens on tcp://HOST:8786"
-        ) from error
+        hint = "check the address; a scheduler listens on tcp://HOST:8786"
+        raise ConversionError(what, hint=hint) from error
     with client:
         client.subscribe_topic(_TOPIC, lambda said: report(msgspec.convert(said[1], Event)))
         return _Fleet(zoo, how, client, report).convert(requests)

@@ -88,6 +88,8 @@ def _handed_out(zoo: Zoo, request: Request, manifest: Mapping[str, Any]) -> dict
     what is looked up is what that declares.
     """
     found = portable(manifest)
+    if "files" in found and not any(artifact.precision for artifact in request.model.artifacts):
+        found["precision"] = None  # whichever was asked for first, the files are the same
     if request.locked is None:
         return found
     if request.name in zoo.catalog.files:
