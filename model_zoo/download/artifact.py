@@ -21,6 +21,8 @@ from model_zoo.download.local import check_bytes, copy_local
 from model_zoo.download.plan import Arrival, Candidate, candidates
 from model_zoo.download.verdict import verdict
 from model_zoo.errors import (
+    CacheError,
+    CacheFullError,
     DownloadError,
     IntegrityError,
     ModelZooError,
@@ -90,9 +92,18 @@ class Obtaining:
             while (candidate := self._pick()) is not None:
                 if (arrival := self._try(candidate)) is not None:
                     return arrival
+        except CacheError as error:
+            self._complete(error)
+            raise
         finally:
             self.follower.stop()
         raise verdict(self.wanted, self.failed, self.partial.left())
+
+    def _complete(self, error: CacheError) -> None:
+        """Add to an error of the disk what is kept, and how much room the rest needs."""
+        error.left = error.left or self.partial.left()
+        if isinstance(error, CacheFullError) and error.expected is None and self.partial.size is not None:
+            error.expected = f"room for {self.partial.size - self.partial.have()} more bytes"
 
     # -- the order of places ----------------------------------------------------------------------
 

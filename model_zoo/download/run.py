@@ -147,6 +147,8 @@ class _Work:
         try:
             for _ in range(self._count):
                 self._wait_for_one()
+            for thread in self._threads:
+                thread.join()
         except BaseException:
             self._stop()
             raise

@@ -41,12 +41,22 @@ def shortage(wanted: Iterable[Wanted], partials: Path) -> CacheFullError | None:
     return full(partials, need, free)
 
 
+def require_room(partials: Path, need: int) -> None:
+    """Refuse a file whose size only its source told, if it does not fit.
+
+    Raises:
+        CacheFullError: names the folder and both figures.
+    """
+    free = free_space(partials)
+    if free is not None and need > free:
+        raise full(partials, need, free)
+
+
 def full(partials: Path, need: int, free: int) -> CacheFullError:
     """Return the error that names the folder and both figures."""
     return CacheFullError(
-        f"{partials} has too little room: nothing was fetched",
+        f"{partials} has too little room",
         expected=f"{need} bytes free",
         found=f"{free} bytes free",
-        left="what was there before",
         hint=f"free {need - free} bytes, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE at a larger disk",
     )

@@ -12,6 +12,7 @@ from model_zoo.download.parts import Parts
 from model_zoo.download.pour import PIECE, Opened, Pouring
 from model_zoo.download.reply import Ask, Body, Reply, Unpacked, check, looks_like_html
 from model_zoo.download.segments import Segments, segment_size
+from model_zoo.download.space import require_room
 from model_zoo.errors import SizeMismatchError
 
 if TYPE_CHECKING:
@@ -196,6 +197,8 @@ class Transfer:
             raise
 
     def _describe(self, validator: str, total: int | None) -> None:
+        if total is not None and total != self.partial.size and self.wanted.artifact.size is None:
+            require_room(self.partial.path.parent, total - self.partial.have())
         self.partial.describe(
             source=self.candidate.name, address=self.address, validator=validator, size=total
         )
