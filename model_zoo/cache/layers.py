@@ -225,6 +225,12 @@ class Cache:
             if manifest.get("model") == model and _whole(layer, layer.ir(key), IR_MANIFEST) is not None
         ]
 
+    def ir_manifests(self) -> Iterator[dict[str, Any]]:
+        """Yield the manifest of every IR, layer by layer."""
+        for layer in self.layers:
+            for _, manifest, _ in ir_manifests(layer):
+                yield manifest
+
     def note_request(self, request: str, key: str) -> None:
         """Note that the IR with ``key`` answers ``request``."""
         with as_cache_error(self.writable.request(request)):

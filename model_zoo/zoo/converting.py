@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.cache import IR_MANIFEST, declaration_of
 from model_zoo.catalog import pick_precision
-from model_zoo.convert import convert, differences, ir_key, key_parts, toolchain
+from model_zoo.convert import convert, differences, ir_key, key_parts, pool, toolchain
 from model_zoo.errors import (
     CacheMissError,
     CacheReadOnlyError,
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from model_zoo.catalog.lock import LockedIr
     from model_zoo.zoo.fetching import Fetching
     from model_zoo.zoo.remote import Remote
+
+_MEASURED = 200
+"""How many manifests of earlier conversions are looked at for what a conversion may need."""
 
 
 class Converting:
@@ -70,8 +73,11 @@ class Converting:
     def convert_all(
         self, requests: Sequence[Request], how: Conversion, report: Report, *, jobs: int | None
     ) -> list[Converted]:
-        """Fetch all files through one pool, then convert; a failure of one does not stop the others."""
-        missing = [r for r in requests if self._find_quietly(r, how, report) is None and r.model.convertible]
+        """Fetch all files through one pool, then convert as many at once as cores and memory allow.
+
+        A failure of one does not stop the others.
+        """
+        missing = [r for r in requests if r.model.convertible and self._find_quietly(r, how, report) is None]
         fetched = {
             (f.request.model.name, f.request.precision): f.error
             for f in self.fetching.fetch_all([self._precise(r) for r in missing], report)
@@ -87,8 +93,14 @@ class Converting:
                 report(Event(event="failed", model=request.model.name, message=str(error)))
                 return Converted(request, error=error)
 
-        with ThreadPoolExecutor(max_workers=jobs or 1) as pool:
-            return list(pool.map(one, requests))
+        measured = list(islice(self.cache.ir_manifests(), _MEASURED)) if missing else []
+
+        def estimated(request: Request) -> int:
+            size = sum(artifact.size or 0 for artifact in request.artifacts)
+            return pool.estimate(request.model, str(self._precise(request).precision), size, measured)
+
+        made = dict(zip(map(id, missing), pool.run(missing, one, estimated, workers=jobs), strict=True))
+        return [made[id(request)] if id(request) in made else one(request) for request in requests]
 
     def _find_quietly(self, request: Request, how: Conversion, report: Report) -> ConvertedModel | None:
         try:
@@ -111,16 +123,15 @@ class Converting:
         entries = self._known_inputs(request) if self._remote is not None else None
         if self._remote is None or entries is None:
             return None
-        model, precision = request.model, str(request.precision)
-        key = ir_key(key_parts(model, precision, entries, toolchain(model, precision, python=how.python)))
-        return self.find(request, how) if self._remote.find(key, model.name, report) else None
+        key = ir_key(_parts(request, entries, how))
+        return self.find(request, how) if self._remote.find(key, request.model.name, report) else None
 
     @staticmethod
     def _precise(request: Request) -> Request:
         return replace(request, precision=pick_precision(request.model, request.precision))
 
     def _convert(self, request: Request, how: Conversion, report: Report) -> ConvertedModel:
-        model, precision = request.model, str(request.precision)
+        model = request.model
         if not model.convertible:
             what = f"{model.name} cannot be converted: {model.reason}"
             raise UnsupportedModelError(what, hint=f"fetch its files with 'model-zoo fetch {model.name}'")
@@ -131,8 +142,7 @@ class Converting:
         request = self.fetching.resolving.settle(request) or request
         model = request.model
         entries = [FileEntry(**entry) for entry in fetched.result.manifest["files"]]
-        versions = toolchain(model, precision, python=how.python)
-        parts = key_parts(model, precision, entries, versions)
+        parts = _parts(request, entries, how)
         _hold(request, parts)
         key = ir_key(parts)
         if self._remote is not None and self.cache.find_ir(key) is None:
@@ -162,7 +172,7 @@ class Converting:
     ) -> None:
         """Convert in a worker process and publish what it made."""
         model, precision = request.model, str(request.precision)
-        key, request_key = ir_key(parts), _request_key(request, entries)
+        key, request_key = ir_key(parts), _request_key(request, entries, how)
         began = time.monotonic()
         report(Event(event="convert_begin", model=model.name, message=precision))
         with self.cache.staging("ir") as folder:
@@ -206,14 +216,12 @@ class Converting:
         entries = self._known_inputs(request)
         if entries is None:
             return None
-        precision = str(request.precision)
-        versions = toolchain(request.model, precision, python=how.python)
-        key = ir_key(key_parts(request.model, precision, entries, versions))
+        key = ir_key(_parts(request, entries, how))
         hit = self.cache.find_ir(key)
         if hit is not None:
             return _converted(request, key, *hit)
         for folder, manifest in reversed(
-            self.cache.find_requested(_request_key(request, entries)) if any_version else []
+            self.cache.find_requested(_request_key(request, entries, how)) if any_version else []
         ):
             return _converted(request, manifest["key"], folder, manifest)
         return None
@@ -232,9 +240,7 @@ class Converting:
         if hit is None:
             return None
         entries = [FileEntry(path=path, size=0, sha256=digest) for path, digest in ir.parts["inputs"]]
-        precision, versions = str(request.precision), ir.parts["versions"]
-        now = key_parts(request.model, precision, entries, versions, calibration=how.calibration)
-        _hold(request, now)
+        _hold(request, _parts(request, entries, how, ir.parts["versions"]))
         return _converted(request, ir.key, *hit)
 
     def why(self, request: Request, how: Conversion) -> list[str]:
@@ -249,7 +255,7 @@ class Converting:
         entries = self._known_inputs(request)
         if entries is None:
             return [f"{model.name}: its files were never fetched, so their digests are not known yet"]
-        parts = key_parts(model, precision, entries, toolchain(model, precision, python=how.python))
+        parts = _parts(request, entries, how)
         key = ir_key(parts)
         if self.cache.find_ir(key) is not None:
             return [f"{model.name}@{precision}: the IR {key} is in the cache; nothing differs"]
@@ -302,9 +308,22 @@ def _hold(
         refuse_other_outputs(request.name, outputs, locked)
 
 
-def _request_key(request: Request, entries: Sequence[FileEntry]) -> str:
+def _parts(
+    request: Request,
+    entries: Sequence[FileEntry],
+    how: Conversion,
+    versions: Mapping[str, str | None] | None = None,
+) -> dict[str, Any]:
+    """Return everything that determines the IR, with the tools that are installed unless others are named."""
+    model, precision = request.model, str(request.precision)
+    if versions is None:
+        versions = toolchain(model, precision, python=how.python)
+    return key_parts(model, precision, entries, versions, calibration=how.calibration)
+
+
+def _request_key(request: Request, entries: Sequence[FileEntry], how: Conversion) -> str:
     """Return the digest of what was asked for, whatever versions of the tools answer it."""
-    return str(ir_key(key_parts(request.model, str(request.precision), entries, {})))
+    return ir_key(_parts(request, entries, how, {}))
 
 
 def _converted(request: Request, key: str, folder: Path, manifest: dict[str, Any]) -> ConvertedModel:
