@@ -69,9 +69,12 @@ def rebuild(
         ConversionError: no output depends on one of the new inputs.
     """
     cut = [_parameter(name, tensor) for name, tensor in inputs or ()]
-    results = model.get_results() if outputs is None else [_result(*pair) for pair in outputs]
-    for result in results:
-        _name_result(result)
+    if outputs is None:
+        results = model.get_results()
+        for result in results:
+            _name_result(result, name_of(result.output(0)))
+    else:
+        results = [_result(*pair) for pair in outputs]
     parameters, sinks = model.get_parameters(), model.get_sinks()
     if outputs is not None or cut:
         reached = _reachable(results)
@@ -90,12 +93,14 @@ def rebuild(
 def _result(name: str, tensor: Any) -> Any:  # noqa: ANN401
     if name not in tensor.get_names():
         tensor.add_names({name})
-    return ov.opset13.result(tensor)
+    result = ov.opset13.result(tensor)
+    _name_result(result, name)
+    return result
 
 
-def _name_result(result: Any) -> None:  # noqa: ANN401
+def _name_result(result: Any, name: str) -> None:  # noqa: ANN401
     """Call a result after its tensor: compiled models add tensor names, and this tells which one is meant."""
-    result.set_friendly_name(f"{name_of(result.input_value(0))}/sink_port_0")
+    result.set_friendly_name(f"{name}/sink_port_0")
 
 
 def _parameter(name: str, tensor: Any) -> Any:  # noqa: ANN401

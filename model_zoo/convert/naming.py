@@ -27,9 +27,16 @@ def name_ports(job: Job, model: ov.Model) -> None:
             port.set_names({name})
             port.get_node().set_friendly_name(name)
     outputs = job.recipe.get("outputs") or ()
-    if len(outputs) == len(model.outputs) and not any(_has(model.outputs, name) for name in outputs):
+    if len(outputs) == len(model.outputs) and _none_elsewhere(model.outputs, outputs):
         for name, port in zip(outputs, model.outputs, strict=True):
+            port.get_node().input_value(0).set_names({name})
             port.set_names({name})
+
+
+def _none_elsewhere(ports: list[Any], names: list[str]) -> bool:
+    """Whether no port has a name that the recipe gives to another; a traced variable may be called the same."""
+    pairs = zip(names, ports, strict=True)
+    return all(_has([port], name) or not _has(ports, name) for name, port in pairs)
 
 
 def _has(ports: list[Any], name: str) -> bool:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_ADDRESS = re.compile(r"\d{9,}")
+"""What the frontend of JAX calls tensors, beside their names: the id() of Python objects."""
+
+
 def run(request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     """Convert as the request says; see ``Job`` for its fields.
 
@@ -90,7 +94,15 @@ def _reason(error: Exception) -> str:
 
 
 def _without_traces(job: Job, model: ov.Model) -> ov.Model:
-    """Drop run-time information: it names files and folders of this machine. An IR's own is content."""
+    """Drop run-time information, which names files of this machine, and names that are memory addresses.
+
+    What a ready-made IR has of either is content.
+    """
     if job.framework == "openvino":
         return model
+    if job.framework in {"jax", "pytorch"}:
+        for output in (output for node in model.get_ops() for output in node.outputs()):
+            kept = {name for name in output.get_names() if not _ADDRESS.fullmatch(name)}
+            if kept != output.get_names():
+                output.set_names(kept)
     return cut.rebuild(model)

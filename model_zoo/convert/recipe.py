@@ -150,8 +150,15 @@ def describe_ports(ports: list[Any]) -> list[dict[str, Any]]:
 
 
 def name_of(port: Any) -> str:  # noqa: ANN401 - openvino has no types here
-    """Return the name people know a port by: its tensor's, else its node's."""
-    return str(min(port.get_names(), default=port.get_node().get_friendly_name()))
+    """Return the name people know a port by: its tensor's, else its node's.
+
+    Of several names that of the result itself comes first, where a converter called it after one.
+    """
+    names, own = port.get_names(), port.get_node().get_friendly_name()
+    for known in (own, own.rpartition("/")[0]):
+        if known in names:
+            return str(known)
+    return str(min(names, default=own))
 
 
 def find_input(model: ov.Model, name: str | None) -> Any:  # noqa: ANN401

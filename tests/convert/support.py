@@ -12,6 +12,7 @@ import openvino as ov
 
 from model_zoo.convert import _request as request_of
 from model_zoo.convert import convert, key_parts, pipeline, toolchain
+from model_zoo.runtime.inputs import name_of
 from model_zoo.settings import Settings
 from model_zoo.spec import FileEntry, Model
 
@@ -93,7 +94,7 @@ def infer(xml: Path, *inputs: np.ndarray) -> dict[str, np.ndarray]:
     """Run an IR exactly, on the CPU; return its outputs by the names it has in the file."""
     core = ov.Core()
     model = core.read_model(xml)
-    names = [min(port.get_names(), default=str(index)) for index, port in enumerate(model.outputs)]
+    names = [name_of(port) for port in model.outputs]
     return dict(zip(names, core.compile_model(model, "CPU", EXACT)(list(inputs)).values(), strict=True))
 
 

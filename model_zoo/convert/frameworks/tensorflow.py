@@ -29,9 +29,14 @@ def read(job: Job) -> ov.Model:
     """
     if job.recipe.get("builder"):
         return _traced(job, _built(job))
-    model = frontend.read(job, job.network)
-    if model.outputs:
-        return model
+    try:
+        model = frontend.read(job, job.network)
+    except ConversionError:
+        if ov.convert_model(job.network).outputs:
+            raise
+    else:
+        if model.outputs:
+            return model
     return _traced(job, _function_of(job, job.network))
 
 
