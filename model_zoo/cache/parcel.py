@@ -12,7 +12,7 @@ import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from model_zoo.cache.layout import NOTES, TAG_NAME
 from model_zoo.cache.manifest import IR_MANIFEST, Manifest, encode, entries_of, read_manifest
@@ -24,7 +24,7 @@ from model_zoo.files.tar import Member, read_tar, refused
 from model_zoo.spec import MANIFEST_NAME, NAME, Artifact, Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from model_zoo.cache.layers import Cache
@@ -104,15 +104,15 @@ class Intake:
                 budget -= found.size
                 if budget < 0:
                     raise refused(self.name, "far more than an archive of its size may", found.path)
-                if found.stream is None:
-                    self._link(found.path, str(found.link))
+                if found.link is not None:
+                    self._link(found.path, found.link)
                 else:
-                    self._write(found.path, found.size, found.stream)
+                    self._write(found.path, found.size, found.chunks())
 
     def add_file(self, path: str, source: Path) -> None:
         """Stage one file under a path of the parcel; raises as ``add_tar``."""
         with as_cache_error(source), source.open("rb") as stream:
-            self._write(path, source.stat().st_size, stream)
+            self._write(path, source.stat().st_size, iter(lambda: stream.read(CHUNK), b""))
 
     def _place(self, path: str) -> Path:
         known = _BLOB.fullmatch(path) or _FILES.fullmatch(path) or _NOTE.fullmatch(path)
@@ -124,20 +124,16 @@ class Intake:
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
-    def _write(self, path: str, size: int, stream: IO[bytes]) -> None:
+    def _write(self, path: str, size: int, chunks: Iterator[bytes]) -> None:
         target = self._place(path)
         if shutil.disk_usage(target.parent).free < size:
             what = f"{self.name}: no space to take in {path}"
             raise CacheFullError(what, expected=f"{size} bytes free", hint="free space and run again")
-        seen, left = hashlib.sha256(), size
+        seen = hashlib.sha256()
         with target.open("xb") as out:
-            while left and (data := stream.read(min(CHUNK, left))):
-                left -= len(data)
+            for data in chunks:
                 seen.update(data)
                 out.write(data)
-        if left:
-            what = f"{self.name} is cut short"
-            raise IntegrityError(what, expected=f"{size} bytes of {path}", hint="get it again")
         self._staged[path] = _Staged(target, size, seen.hexdigest())
 
     def _link(self, path: str, earlier: str) -> None:

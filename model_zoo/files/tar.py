@@ -27,6 +27,7 @@ FILE_MODE = 0o444
 FOLDER_MODE = 0o755
 MOST_MEMBERS = 200_000
 LONGEST_PATH = 512
+_DAMAGE = (tarfile.TarError, zlib.error, EOFError, UnicodeError, OverflowError, ValueError)
 _PLAIN = {tarfile.REGTYPE, tarfile.AREGTYPE}
 
 
@@ -138,16 +139,33 @@ def _file_chunks(path: Path, size: int, start: int) -> Iterator[bytes]:
 
 @dataclass(frozen=True)
 class Found:
-    """One member of an archive that was read; ``stream`` is None for a hard link to the earlier ``link``."""
+    """One member of an archive: a file of ``size`` bytes, or a hard link to the earlier member ``link``."""
 
+    archive: str
     path: str
-    size: int
-    stream: IO[bytes] | None
+    size: int = 0
+    stream: IO[bytes] | None = None
     link: str | None = None
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the file's bytes, exactly as many as the archive says.
+
+        Raises:
+            IntegrityError: the archive is cut short or damaged.
+        """
+        left = self.size
+        try:
+            while left and self.stream is not None and (data := self.stream.read(min(CHUNK, left))):
+                left -= len(data)
+                yield data
+        except _DAMAGE as error:
+            raise _damaged(self.archive, error) from error
+        if left:
+            raise _damaged(self.archive, f"{self.path} is cut short")
 
 
 def read_tar(path: Path, name: str) -> Iterator[Found]:
-    """Yield the files of an archive in their order; each stream is good until the next one is asked for.
+    """Yield the files of an archive in their order; each must be read before the next one is asked for.
 
     Folders are implied by the paths. Only regular files, folders and hard links to an earlier file of the
     archive are let through; paths are relative, plain, and unique where case does not count. Some registries
@@ -176,16 +194,18 @@ def read_tar(path: Path, name: str) -> Iterator[Found]:
                     continue
                 _take_file(where, seen, folders, name)
                 if info.islnk() and info.linkname in seen.values() and info.linkname != where:
-                    yield Found(where, 0, None, info.linkname)
+                    yield Found(name, where, link=info.linkname)
                 elif info.type in _PLAIN and not info.issparse():
-                    stream = tar.extractfile(info)
-                    assert stream is not None  # noqa: S101 - a regular file has one
-                    yield Found(where, info.size, stream)
+                    yield Found(name, where, info.size, tar.extractfile(info))
                 else:
                     raise refused(name, "a link or a device", where)
-        except (tarfile.TarError, zlib.error, EOFError, UnicodeError, OverflowError, ValueError) as error:
-            what = f"{name} is not a whole tar file: {error}"
-            raise IntegrityError(what, left="nothing of it was published", hint="get it again") from error
+        except _DAMAGE as error:
+            raise _damaged(name, error) from error
+
+
+def _damaged(name: str, why: object) -> IntegrityError:
+    what = f"{name} is not a whole tar file: {why}"
+    return IntegrityError(what, left="nothing of it was published", hint="get it again")
 
 
 def _check_path(path: str, name: str) -> None:
