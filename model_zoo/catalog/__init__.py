@@ -23,7 +23,7 @@ from model_zoo.catalog.select import (
 from model_zoo.spec import Labels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from model_zoo.catalog.scan import Stamp
     from model_zoo.spec import Model
@@ -105,11 +105,21 @@ class Catalog:
             UnknownModelError: no catalog has it; near names are offered.
             CatalogError: its file is wrong.
         """
+        return next(self.get_all([name]))
+
+    def get_all(self, names: Iterable[str]) -> Iterator[Model]:
+        """Yield the models of these names; the folders are looked at once.
+
+        Raises:
+            UnknownModelError: no catalog has one of them.
+            CatalogError: the file of one is wrong.
+        """
         _, files, owners = self._merge()
-        path = files.get(name)
-        if path is None:
-            raise unknown_model(name, files)
-        return self._with_labels(owners[name].get(path), path)
+        for name in names:
+            path = files.get(name)
+            if path is None:
+                raise unknown_model(name, files)
+            yield self._with_labels(owners[name].get(path), path)
 
     def _with_labels(self, model: Model, path: Path) -> Model:
         """Return the model with its labels read, from memory while neither entry nor labels changed."""
@@ -125,4 +135,4 @@ class Catalog:
 
     def __iter__(self) -> Iterator[Model]:
         """Yield every model, in the order of names."""
-        return (self.get(name) for name in self.names())
+        return self.get_all(self.names())

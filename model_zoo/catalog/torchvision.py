@@ -63,7 +63,11 @@ def torchvision_model(weights: str, name: str) -> Model:
         license=LICENSE,
         description=f"{sentence}. Weights: {weights} of torchvision, builder {facts.builder}.",
         artifacts=(Artifact(path=path, sources=(source,), integrity=source.integrity),),
-        recipe=Recipe(builder=Builder(torchvision=facts.builder, weights=path), inputs=_inputs(facts)),
+        recipe=Recipe(
+            builder=Builder(torchvision=facts.builder, weights=path),
+            inputs=_inputs(facts),
+            outputs=_outputs(facts),
+        ),
         labels=tuple(weight_table().categories[facts.categories]) if facts.categories else None,
         model_info=_model_info(facts),
     )
@@ -90,6 +94,14 @@ def _inputs(facts: WeightFacts) -> tuple[Input, ...]:
     else:
         values |= {"layout": "NCHW", "shape": (1, 3, height, width)}
     return (Input(name="x", **values),)
+
+
+def _outputs(facts: WeightFacts) -> tuple[str, ...]:
+    """Return names for the outputs, in the order in which ``convert`` gives them."""
+    if facts.preset == "ObjectDetection":
+        more = {"mask": ("masks",), "keyp": ("keypoints", "keypoints_scores")}.get(facts.builder[:4], ())
+        return ("boxes", "labels", "scores", *more)
+    return {"OpticalFlow": ("flow",), "SemanticSegmentation": ("out",)}.get(facts.preset, ())
 
 
 def _size(facts: WeightFacts) -> tuple[int, int]:

@@ -6,6 +6,7 @@ kinds of other packages register under the entry-point group ``model_zoo.sources
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -127,8 +128,9 @@ def _known(key: str) -> type[LocatedSource] | None:
         return None
 
 
-def _fields(kind: type[LocatedSource]) -> set[str]:
-    return {field.encode_name for field in msgspec.structs.fields(kind)}
+@cache
+def _fields(kind: type[LocatedSource]) -> frozenset[str]:
+    return frozenset(field.encode_name for field in msgspec.structs.fields(kind))
 
 
 def integrity_of(artifact: Artifact) -> Integrity:

@@ -125,7 +125,7 @@ class Zoo:
         Raises:
             CatalogError: an entry that had to be read is wrong.
         """
-        models = [self.catalog.get(name) for name in match_names(self.catalog.names(), patterns)]
+        models = self.catalog.get_all(match_names(self.catalog.names(), patterns))
         return [
             m
             for m in models

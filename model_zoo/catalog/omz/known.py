@@ -76,4 +76,7 @@ BUILDERS["swin-tiny-patch4-window7-224"] = _timm(
 )
 BUILDERS["wav2vec2-base"] = _transformers("wav2vec2", "Wav2Vec2ForCTC", "wav2vec2-base-960h")
 
+DYNAMO = {"levit-128s"}
+"""Networks that tracing does not get through, and ``torch.export`` does."""
+
 REASONS: dict[str, str] = {}

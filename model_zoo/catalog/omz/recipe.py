@@ -10,7 +10,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from model_zoo.catalog.omz.known import BUILDERS, REASONS
+from model_zoo.catalog.omz.known import BUILDERS, DYNAMO, REASONS
 
 PRECISIONS = ["FP16", "FP32"]
 """What the converter made of everything that is no IR yet, the default first."""
@@ -62,6 +62,8 @@ def recipe_of(raw: dict[str, Any], name: str) -> tuple[dict[str, Any], str | Non
     interior = [one["name"] for one in inputs if raw["framework"] == "tf" and re.search("[:/]", one["name"])]
     if interior:
         recipe["cut"] = {"inputs": interior}
+    if name in DYNAMO:
+        recipe["dynamo"] = True
     recipe["precisions"] = PRECISIONS
     return recipe, reason
 

@@ -87,7 +87,7 @@ class Shelf:
         return sorted(found, key=lambda entry: entry.model.name)
 
     def _all(self) -> dict[str, Model]:
-        return {name: self.catalog.get(name) for name in self.catalog.names()}
+        return {model.name: model for model in self.catalog}
 
     def matching(self, patterns: Iterable[str]) -> list[Entry]:
         """Return the models whose names fit one of the shell patterns, in the order of the patterns.
