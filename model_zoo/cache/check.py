@@ -91,15 +91,16 @@ class _Wanted:
 
 def check(layers: Iterable[Layer], report: Report) -> Checked:
     """Read every blob, folder, IR and note of the layers again."""
-    checked = Checked()
-    for layer in layers:
-        _Check(layer, checked, report).run()
+    checked, everything = Checked(), tuple(layers)
+    for layer in everything:
+        _Check(layer, everything, checked, report).run()
     return checked
 
 
 class _Check:
-    def __init__(self, layer: Layer, checked: Checked, report: Report) -> None:
+    def __init__(self, layer: Layer, layers: tuple[Layer, ...], checked: Checked, report: Report) -> None:
         self.layer = layer
+        self.others = [other for other in layers if other != layer]
         self.checked = checked
         self.report = report
         self.root = str(layer.root)
@@ -213,8 +214,9 @@ class _Check:
             if digest != sha256:
                 size = next((w.size for w in self.wanted.get(sha256, ()) if w.size is not None), None)
                 self._bad_blob(sha256, path, _cause(digest, _size(path), size))
-        for sha256 in self.wanted.keys() - blobs.keys():
-            self._bad_blob(sha256, self.layer.blob(sha256), "deleted: the file is not there")
+        for sha256 in sorted(self.wanted.keys() - blobs.keys()):
+            if not any(other.blob(sha256).is_file() for other in self.others):  # a layer may stand on another
+                self._bad_blob(sha256, self.layer.blob(sha256), "deleted: the file is not there")
 
     def _bad_blob(self, sha256: str, path: Path, cause: str) -> None:
         wanted = self.wanted.get(sha256, [])

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from model_zoo.cache.unpack import unpack
-from model_zoo.errors import CatalogError
-from model_zoo.files import hash_file, link_file, set_mode
+from model_zoo.errors import CacheError, CatalogError
+from model_zoo.files import as_cache_error, hash_file, link_file, set_mode
 from model_zoo.spec import FileEntry, check_unique_paths
 
 if TYPE_CHECKING:
@@ -28,15 +28,30 @@ def materialise(
         model: whose replacements apply.
         artifacts: which of its artifacts to put there.
         blobs: the blob of each artifact, by the artifact's path.
-        folder: the staging folder.
+        folder: the staging folder, as deep below the layer as the final one: relative links stay right.
         own: the root of the writable layer; a blob of another layer is never linked to by a symlink,
             because layers move independently.
 
     Raises:
         IntegrityError: an archive must not or cannot be unpacked.
         CatalogError: a replacement does not fit, or unpacked paths clash with declared ones.
-        OSError: a file cannot be written.
+        CacheError: a file cannot be written.
     """
+    try:
+        with as_cache_error(folder):
+            return _fill(model, artifacts, blobs, folder, own)
+    except CacheError as error:
+        if isinstance(error.__cause__, (FileExistsError, NotADirectoryError, IsADirectoryError)):
+            what = (
+                f"{model.name}: {error.__cause__.filename} is wanted both as a file and as a folder, or twice"
+            )
+            raise CatalogError(what, hint="change path, into or strip") from error
+        raise
+
+
+def _fill(
+    model: Model, artifacts: tuple[Artifact, ...], blobs: Mapping[str, Path], folder: Path, own: Path
+) -> tuple[FileEntry, ...]:
     entries: dict[str, FileEntry] = {}
     for artifact in artifacts:
         blob = blobs[artifact.path]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import shutil
+import struct
 import tarfile
+import unicodedata
 import zipfile
 import zlib
 from contextlib import ExitStack
@@ -14,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 
 from model_zoo.errors import CacheFullError, IntegrityError
-from model_zoo.files import CHUNK
+from model_zoo.files import CHUNK, as_cache_error
 from model_zoo.spec import check_relative_path
 
 if TYPE_CHECKING:
@@ -23,11 +26,13 @@ if TYPE_CHECKING:
 
     from model_zoo.spec import Unpack
 
-MAX_RATIO = 1000
-"""Most bytes an archive may unpack to, per byte of its own. Real model archives stay far below."""
+MAX_RATIO = 100
+"""Most bytes an archive may unpack to, per byte of its own. Weights hardly shrink; bombs do by 1000."""
 SLACK = 64 << 20
 """Bytes an archive may unpack to whatever its ratio."""
 MAX_MEMBERS = 100_000
+MAX_HEADER = 1 << 20
+"""Bytes of a header of a tar member; such headers are read into memory as a whole."""
 _UNIX = 3  # zip: the system whose modes external_attr holds
 _REGULAR = {0, 8}  # S_IFREG >> 12, and 0 where the writer stored no type
 
@@ -40,11 +45,14 @@ _OPENERS: dict[str, Callable[..., object]] = {
 _DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
-    gzip.BadGzipFile,
     zlib.error,
     lzma.LZMAError,
     EOFError,
-    NotImplementedError,
+    NotImplementedError,  # zip: a compression that nobody knows
+    ValueError,  # tar and zip: numbers and dates that are none
+    struct.error,
+    OverflowError,
+    RecursionError,
 )
 
 Member = tuple[str, int, IO[bytes]]
@@ -62,33 +70,30 @@ def unpack(archive: Path, how: Unpack, folder: Path, name: str) -> list[str]:
     Raises:
         IntegrityError: the archive is damaged, or holds something that must not be unpacked.
         CacheFullError: what it unpacks to does not fit on the file system.
-        OSError: a file cannot be written.
+        CacheError: a file cannot be written.
+        OSError: the archive cannot be read.
     """
     budget = archive.stat().st_size * MAX_RATIO + SLACK
-    paths = _Paths(name)
+    paths, limit = _Paths(name), _Limit(name, budget)
     try:
         with ExitStack() as stack:
-            for path, size, stream in _members(archive, how, name, stack):
+            for path, size, stream in _members(archive, how, limit, stack):
                 budget -= size
                 if budget < 0 or len(paths.names) >= MAX_MEMBERS:
-                    raise _refused(name, "it unpacks to far more than an archive of its size may", path)
+                    raise _too_much(name, path)
                 if shutil.disk_usage(folder).free < size:
                     what = f"{name}: no space to unpack {path}"
                     raise CacheFullError(what, expected=f"{size} bytes free", hint="free space and run again")
                 paths.add(path)
                 _write(stream, folder / path, size)
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        EOFError,
-        lzma.LZMAError,
-        zlib.error,
-        gzip.BadGzipFile,
-    ) as error:
-        what = f"{name}: not a whole {how.format} archive: {error}"
-        raise IntegrityError(
-            what, left="nothing of it was published", hint="check unpack in the catalog"
-        ) from error
+            limit.drain()
+    except _DAMAGED as error:
+        raise _damaged(name, how, error) from error
+    except OSError as error:
+        # gzip and bz2 say with the first that the data is not theirs, zip follows wrong offsets to the other
+        if error.errno in {None, errno.EINVAL}:
+            raise _damaged(name, how, error) from error
+        raise
     if not paths.names:
         what = f"{name}: the archive holds no file" + (f" below {how.strip} folders" if how.strip else "")
         raise IntegrityError(what, hint="check unpack.strip in the catalog")
@@ -109,7 +114,7 @@ class _Paths:
             check_relative_path(path)
         except ValueError as error:
             raise _refused(self.archive, str(error), path) from error
-        low = PurePosixPath(path.casefold())
+        low = PurePosixPath(unicodedata.normalize("NFC", path).casefold())
         parents = {str(parent) for parent in low.parents if str(parent) != "."}
         if str(low) in self._files | self._folders or parents & self._files:
             raise _refused(self.archive, "two members have the same path where case does not count", path)
@@ -118,11 +123,47 @@ class _Paths:
         self.names.append(path)
 
 
-def _members(archive: Path, how: Unpack, name: str, stack: ExitStack) -> Iterator[Member]:
+class _Limit:
+    """Reads decompressed bytes on and stops where they get too many, be they of files, headers or nothing."""
+
+    def __init__(self, name: str, budget: int) -> None:
+        self.name = name
+        self.left = budget + MAX_MEMBERS * 1024
+        self.raw: IO[bytes] | None = None
+
+    def read(self, count: int) -> bytes:
+        assert self.raw is not None  # noqa: S101 - set before anybody reads
+        data = self.raw.read(count)
+        self.left -= len(data)
+        if self.left < 0:
+            raise _too_much(self.name, "its data")
+        return data
+
+    def drain(self) -> None:
+        """Read to the end, where compressed data says whether it was whole."""
+        while self.raw is not None and self.read(CHUNK):
+            pass
+
+
+class _Entry(tarfile.TarInfo):
+    """A member of a tar whose headers are of a sane size."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        special = {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE}
+        if self.type in special | {tarfile.SOLARIS_XHDTYPE} and self.size > MAX_HEADER:
+            msg = f"the header of {self.name!r} is absurdly large"
+            raise tarfile.ReadError(msg)
+        return cast("tarfile.TarInfo", super()._proc_member(archive))  # type: ignore[misc]
+
+
+def _members(archive: Path, how: Unpack, limit: _Limit, stack: ExitStack) -> Iterator[Member]:
     if how.format == "zip":
-        return _zip_members(stack.enter_context(zipfile.ZipFile(archive)), how.strip, name)
-    raw = stack.enter_context(cast("IO[bytes]", _OPENERS[how.format](archive, "rb")))
-    return _tar_members(stack.enter_context(tarfile.open(fileobj=raw, mode="r|")), how.strip, name)
+        return _zip_members(stack.enter_context(zipfile.ZipFile(archive)), how.strip, limit.name)
+    limit.raw = stack.enter_context(cast("IO[bytes]", _OPENERS[how.format](archive, "rb")))
+    stream = cast("IO[bytes]", limit)
+    return _tar_members(
+        stack.enter_context(tarfile.open(fileobj=stream, mode="r|", tarinfo=_Entry)), how.strip, limit.name
+    )
 
 
 def _tar_members(tar: tarfile.TarFile, strip: int, name: str) -> Iterator[Member]:
@@ -130,8 +171,8 @@ def _tar_members(tar: tarfile.TarFile, strip: int, name: str) -> Iterator[Member
         path = _stripped(entry.name, strip, name)
         if entry.isdir():
             continue
-        if not entry.isfile():
-            raise _refused(name, "it holds a link or a device", entry.name)
+        if not entry.isfile() or entry.issparse():
+            raise _refused(name, "it holds a link, a device or a sparse file", entry.name)
         stream = tar.extractfile(entry)
         if path is not None and stream is not None:
             yield path, entry.size, stream
@@ -160,17 +201,29 @@ def _stripped(path: str, strip: int, name: str) -> str | None:
 
 def _write(stream: IO[bytes], target: Path, size: int) -> None:
     """Write exactly ``size`` bytes; an archive that has fewer or more of them is damaged."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     left = size
-    with target.open("xb") as out:
+    with ExitStack() as stack:
+        with as_cache_error(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            out = stack.enter_context(target.open("xb"))
         while data := stream.read(min(CHUNK, left + 1)):
             left -= len(data)
             if left < 0:
                 break
-            out.write(data)
+            with as_cache_error(target):
+                out.write(data)
     if left:
         msg = f"{target.name} is not as long as the archive says"
         raise EOFError(msg)
+
+
+def _damaged(name: str, how: Unpack, error: Exception) -> IntegrityError:
+    what = f"{name}: not a whole {how.format} archive: {error}"
+    return IntegrityError(what, left="nothing of it was published", hint="check unpack in the catalog")
+
+
+def _too_much(name: str, member: str) -> IntegrityError:
+    return _refused(name, "it unpacks to far more than an archive of its size may", member)
 
 
 def _refused(name: str, why: str, member: str) -> IntegrityError:

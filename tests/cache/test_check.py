@@ -334,6 +334,15 @@ def test_damage_in_a_layer_below_is_left_to_its_makers(filled, tmp_path):
     assert faults(filled)
 
 
+def test_a_layer_may_stand_on_the_blobs_of_another(filled, tmp_path):
+    cache = Cache(tmp_path / "top", [filled.top.root])
+    put_model(cache, "above", {"own.bin": b"own", "a.bin": b"11"})
+    blob = next(p for p in cache.top.blobs.rglob("*") if p.is_file() and p.read_bytes() == b"11")
+    blob.unlink()
+    assert faults(cache) == []
+    assert [p.cause for p in faults(Cache(tmp_path / "top"))] == ["deleted: the file is not there"]
+
+
 def test_a_file_that_cannot_be_read(filled, monkeypatch):
     blob = blob_of(filled, "n", "c.bin")
     real = layers.hash_file

@@ -29,7 +29,7 @@ def disk(root):
     """Return the bytes that the layer's files take, each counted once; locks and notes are not counted."""
     found = {}
     for top in ("blobs-v1", "files-v1", "ir-v1", "compiled-v1", "envs-v1", "partial-v1"):
-        for path in (root / top).rglob("*"):
+        for path in () if (root / top).is_symlink() else (root / top).rglob("*"):
             if path.is_file() and not path.is_symlink():
                 found[path.stat().st_ino] = path.stat().st_size
     return sum(found.values())
