@@ -1,0 +1,238 @@
+"""Adoption: found by the names other programs give, proven by digest, copied, and never linked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import pytest
+
+from model_zoo.cache import Cache
+from model_zoo.cache.adopt import find_foreign, places
+from model_zoo.sources import parse_source
+from model_zoo.spec import Artifact
+from tests.cache.made import artifact, put_blob
+from tests.tools import require_module
+
+DATA = b"weights" * 100
+HANDLE = "https://tfhub.dev/google/net/1"
+SHA256 = hashlib.sha256(DATA).hexdigest()
+SHA384 = hashlib.sha384(DATA).hexdigest()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home with nothing in it."""
+    for name in ("HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("MODEL_ZOO_ADOPT", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "home/tfhub"))
+    return tmp_path / "home"
+
+
+def write(path, data=DATA):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def hub_file(root, repository="models--org--net", name=SHA256):
+    """A file as the Hugging Face library lays it out."""
+    blob = write(root / repository / "blobs" / name)
+    snapshot = root / repository / "snapshots" / ("c" * 40) / "sub/net.onnx"
+    snapshot.parent.mkdir(parents=True)
+    snapshot.symlink_to(os.path.relpath(blob, snapshot.parent))
+    return blob
+
+
+CASES = {
+    "hub by digest": (lambda home: hub_file(home / ".cache/huggingface/hub"), "sha256", "any.bin", {}),
+    "hub by name": (
+        lambda home: hub_file(home / ".cache/huggingface/hub", name="0123abcd"),
+        "sha384",
+        "any.bin",
+        {"hf": "org/net", "revision": "main", "file": "sub/net.onnx"},
+    ),
+    "checkpoint by name": (
+        lambda home: write(home / ".cache/torch/hub/checkpoints/net.pth"),
+        "sha384",
+        "net.pth",
+        {},
+    ),
+    "checkpoint by address": (
+        lambda home: write(home / ".cache/torch/hub/checkpoints/far.pth"),
+        "sha512",
+        "net.pth",
+        {"url": "https://example.org/a/far.pth?x=1"},
+    ),
+    "checkpoint by prefix": (
+        lambda home: write(home / f".cache/torch/hub/checkpoints/other-{SHA256[:8]}.pth"),
+        "sha256",
+        "net.pth",
+        {},
+    ),
+    "module by handle": (
+        lambda home: write(home / "tfhub" / hashlib.sha1(HANDLE.encode()).hexdigest() / "saved_model.pb"),
+        "sha384",
+        "net/saved_model.pb",
+        {"tfhub": HANDLE},
+    ),
+    "module": (lambda home: write(home / "tfhub/0a1b/variables/v.data"), "sha256", "variables/v.data", {}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_other_programs_caches(home, cache, case):
+    make, algorithm, path, source = CASES[case]
+    made = make(home)
+    sources = (parse_source(source),) if source else ()
+    one = artifact(path, DATA, algorithm, sources=sources)
+    found = find_foreign(one, places(os.environ))
+    assert found is not None
+    assert found.samefile(made)
+    events = []
+    blob = cache.adopt(one, "m", report=events.append)
+    assert blob.read_bytes() == DATA
+    assert not blob.samefile(made), "what others may write to shares no bytes with the cache"
+    assert blob.stat().st_mode & 0o222 == 0
+    assert made.stat().st_mode & 0o200
+    assert cache.find_blob(one) == blob
+    assert [(e.event, e.model, e.file) for e in events] == [("adopted", "m", path)]
+    assert made.samefile(events[0].message)
+    assert list((cache.top.root / "partial-v1").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "folder", "file"),
+    [
+        ("HF_HUB_CACHE", "x", "models--a--b/blobs/" + SHA256),
+        ("HUGGINGFACE_HUB_CACHE", "x", "models--a--b/blobs/" + SHA256),
+        ("HF_HOME", "x", "hub/datasets--a--b/blobs/" + SHA256),
+        ("XDG_CACHE_HOME", "x", "huggingface/hub/models--a--b/blobs/" + SHA256),
+        ("XDG_CACHE_HOME", "x", "torch/hub/checkpoints/net.bin"),
+        ("TORCH_HOME", "x", "hub/checkpoints/net.bin"),
+        ("TFHUB_CACHE_DIR", "x", "module/net.bin"),
+        ("MODEL_ZOO_ADOPT", "x", "net.bin"),
+        ("MODEL_ZOO_ADOPT", "x", "public/m/net.bin"),
+        ("MODEL_ZOO_ADOPT", "x", "m/net.bin"),
+        ("MODEL_ZOO_ADOPT", "x", "intel/m/net.bin.orig"),
+    ],
+)
+def test_where_the_variables_point(home, tmp_path, monkeypatch, variable, folder, file):
+    made = write(tmp_path / folder / file)
+    monkeypatch.setenv(variable, str(tmp_path / folder))
+    assert find_foreign(artifact("net.bin", DATA), places(os.environ), "m") == made
+
+
+def test_caches_of_open_model_zoo(home, tmp_path, cache, monkeypatch):
+    """Its format 1: ``1/XX/REST`` of the sha384."""
+    made = write(tmp_path / "omz/1" / SHA384[:2] / SHA384[2:])
+    monkeypatch.setenv("MODEL_ZOO_ADOPT", f"{tmp_path / 'none'}{os.pathsep}{tmp_path / 'omz'}")
+    one = artifact("FP16/net.bin", DATA, "sha384")
+    assert find_foreign(one, places(os.environ)) == made
+    assert cache.adopt(one).read_bytes() == DATA
+
+
+def test_folders_given_by_the_caller(home, tmp_path, cache):
+    write(tmp_path / "tree/intel/m/FP16/net.bin")
+    one = artifact("FP16/net.bin", DATA, "sha384")
+    assert cache.adopt(one, "m") is None
+    assert cache.adopt(one, "m", folders=[tmp_path / "tree"])
+
+
+def test_wrong_bytes_are_not_adopted(home, cache):
+    hub_file(home / ".cache/huggingface/hub").write_bytes(DATA[:-1] + b"x")
+    write(home / ".cache/torch/hub/checkpoints/net.pth", DATA[1:])
+    assert find_foreign(artifact("net.pth", DATA), places(os.environ)) is None
+    assert cache.adopt(artifact("net.pth", DATA)) is None
+    assert not (cache.top.root / "blobs-v1").exists()
+    assert list((cache.top.root / "partial-v1").iterdir()) == []
+
+
+def test_all_declared_digests_count(home, cache):
+    hub_file(home / ".cache/huggingface/hub")
+    wrong = Artifact(path="a", size=len(DATA), sha256=SHA256, sha512="0" * 128)
+    assert cache.adopt(wrong) is None
+
+
+def test_nothing_is_adopted_without_a_digest(home, cache):
+    write(home / ".cache/torch/hub/checkpoints/net.pth")
+    assert cache.adopt(Artifact(path="net.pth", size=len(DATA))) is None
+    assert find_foreign(Artifact(path="net.pth", size=len(DATA)), places(os.environ)) is None
+
+
+def test_an_unknown_size_is_no_hindrance(home, cache):
+    hub_file(home / ".cache/huggingface/hub")
+    assert cache.adopt(Artifact(path="a", sha256=SHA256)).read_bytes() == DATA
+
+
+def test_what_is_there_already_is_not_adopted_again(home, cache):
+    hub_file(home / ".cache/huggingface/hub")
+    blob = put_blob(cache, DATA)
+    events = []
+    assert cache.adopt(artifact("a", DATA), report=events.append) == blob
+    assert events == []
+
+
+def test_what_cannot_be_read_is_passed_over(home, cache, monkeypatch):
+    hub_file(home / ".cache/huggingface/hub")
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("model_zoo.cache.adopt.copy_file", refuse)
+    assert cache.adopt(artifact("a", DATA)) is None
+
+
+def test_a_full_disk_is_said(home, cache, monkeypatch):
+    from model_zoo.errors import CacheFullError
+
+    hub_file(home / ".cache/huggingface/hub")
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("model_zoo.cache.adopt.copy_file", refuse)
+    with pytest.raises(CacheFullError):
+        cache.adopt(artifact("a", DATA))
+
+
+def test_folders_and_devices_are_not_files(home, cache):
+    (home / ".cache/torch/hub/checkpoints/net.pth").mkdir(parents=True)
+    os.mkfifo(home / f".cache/torch/hub/checkpoints/x-{SHA256[:8]}.pth")
+    assert cache.adopt(Artifact(path="net.pth", sha256=SHA256)) is None
+
+
+def test_an_account_without_home(cache, monkeypatch):
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert [place.kind for place in places({"TFHUB_CACHE_DIR": "/nonexistent"})] == []
+
+
+def test_little_is_done_where_there_is_nothing(home, cache, monkeypatch):
+    calls = []
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda *a: calls.append(a) or real(*a))
+    assert cache.adopt(artifact("a", DATA)) is None
+    assert calls == []
+    assert not cache.top.root.exists()
+
+
+def test_the_real_layout_of_the_hub(home, tmp_path):
+    """The Hugging Face library itself looks where our made-up cache says."""
+    require_module("huggingface_hub")
+    from huggingface_hub import try_to_load_from_cache
+
+    root = home / ".cache/huggingface/hub"
+    hub_file(root)
+    (root / "models--org--net/refs").mkdir()
+    (root / "models--org--net/refs/main").write_text("c" * 40)
+    found = try_to_load_from_cache("org/net", "sub/net.onnx", cache_dir=root)
+    assert isinstance(found, str)
+    assert find_foreign(artifact("x", DATA), places(os.environ)).samefile(found)
+
+
+def test_a_layer_below_counts_as_there(home, tmp_path):
+    low = Cache(tmp_path / "low")
+    blob = put_blob(low, DATA)
+    assert Cache(tmp_path / "top", [tmp_path / "low"]).adopt(artifact("a", DATA)) == blob
