@@ -97,6 +97,28 @@ def add_command(run: Run, uri: str, output: Path | None) -> None:
     click.echo(str(target))
 
 
+@catalog_group.command("import-omz")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default="catalog",
+    help="Where the entries go.",
+)
+def import_omz_command(folder: Path, output: Path) -> None:
+    """Write a tree of Open Model Zoo's model.yml files as catalog entries, and print their paths.
+
+    DIR is the tree, or a checkout of Open Model Zoo or of a fork. To use it as it is, without writing
+    anything, pass it with --catalog.
+    """
+    from model_zoo.catalog.omz.importing import import_tree
+
+    for path in import_tree(folder, output):
+        click.echo(str(path))
+
+
 @catalog_group.command("schema")
 def schema_command() -> None:
     """Print the JSON Schema of an entry, for editors and other tools."""
