@@ -16,7 +16,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from model_zoo.errors import IntegrityError, ModelZooError
 from model_zoo.files import as_cache_error, copy_file, fsync_file, hash_file
+from model_zoo.settings import Settings
+from model_zoo.sources.base import HttpLocation, LocatedSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,10 +41,27 @@ class Place(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """What is looked for; ``model`` helps in trees that have a folder for each."""
+    """What is looked for.
+
+    ``model`` helps in trees that have a folder for each; ``promised`` are file names that hold digits of the
+    file's own digest, as torchvision's do, each with the check of that.
+    """
 
     artifact: Artifact
-    model: str | None = None
+    model: str | None
+    promised: Mapping[str, Callable[[Path], None]]
+
+
+def wish_for(artifact: Artifact, model: str | None) -> Wish:
+    """Return what to look for."""
+    promised = {}
+    for source in artifact.sources:
+        if isinstance(source, LocatedSource) and source.integrity == "prefix" and not source.floating:
+            with contextlib.suppress(ModelZooError):
+                location = source.locate(artifact, Settings())
+                if isinstance(location, HttpLocation) and location.check is not None:
+                    promised[_last_part(location.url)] = location.check
+    return Wish(artifact, model, promised)
 
 
 def places(environ: Mapping[str, str], folders: Sequence[Path] = ()) -> list[Place]:
@@ -76,9 +96,10 @@ def _user_caches(environ: Mapping[str, str]) -> str:
 def find_foreign(artifact: Artifact, found: Sequence[Place], model: str | None = None) -> Path | None:
     """Return a file that has the size and every digest that an artifact declares; None if there is none.
 
-    Without a declared digest nothing is found: a name proves nothing.
+    Without a declared digest nothing is found but what torchvision's file names prove.
     """
-    return next((path for path in candidates(Wish(artifact, model), found) if _fits(path, artifact)), None)
+    wish = wish_for(artifact, model)
+    return next((path for path in candidates(wish, found) if _fits(path, path.name, wish)), None)
 
 
 def adopt(
@@ -103,7 +124,8 @@ def adopt(
     Raises:
         CacheError: the writable layer cannot be written.
     """
-    for path in candidates(Wish(artifact, model), found):
+    wish = wish_for(artifact, model)
+    for path in candidates(wish, found):
         with cache.staging("adopt") as folder:
             staged = folder / "bytes"
             try:
@@ -113,7 +135,7 @@ def adopt(
             except OSError as error:
                 with as_cache_error(staged):
                     raise error from None
-            if not _fits(staged, artifact):
+            if not _fits(staged, path.name, wish):
                 continue
             with as_cache_error(staged):
                 fsync_file(staged)
@@ -127,10 +149,10 @@ def adopt(
 
 def candidates(wish: Wish, found: Sequence[Place]) -> Iterator[Path]:
     """Yield the files of the declared size whose names say that they may be the artifact."""
-    if not wish.artifact.digests:
-        return
     seen: set[tuple[int, int]] = set()
     for kind, folder in found:
+        if not (wish.artifact.digests or (wish.promised and kind == "torch")):
+            continue
         for path in _LOOK[kind](folder, wish):
             with contextlib.suppress(OSError, ValueError):
                 status = path.stat()
@@ -141,12 +163,16 @@ def candidates(wish: Wish, found: Sequence[Place]) -> Iterator[Path]:
                     yield path
 
 
-def _fits(path: Path, artifact: Artifact) -> bool:
-    wanted = {digest.algorithm: digest for digest in artifact.digests}
+def _fits(path: Path, name: str, wish: Wish) -> bool:
+    """Whether bytes that were found under a name are the artifact's."""
+    wanted = {digest.algorithm: digest for digest in wish.artifact.digests}
     try:
-        return bool(wanted) and hash_file(path, tuple(wanted)) == wanted
-    except OSError:
+        if wanted:
+            return hash_file(path, tuple(wanted)) == wanted
+        wish.promised[name](path)
+    except (OSError, KeyError, IntegrityError):
         return False
+    return True
 
 
 # --- where each program keeps things
@@ -167,7 +193,7 @@ def _in_hub(folder: Path, wish: Wish) -> Iterator[Path]:
 
 def _in_checkpoints(folder: Path, wish: Wish) -> Iterator[Path]:
     """Torch: files by the last part of their address, usually ``NAME-XXXXXXXX.pth`` (8 digits of sha256)."""
-    named = _file_names(wish.artifact)
+    named = _file_names(wish.artifact) | wish.promised.keys()
     prefix = f"-{wish.artifact.sha256[:8]}" if wish.artifact.sha256 else None
     with contextlib.suppress(OSError):
         for name in sorted(os.listdir(folder)):  # noqa: PTH208 - names only
@@ -225,5 +251,9 @@ def _file_names(artifact: Artifact) -> set[str]:
     for source in artifact.sources:
         url = getattr(source, "url", None)
         if isinstance(url, str):
-            names.add(PurePosixPath(unquote(urlsplit(url).path)).name)
+            names.add(_last_part(url))
     return names - {"", ".", ".."}
+
+
+def _last_part(url: str) -> str:
+    return PurePosixPath(unquote(urlsplit(url).path)).name

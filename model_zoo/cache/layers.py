@@ -158,7 +158,7 @@ class Cache:
         """Publish an artifact's blob from bytes other programs keep on this machine; None if they do not.
 
         Args:
-            artifact: what is wanted; without a declared digest nothing is adopted.
+            artifact: what is wanted; nothing is adopted that no digest, or part of one, proves.
             model: whose artifact it is.
             folders: where to look beside the caches of other programs and ``MODEL_ZOO_ADOPT``.
             report: receives an ``adopted`` event whose message is where the bytes came from.
@@ -173,7 +173,7 @@ class Cache:
                 report(Event(event="adopted", model=model, file=artifact.path, message=str(path)))
 
         there = self.find_blob(artifact)
-        if there is not None or not artifact.digests:
+        if there is not None:
             return there
         return adopt(self, artifact, places(os.environ, folders), model, tell)
 

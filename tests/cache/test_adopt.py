@@ -162,6 +162,19 @@ def test_nothing_is_adopted_without_a_digest(home, cache):
     assert find_foreign(Artifact(path="net.pth", size=len(DATA)), places(os.environ)) is None
 
 
+def test_checkpoints_of_torchvision_are_proven_by_their_names(home, cache, monkeypatch):
+    source = parse_source({"torchvision": "SqueezeNet1_1_Weights.IMAGENET1K_V1"})
+    name = source.locate(None, None).url.rpartition("/")[2]
+    digits = name.rpartition("-")[2].removesuffix(".pth")
+    made = write(home / ".cache/torch/hub/checkpoints" / name)
+    one = Artifact(path="net.pth", sources=(source,))
+    assert cache.adopt(one) is None, "the digits are of other bytes"
+    monkeypatch.setattr(type(source), "prefix", SHA256[: len(digits)])
+    found = find_foreign(one, places(os.environ))
+    assert found == made
+    assert cache.adopt(one) == cache.find_blob(one)
+
+
 def test_an_unknown_size_is_no_hindrance(home, cache):
     hub_file(home / ".cache/huggingface/hub")
     assert cache.adopt(Artifact(path="a", sha256=SHA256)).read_bytes() == DATA
