@@ -117,7 +117,12 @@ def compile(  # noqa: A001 - the pipeline's word
             folder = None
     if folder is None:
         return _compile(xml, device, properties)
-    made = _compile(xml, device, {**properties, "CACHE_DIR": str(folder)})
+    try:
+        made = _compile(xml, device, {**properties, "CACHE_DIR": str(folder)})
+    except CompileError:
+        # A blob that does not fit this machine, in a folder that does not let OpenVINO replace it, is an
+        # error to OpenVINO. If the model is at fault, it fails once more.
+        return _compile(xml, device, properties)
     blobs.record(folder)
     return made
 

@@ -11,7 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from model_zoo.files import hash_file, write_file
+from model_zoo.files import hash_file, set_mode, write_file
 from model_zoo.runtime.core import version
 from model_zoo.spec import Digest
 
@@ -52,6 +52,8 @@ def record(folder: Path) -> None:
         known, found = _known(folder), _blobs(folder)
         if {path.name for path in found} == set(known):
             return
+        for path in found:
+            set_mode(path, 0o444)  # OpenVINO keeps others of the machine from reading it
         digests = {path.name: hash_file(path)["sha256"].hex for path in found}
         write_file(folder / DIGESTS, json.dumps(digests, sort_keys=True).encode())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -234,7 +235,11 @@ def test_read_only_folder_is_used_when_warm_and_done_without_when_not(xml: Path,
     runtime.compile(xml, key="k", device="CPU", compiled=folder)
     assert as_nobody() == "True"
     blob = blob_of(folder)
-    blob.write_bytes(blob.read_bytes()[:-1] + b"!")
+    blob.chmod(0o644)
+    blob.write_bytes(b"of another machine")
+    assert as_nobody() == "False"
+    digests = {blob.name: hashlib.sha256(blob.read_bytes()).hexdigest()}
+    (blob.parent / blobs.DIGESTS).write_text(json.dumps(digests))
     assert as_nobody() == "False"
 
 
@@ -267,3 +272,16 @@ def test_openvino_that_cannot_be_imported_is_a_load_error(tmp_path: Path) -> Non
 def test_this_machine_has_a_cpu_and_a_version() -> None:
     assert "CPU" in runtime.available_devices()
     assert runtime.version()[:2] == "20"
+
+
+def test_blob_that_openvino_cannot_use_nor_replace_is_done_without(xml: Path, tmp_path: Path) -> None:
+    """It is recorded as proven, and still no blob."""
+    folder = tmp_path / "compiled"
+    runtime.compile(xml, key="k", device="CPU", compiled=folder)
+    blob = blob_of(folder)
+    assert blob.stat().st_mode & 0o444 == 0o444
+    record = json.loads((blob.parent / blobs.DIGESTS).read_text())
+    blob.write_bytes(b"of another machine")
+    record[blob.name] = hashlib.sha256(b"of another machine").hexdigest()
+    (blob.parent / blobs.DIGESTS).write_text(json.dumps(record))
+    assert total(runtime.compile(xml, key="k", device="CPU", compiled=folder)) == 144
