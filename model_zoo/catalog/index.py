@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 WORTHWHILE = 8
 """Entries below which reading the YAML again costs less than keeping an index."""
+_DIGEST = 32
+"""Bytes of the sha256 that the file starts with: a disk's mistake must not become a wrong model."""
 
 
 class _Entry(msgspec.Struct, array_like=True):
@@ -148,7 +150,11 @@ class _Store:
         if self._file is None:
             return None
         try:
-            content = msgspec.msgpack.decode(self._file.read_bytes(), type=_Content)
+            data = self._file.read_bytes()
+            digest, packed = data[:_DIGEST], memoryview(data)[_DIGEST:]
+            if hashlib.sha256(packed).digest() != digest:
+                return None
+            content = msgspec.msgpack.decode(packed, type=_Content)
         except (OSError, ValueError):
             return None
         return content if (content.written_by, content.root) == (_writer(), self._root) else None
@@ -206,7 +212,8 @@ class _Store:
             if self._prepare is not None:
                 self._prepare()
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            write_file(self._file, msgspec.msgpack.encode(self._content))
+            packed = msgspec.msgpack.encode(self._content)
+            write_file(self._file, hashlib.sha256(packed).digest() + packed)
             self._saved = len(self._content.entries)
 
 

@@ -30,7 +30,7 @@ def import_tree(folder: Path, target: Path) -> list[Path]:
         target: where to write; other files in it are left alone.
 
     Raises:
-        CatalogError: there is no such tree, it describes nothing, or a description is wrong; nothing is written.
+        CatalogError: there is no such tree, or a description is wrong; nothing is written.
         CacheError: the target cannot be written.
     """
     root = models_root(folder)
