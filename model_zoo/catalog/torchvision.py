@@ -15,8 +15,8 @@ from model_zoo.spec import Artifact, Builder, Input, Model, Recipe
 LICENSE = "BSD-3-Clause"
 _BYTE = 255.0
 _VIDEO_FRAMES = 16
-_SIDE = {"ObjectDetection": 800, "OpticalFlow": 520}
-"""Heights and widths where the transforms leave the size open: what the weights were measured with."""
+_DETECTION_SIDE = 800
+"""Height and width where the transforms leave the size open: what the weights were measured with."""
 _TASKS = {
     "ImageClassification": ("classification", "Says which class a picture shows"),
     "SemanticSegmentation": ("semantic_segmentation", "Says which class each pixel of a picture belongs to"),
@@ -67,6 +67,7 @@ def torchvision_model(weights: str, name: str) -> Model:
             builder=Builder(torchvision=facts.builder, weights=path),
             inputs=_inputs(facts),
             outputs=_outputs(facts),
+            example=_example(facts),
         ),
         labels=tuple(weight_table().categories[facts.categories]) if facts.categories else None,
         model_info=_model_info(facts),
@@ -78,11 +79,11 @@ def _inputs(facts: WeightFacts) -> tuple[Input, ...]:
 
     The transforms bring bytes to 0 … 1 before they subtract the mean, hence the factor 255.
     """
-    height, width = _size(facts)
     values: dict[str, Any] = {"type": "f32"}
     if facts.preset == "OpticalFlow":  # to -1 … 1
-        values |= {"mean": _BYTE / 2, "scale": _BYTE / 2, "layout": "NCHW", "shape": (1, 3, height, width)}
+        values |= {"mean": _BYTE / 2, "scale": _BYTE / 2, "layout": "NCHW", "shape": (1, 3, -1, -1)}
         return tuple(Input(name=one, **values) for one in ("image1", "image2"))
+    height, width = _size(facts)
     if facts.mean:
         values["mean"] = tuple(round(value * _BYTE, 6) for value in facts.mean)
         values["scale"] = tuple(round(value * _BYTE, 6) for value in facts.std)
@@ -104,8 +105,19 @@ def _outputs(facts: WeightFacts) -> tuple[str, ...]:
     return {"OpticalFlow": ("flow",), "SemanticSegmentation": ("out",)}.get(facts.preset, ())
 
 
+def _example(facts: WeightFacts) -> dict[str, Any] | None:
+    """Return what to trace the network with, where its inputs have no fixed size.
+
+    OpenVINO loses the last upsampling of optical flow when the size is fixed, so it stays open.
+    """
+    if facts.preset != "OpticalFlow":
+        return None
+    shape = [1, 3, *facts.min_size]
+    return {name: {"shape": shape} for name in ("image1", "image2")}
+
+
 def _size(facts: WeightFacts) -> tuple[int, int]:
-    stated = facts.crop_size or facts.resize_size or (_SIDE[facts.preset],)
+    stated = facts.crop_size or facts.resize_size or (_DETECTION_SIDE,)
     return stated[0], stated[-1]
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from model_zoo.errors import ConversionError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import openvino as ov
 
     from model_zoo.convert.recipe import Job
@@ -33,8 +35,8 @@ def name_ports(job: Job, model: ov.Model) -> None:
             port.set_names({name})
 
 
-def _none_elsewhere(ports: list[Any], names: list[str]) -> bool:
-    """Whether no port has a name that the recipe gives to another; a traced variable may be called the same."""
+def _none_elsewhere(ports: list[Any], names: Sequence[str]) -> bool:
+    """Whether no port has a name that the recipe gives to another; a traced variable may have the same."""
     pairs = zip(names, ports, strict=True)
     return all(_has([port], name) or not _has(ports, name) for name, port in pairs)
 

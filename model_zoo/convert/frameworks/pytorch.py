@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 import openvino as ov
 
-from model_zoo.convert import frontend
+from model_zoo.convert import frontend, torchvision
 from model_zoo.convert.building import arguments_of, builder_of, callable_of
 from model_zoo.convert.examples import examples_of
 from model_zoo.convert.naming import name_ports
@@ -18,6 +16,7 @@ from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedMode
 from model_zoo.files.formats import SUFFIXES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from model_zoo.convert.recipe import Job
@@ -45,7 +44,7 @@ def read(job: Job) -> ov.Model:
     try:
         model = _convert(job, network)
     except RuntimeError as error:
-        if "custom C++ ops" in str(error):
+        if any("torchvision.nms" in str(cause) or "C++ ops" in str(cause) for cause in _causes(error)):
             what = (
                 "this network uses torchvision's compiled operators, and this build of torchvision has none"
             )
@@ -57,23 +56,24 @@ def read(job: Job) -> ov.Model:
     return frontend.select(job, model) if frontend.selects(job) else model
 
 
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _build(job: Job) -> Any:  # noqa: ANN401 - a torch.nn.Module
     builder = builder_of(job)
     kwargs = arguments_of(job, builder)
-    if builder.get("torchvision"):
-        torchvision = import_torchvision()
-        try:
-            network = torchvision.models.get_model(builder["torchvision"], weights=None, **kwargs)
-        except ValueError as error:
-            what = f"recipe.builder: torchvision has no model {builder['torchvision']!r}"
-            raise ConversionError(what, found=error, hint="correct recipe.builder.torchvision") from error
-    else:
-        network = callable_of(job, builder)(**kwargs)
-    network.eval()
     path = _weights(job, builder)
-    if path is not None:
+    if builder.get("torchvision"):
+        network, loaded = torchvision.build(builder["torchvision"], kwargs, path, _read_weights)
+    else:
+        network, loaded = callable_of(job, builder)(**kwargs), False
+    network.eval()
+    if path is not None and not loaded:
         _load_weights(network, path)
-    return network
+    return torchvision.plain_outputs(network) if builder.get("torchvision") else network
 
 
 def _weights(job: Job, builder: dict[str, Any]) -> Path | None:
@@ -85,40 +85,6 @@ def _weights(job: Job, builder: dict[str, Any]) -> Path | None:
         what = f"the model has {len(paths)} files that could be its weights"
         raise ConversionError(what, found=", ".join(job.artifacts), hint="name one in recipe.builder.weights")
     return paths[0] if paths else None
-
-
-def import_torchvision() -> Any:  # noqa: ANN401 - the module
-    """Import torchvision, also where its compiled operators do not fit this build of torch.
-
-    The usual wheel of torchvision is built for CUDA; beside a CPU build of torch its import fails at the
-    first operator it describes but could not load. Most networks use none of them, so these are declared
-    without an implementation, and the import goes on; a network that calls one is refused when it is traced.
-
-    Raises:
-        MissingExtraError: torchvision is not installed, or cannot be imported for another reason.
-    """
-    import torch
-
-    declared = torch.library.Library("torchvision", "FRAGMENT")
-    for _ in range(16):
-        try:
-            import torchvision
-        except RuntimeError as error:
-            missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
-            if not missing:
-                break
-            for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-                del sys.modules[name]
-            declared.define(f"{missing[1]}(Tensor input) -> Tensor")
-        except ImportError:
-            break
-        else:
-            torchvision.declared_by_model_zoo = declared  # a library that is freed takes its operators along
-            return torchvision
-    what = "building this network needs torchvision, which cannot be imported beside this torch"
-    raise MissingExtraError(
-        what, hint="pip install 'model-zoo[torch]', or name an interpreter that has it with --python"
-    )
 
 
 def _load_weights(network: Any, path: Path) -> None:  # noqa: ANN401
