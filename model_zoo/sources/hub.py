@@ -63,19 +63,23 @@ def is_offline() -> bool:
     return stated.upper() in _TRUE
 
 
+def _library() -> Any:  # noqa: ANN401
+    """Import huggingface_hub with its telemetry off, unless the user wants it: we send what a fetch needs."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when it is imported
+    import huggingface_hub
+
+    return huggingface_hub
+
+
 def authorization() -> dict[str, str]:
     """Return the header that carries the user's token, if there is one."""
-    from huggingface_hub.utils import build_hf_headers
-
-    headers = build_hf_headers()
+    headers = _library().utils.build_hf_headers()
     return {name: value for name, value in headers.items() if name.lower() == "authorization"}
 
 
 def address(repo: str, file: str, revision: str) -> str:
     """Return the address of a file."""
-    from huggingface_hub import hf_hub_url
-
-    return str(hf_hub_url(repo, file, revision=revision, endpoint=endpoint()))
+    return str(_library().hf_hub_url(repo, file, revision=revision, endpoint=endpoint()))
 
 
 def look_at(repo: str, file: str, revision: str, settings: Settings) -> tuple[str, RemoteFile]:
@@ -145,16 +149,14 @@ def pick(patterns: str | None, files: tuple[RemoteFile, ...]) -> list[RemoteFile
 
     Git's own settings files never count.
     """
-    from huggingface_hub.utils import filter_repo_objects
-
     plain = [file for file in files if file.path.rpartition("/")[2] not in {".gitattributes", ".gitignore"}]
-    return list(filter_repo_objects(plain, allow_patterns=patterns, key=lambda file: file.path))
+    return list(
+        _library().utils.filter_repo_objects(plain, allow_patterns=patterns, key=lambda file: file.path)
+    )
 
 
 def _client() -> Any:  # noqa: ANN401
-    from huggingface_hub import HfApi
-
-    return HfApi(endpoint=endpoint(), library_name="model-zoo", library_version=__version__)
+    return _library().HfApi(endpoint=endpoint(), library_name="model-zoo", library_version=__version__)
 
 
 def _ask(request: Callable[[], T], settings: Settings, repo: str, revision: str, file: str | None) -> T:
@@ -178,8 +180,7 @@ def _status(error: Exception) -> int | None:
 
 def _wait(error: Exception, attempt: int) -> float | None:
     """Return how long to wait before asking again; None where that is in vain."""
-    from huggingface_hub import errors
-
+    errors = _library().errors
     if isinstance(error, (errors.OfflineModeIsEnabled, errors.EntryNotFoundError, ValueError)):
         return None
     status = _status(error)
@@ -201,8 +202,7 @@ def _name(repo: str, revision: str, file: str | None) -> str:
 
 def _explain(error: Exception, repo: str, revision: str, file: str | None) -> DownloadError:
     """Return our error for one of huggingface_hub's, with what to do about it."""
-    from huggingface_hub import errors
-
+    errors = _library().errors
     name, hub = _name(repo, revision, file), safe_url(endpoint())
     if isinstance(error, errors.OfflineModeIsEnabled):
         return _offline(repo, revision, file)
