@@ -36,7 +36,7 @@ def to_yaml(model: Model, *, comment: str = "") -> str:
     lines = [f"# {line}".rstrip() for line in comment.splitlines()]
     for key, value in data.items():
         if key == "description":
-            lines += ["description: >-", *(f"  {line}" for line in textwrap.wrap(value, WIDTH - 2))]
+            lines += ["description: >-", *(f"  {line}" for line in _lines(value))]
         elif value not in ({}, [], None):
             lines += _entry(key, value, "")
     return "\n".join(lines) + "\n"
@@ -45,7 +45,9 @@ def to_yaml(model: Model, *, comment: str = "") -> str:
 def _entry(key: str, value: Any, indent: str) -> list[str]:  # noqa: ANN401 - plain data of any shape
     """Return the lines of ``key: value``."""
     flow = f"{indent}{_scalar(key)}: {_flow(value)}"
-    if not isinstance(value, (dict, list)) or (key not in _BLOCK and len(flow) <= WIDTH):
+    if not isinstance(value, (dict, list)) or (
+        key not in _BLOCK and len(flow) <= WIDTH and not _is_deep(value)
+    ):
         return [flow]
     if isinstance(value, dict):
         lines = [f"{indent}{_scalar(key)}:"]
@@ -55,6 +57,15 @@ def _entry(key: str, value: Any, indent: str) -> list[str]:  # noqa: ANN401 - pl
     if all(isinstance(one, (int, float)) for one in value):
         return [f"{indent}{_scalar(key)}: [", *_filled(value, f"{indent}  "), f"{indent}]"]
     return [f"{indent}{_scalar(key)}:", *(line for one in value for line in _item(one, f"{indent}  "))]
+
+
+def _is_deep(value: dict[str, Any] | list[Any]) -> bool:
+    """Whether a mapping holds a list that has a line for each item."""
+    return isinstance(value, dict) and any(name in _BLOCK and inner for name, inner in value.items())
+
+
+def _lines(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH - 2, break_on_hyphens=False, break_long_words=False)
 
 
 def _filled(numbers: list[int | float], indent: str) -> list[str]:
@@ -91,17 +102,24 @@ def _flow_scalar(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, (dict, list)):
         return _flow(value)
     if isinstance(value, str) and not (_FLOW_PLAIN.fullmatch(value) and not _looks_special(value)):
-        return json.dumps(value, ensure_ascii=False)
+        return _quoted(value)
     return _scalar(value)
 
 
 def _scalar(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, str):
         plain = _PLAIN.fullmatch(value) and not value.endswith(" ") and not _looks_special(value)
-        return value if plain else json.dumps(value, ensure_ascii=False)
+        return value if plain else _quoted(value)
     if isinstance(value, float) and math.isfinite(value):
-        return repr(value)
+        text = repr(value)  # YAML 1.1 takes 1e-05 for text, and 1.0e-05 for a number
+        return text.replace("e", ".0e") if "e" in text and "." not in text else text
     return json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    """Return text in double quotes; what cannot be seen is escaped, as YAML would take some of it for a break."""
+    plain = json.dumps(text, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in plain)
 
 
 def _looks_special(text: str) -> bool:
