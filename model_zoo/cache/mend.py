@@ -97,24 +97,39 @@ class _Mending:
         path = self.layer.check_own(self.layer.blob(problem.name))
         if _has_digest(path, problem.name):
             return _GOOD
-        if problem.spare is not None and problem.spare.is_file():
-            staged = self.trash / f"spare-{problem.name}"
-            with as_cache_error(path):
-                copy_file(problem.spare, staged)
-                set_mode(staged, READ_ONLY)
-                fsync_file(staged)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._drop(path)
-                staged.replace(path)
-                fsync_folder(path.parent)
-            return "restored from a good copy in the cache"
-        self._drop(path)
+        good = self._copy_of(problem.spare, problem.name) if problem.spare else None
+        # first what may share the bad bytes, then the blob: killed in between, what is left is a known fault
         for model, declaration, manifest, _ in list(files_manifests(self.layer)):
-            if problem.name in digests_of(manifest):
+            folder = self.layer.files(model, declaration)
+            if problem.name not in digests_of(manifest):
+                continue
+            if good is None or not is_sound(self.layer, folder, MANIFEST_NAME):
                 precision = manifest.get("precision")
-                self._drop(self.layer.files(model, declaration))
+                self._drop(folder)
                 self.mended.fetch.add((model, precision if isinstance(precision, str) else None))
-        return "removed, to be fetched again" if problem.model else "removed; nothing stands on it"
+        if good is None:
+            self._drop(path)
+            return "removed, to be fetched again" if problem.model else "removed; nothing stands on it"
+        with as_cache_error(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._drop(path)
+            good.replace(path)
+            fsync_folder(path.parent)
+        return "restored from a good copy in the cache"
+
+    def _copy_of(self, spare: Path, sha256: str) -> Path | None:
+        """Copy other bytes of the cache into the trash, if they are those of a blob."""
+        copy = self.trash / f"spare-{sha256}"
+        with as_cache_error(copy):
+            try:
+                copy_file(spare, copy)
+            except FileNotFoundError:
+                return None
+            if not _has_digest(copy, sha256):
+                return None
+            set_mode(copy, READ_ONLY)
+            fsync_file(copy)
+        return copy
 
     def _files(self, problem: Problem) -> str:
         model, _, declaration = problem.name.partition("/")

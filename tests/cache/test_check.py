@@ -263,6 +263,18 @@ def test_a_damaged_blob_is_restored_from_a_good_copy(filled):
         assert faults(filled) == []
 
 
+def test_a_good_copy_elsewhere_does_not_excuse_who_shares_the_bad_bytes(filled):
+    put_ir(filled, "o", data=b"4444")
+    blob = blob_of(filled, "n", "c.bin")
+    flip(blob)
+    (problem,) = faults(filled)
+    assert problem.spare.name == "model.bin"
+    mended = mend(filled, [problem])
+    assert mended.fetch == {("n", None)}
+    assert blob.read_bytes() == b"4444"
+    assert faults(filled) == []
+
+
 def test_an_unwanted_damaged_blob_goes(filled):
     blob = put_blob(filled, b"stray")
     flip(blob)
