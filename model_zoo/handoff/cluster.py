@@ -116,9 +116,8 @@ class _Fleet:
             return Converted(request, error=error)
         return Converted(request, result=found) if found is not None else None
 
-    @staticmethod
-    def _answers(futures: dict[Any, int]) -> Iterator[tuple[Any, Any]]:
-        for future in _distributed().as_completed(list(futures)):
+    def _answers(self, futures: dict[Any, int]) -> Iterator[tuple[Any, Any]]:
+        for future in _distributed().as_completed(list(futures), loop=self.client.loop):
             try:
                 yield future, future.result()
             except _distributed().KilledWorker as error:

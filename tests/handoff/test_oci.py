@@ -152,7 +152,7 @@ def test_skopeo_umoci_and_buildah_accept_it_and_digests_survive(zoo, registry, t
     sh(umoci, "unpack", "--rootless", "--image", f"{tmp_path / 'back'}:latest", tmp_path / "bundle")
     models = tmp_path / "bundle" / "rootfs" / "models"
     assert (models / "tiny" / "1" / "model.bin").read_bytes() == zoo.convert("tiny").bin.read_bytes()
-    env = environment(STORAGE_DRIVER="vfs", HOME=str(tmp_path))
+    env = environment(HOME=str(tmp_path))
     roots = (buildah, "--root", tmp_path / "storage", "--runroot", tmp_path / "run")
     name = sh(*roots, "from", f"oci:{layout}:latest", env=env).split()[-1]
     mounted = sh(*roots, "mount", name, env=env).strip()
