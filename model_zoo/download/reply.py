@@ -260,7 +260,10 @@ class Body:
     def _release(self) -> None:
         if not self._ended:
             self._ended = True
-            self._raw.release_conn()
+            if self._raw.closed:  # read to its end
+                self._raw.release_conn()
+            else:
+                self._response.close()
 
     def close(self) -> None:
         """Give the body up, and the connection with it unless the body was read to its end."""

@@ -121,10 +121,14 @@ class Transfer:
             return
         if self.location.onward is not None:
             reply = self._pass_pages(reply, ask, self.location.onward)
-        if reply.whole:
-            self._take_whole(reply, ask)
-        else:
-            self._take_parts(reply, ask, segments)
+        try:
+            if reply.whole:
+                self._take_whole(reply, ask)
+            else:
+                self._take_parts(reply, ask, segments)
+        except BaseException:
+            reply.body.close()
+            raise
 
     def _pass_pages(self, reply: Reply, ask: Ask, onward: Callable[[str], str]) -> Reply:
         """Go through the pages that the place puts before the file."""
