@@ -462,8 +462,9 @@ def check_unique_paths(paths: list[str]) -> None:
     """
     seen: dict[str, str] = {}
     for path in paths:
-        other = seen.setdefault(path.casefold(), path)
-        if other is not path:
+        other = seen.get(path.casefold())
+        seen[path.casefold()] = path
+        if other is not None:
             msg = f"artifacts: path {path!r} is declared twice (the other is {other!r}; case does not count)"
             raise ValueError(msg)
     for path in paths:
