@@ -16,7 +16,7 @@ from model_zoo.cache.layout import Layer
 from model_zoo.cache.manifest import IR_MANIFEST, Manifest, encode, entries_of, is_whole, read_manifest
 from model_zoo.cache.sharing import Sharing
 from model_zoo.cache.state import Notes, address_digest, alias_names, ir_manifests
-from model_zoo.errors import CacheReadOnlyError
+from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
 from model_zoo.files import as_cache_error, fsync_file, fsync_folder, hash_file, set_mode
 from model_zoo.spec import MANIFEST_NAME, Digest, Event, FileEntry
 
@@ -78,10 +78,13 @@ class Cache:
 
         Raises:
             LockTimeoutError: a collector did not finish in time.
+            CacheDamagedError: a link was planted where the lock files should be.
         """
         try:
             sharing = self._sharing
-        except CacheReadOnlyError:
+        except CacheDamagedError:
+            raise
+        except CacheError:  # whoever writes something next says what is wrong
             yield False
             return
         with sharing.use(timeout, on_wait) as works:

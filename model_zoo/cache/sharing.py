@@ -15,7 +15,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from model_zoo.errors import CacheReadOnlyError, LockTimeoutError
+from model_zoo.errors import CacheError, LockTimeoutError
 from model_zoo.files.lock import lock, owner_of
 
 if TYPE_CHECKING:
@@ -36,9 +36,8 @@ class Sharing:
     """Both sides for one layer, in one process."""
 
     def __init__(self, layer: Layer) -> None:
-        locks = layer.check_own(layer.locks)
-        self.gate = locks / "gate.lock"
-        self.users = locks / "users"
+        self.gate = layer.locks / "gate.lock"
+        self.users = layer.check_own(layer.locks / "users")
         self._guard = threading.Lock()
         self._inside = 0
         self._works = False
@@ -68,7 +67,9 @@ class Sharing:
         try:
             with _patiently(self.gate, timeout, on_wait) as works:
                 self._registration.enter_context(_held(own, works=works))
-        except CacheReadOnlyError:
+        except LockTimeoutError:
+            raise
+        except CacheError:
             return False  # whoever writes something next says what is wrong
         return works
 

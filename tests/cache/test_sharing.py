@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from model_zoo.cache import Cache, sharing
-from model_zoo.errors import LockTimeoutError
+from model_zoo.errors import CacheDamagedError, LockTimeoutError
 from model_zoo.files import lock as lock_module
 
 
@@ -209,6 +209,22 @@ def test_a_layer_that_cannot_be_locked_yields_false(cache, monkeypatch):
     monkeypatch.setattr(sharing, "lock", refuse)
     with cache.use() as works:
         assert not works
+
+
+@pytest.mark.parametrize("part", ["locks-v1", "locks-v1/users", "locks-v1/gate.lock"])
+def test_planted_links_are_not_locked(cache, tmp_path, part):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = cache.writable.root / part
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(outside / "file" if part.endswith(".lock") else outside)
+    if not part.endswith(".lock"):
+        with pytest.raises(CacheDamagedError), cache.use():
+            pass
+    else:
+        with cache.use() as works:
+            assert not works
+    assert list(outside.iterdir()) == []
 
 
 def test_is_alive(monkeypatch):
