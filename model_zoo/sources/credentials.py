@@ -17,7 +17,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from model_zoo.errors import SourceUnavailableError
-from model_zoo.sources.target import DOCKER_HUB, HUB_NAMES
 
 _HELPER = re.compile(r"[0-9A-Za-z._-]+")
 _HELPER_SECONDS = 30
@@ -80,7 +79,7 @@ def _place(key: str) -> str:
     bare = urlsplit(key).netloc + urlsplit(key).path if "://" in key else key
     bare = re.sub(r"/v[12]/?$", "", bare.rstrip("/"))
     host, slash, path = bare.partition("/")
-    return (DOCKER_HUB if host in HUB_NAMES else host) + slash + path
+    return host + slash + path
 
 
 def _read(entry: object) -> Login | None:
@@ -103,11 +102,10 @@ def _ask(helper: str, host: str) -> Login | None:
     if not _HELPER.fullmatch(helper):
         return None
     program = f"docker-credential-{helper}"
-    name = "https://index.docker.io/v1/" if host == DOCKER_HUB else host
     try:
         done = subprocess.run(
             [program, "get"],
-            input=name,
+            input=host,
             capture_output=True,
             encoding="utf-8",
             timeout=_HELPER_SECONDS,

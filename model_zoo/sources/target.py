@@ -10,8 +10,6 @@ from urllib.parse import urlsplit
 
 from model_zoo.errors import UsageError
 
-DOCKER_HUB = "registry-1.docker.io"
-HUB_NAMES = {"docker.io", "index.docker.io", DOCKER_HUB}
 _REFERENCE = re.compile(
     r"(?:(?P<scheme>oci|https?)://)?(?P<host>[0-9A-Za-z.-]+(?::\d+)?|\[[0-9A-Fa-f:]+\](?::\d+)?)"
     r"/(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
@@ -54,13 +52,10 @@ def parse_target(text: str) -> Target:
     if match is None or not (host == "localhost" or any(c in host for c in ".:")):
         msg = f"{text!r} is not REGISTRY/REPOSITORY[:TAG][@sha256:DIGEST]"
         raise ValueError(msg)
-    repository = match["repository"]
-    if host in HUB_NAMES:
-        host, repository = DOCKER_HUB, repository if "/" in repository else f"library/{repository}"
     scheme = match["scheme"]
     if scheme in {None, "oci"}:
         scheme = "http" if _is_local(host) else "https"
-    return Target(str(scheme), host, repository, match["tag"], match["digest"])
+    return Target(str(scheme), host, match["repository"], match["tag"], match["digest"])
 
 
 def target_of(text: str) -> Target:
