@@ -77,9 +77,7 @@ def _from_config(config: dict[str, Any], host: str, repository: str) -> Login | 
 def _place(key: str) -> str:
     """Return ``host`` or ``host/path`` for a key, which may be an address of an older version."""
     bare = urlsplit(key).netloc + urlsplit(key).path if "://" in key else key
-    bare = re.sub(r"/v[12]/?$", "", bare.rstrip("/"))
-    host, slash, path = bare.partition("/")
-    return host + slash + path
+    return re.sub(r"/v[12]/?$", "", bare.rstrip("/"))
 
 
 def _read(entry: object) -> Login | None:

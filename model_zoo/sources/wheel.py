@@ -68,7 +68,8 @@ def _download(requirement: str, folder: Path, say: Say) -> Path:
     """Run ``pip download`` and return the wheel it left."""
     say(f"pip download {requirement}")
     argv = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "download", "--quiet"]
-    argv += ["--no-deps", "--ignore-requires-python", "--only-binary", ":all:", "--dest", str(folder), requirement]
+    argv += ["--no-deps", "--ignore-requires-python", "--only-binary", ":all:", "--dest", str(folder)]
+    argv += [requirement]
     done = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False)
     wheels = list(folder.glob("*.whl"))
     if done.returncode == 0 and len(wheels) == 1:
