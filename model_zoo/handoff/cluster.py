@@ -68,7 +68,7 @@ def convert_on_cluster(
         hint = "check the address; a scheduler listens on tcp://HOST:8786"
         raise ConversionError(what, hint=hint) from error
     with client:
-        client.subscribe_topic(_TOPIC, lambda said: report(msgspec.convert(said[1], Event)))
+        client.subscribe_topic(_TOPIC, lambda said: report(msgspec.convert(said[1]["said"], Event)))
         return _Fleet(zoo, how, client, report).convert(requests)
 
 
@@ -164,7 +164,9 @@ def work(task: Task) -> str | ModelZooError:
 
     def report(event: Event) -> None:
         message = f"[{name}] {event.message or event.event}"
-        worker.log_event(_TOPIC, msgspec.to_builtins(msgspec.structs.replace(event, message=message)))
+        worker.log_event(
+            _TOPIC, {"said": msgspec.to_builtins(msgspec.structs.replace(event, message=message))}
+        )
 
     try:
         zoo = Zoo(settings=_settings_here(task))
