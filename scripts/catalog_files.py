@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import difflib
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEPT = {"README.md"}
 """Files of a generated folder that people write."""
@@ -16,7 +19,7 @@ def place(folder: Path, texts: dict[str, str], *, check: bool) -> int:
     Returns:
         The exit code: 1 if something differs that was only to be checked.
     """
-    there = {str(p.relative_to(folder)): p for p in folder.rglob("*") if p.is_file()} if folder.is_dir() else {}
+    there = {str(p.relative_to(folder)): p for p in folder.rglob("*") if p.is_file()}
     gone = sorted(there.keys() - texts.keys() - KEPT)
     changed = []
     for name, text in sorted(texts.items()):
@@ -25,8 +28,8 @@ def place(folder: Path, texts: dict[str, str], *, check: bool) -> int:
             continue
         changed.append(name)
         if check:
-            lines = difflib.unified_diff(old.splitlines(), text.splitlines(), name, "generated", lineterm="", n=1)
-            print("\n".join(lines))
+            both = (old.splitlines(), text.splitlines())
+            print("\n".join(difflib.unified_diff(*both, name, "generated", lineterm="", n=1)))
         else:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")

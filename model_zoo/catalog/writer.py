@@ -117,7 +117,7 @@ def _scalar(value: Any) -> str:  # noqa: ANN401
 
 
 def _quoted(text: str) -> str:
-    """Return text in double quotes; what cannot be seen is escaped, as YAML would take some of it for a break."""
+    """Return text in double quotes; what cannot be seen is escaped: to YAML some of it breaks a line."""
     plain = json.dumps(text, ensure_ascii=False)
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in plain)
 

@@ -15,9 +15,44 @@ from tests.tiny import entry, tiny_onnx
 
 URL = {"url": "https://example.org/m.onnx?a=b#c"}
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=40) | st.sampled_from(
-    ["", "yes", "null", "~", "1e3", "0x1f", "0o17", "1_000", "2020-01-01", "12:30", "- a", "a: b", "a #b", "{a}", "[", "&a",
-     "*a", "!t", "%d", "@x", "`", "'", '"', "\\g<0>", ".inf", "-1", "+1", ".5", "1.", "é", "a\u2028b", "NaN", "=", "<<", "?"]
-)  # fmt: skip
+    [
+        "",
+        "yes",
+        "null",
+        "~",
+        "1e3",
+        "0x1f",
+        "0o17",
+        "1_000",
+        "2020-01-01",
+        "12:30",
+        "- a",
+        "a: b",
+        "a #b",
+        "{a}",
+        "[",
+        "&a",
+        "*a",
+        "!t",
+        "%d",
+        "@x",
+        "`",
+        "'",
+        '"',
+        "\\g<0>",
+        ".inf",
+        "-1",
+        "+1",
+        ".5",
+        "1.",
+        "é",
+        "a\u2028b",
+        "NaN",
+        "=",
+        "<<",
+        "?",
+    ]
+)
 numbers = st.integers(-(2**40), 2**40) | st.floats(allow_nan=False, allow_infinity=False, width=32)
 plain = st.recursive(
     st.none() | st.booleans() | numbers | texts,
@@ -60,14 +95,15 @@ def test_it_reads_well():
         "description: >-\n  Adds a number.\n"
         "artifacts:\n  - path: m.onnx\n    size: 87\n"
         f"    sha256: {data['artifacts'][0]['sha256']}\n"
-        '    sources:\n      - {url: "https://example.org/m.onnx?a=b#c"}\n      - {wheel: a==1, member: b.onnx}\n'
+        '    sources:\n      - {url: "https://example.org/m.onnx?a=b#c"}\n'
+        "      - {wheel: a==1, member: b.onnx}\n"
         "recipe:\n  inputs:\n    - {name: x, shape: [1, 4], layout: NC}\n  precisions: [FP32]\n"
     )
 
 
 @pytest.mark.parametrize("provider", ["omz", "onnx", "torchvision"])
 def test_generated_entries_are_what_would_be_written(provider):
-    """Every generated file is in the writer's own form, so that the next generation shows only what changed."""
+    """They are in the writer's own form, so that the next generation shows only what changed."""
     paths, _ = scan(builtin_catalog() / provider)
     assert len(paths) > 100
     for path in paths[:: max(1, len(paths) // 60)]:

@@ -1,4 +1,4 @@
-"""The real old commands, of openvino-dev 2024.6.0, in an environment of their own: to compare with, not to use."""
+"""The real old commands, of openvino-dev 2024.6.0, in an environment of their own: to compare with."""
 
 from __future__ import annotations
 
@@ -77,5 +77,12 @@ def run_ours(
     environment.pop("OMZ_ROOT", None)
     if root is not None:
         environment["OMZ_ROOT"] = str(root)
-    return subprocess.run([str(one) for one in argv], capture_output=True, text=True, check=False, cwd=cwd, timeout=300,
-                          env=environment)  # fmt: skip
+    return subprocess.run(
+        [str(one) for one in argv],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        timeout=300,
+        env=environment,
+    )

@@ -95,8 +95,12 @@ def test_a_failed_run_loses_nothing(tree, run, tmp_path):
 def test_one_broken_model_does_not_stop_the_others(tree, run, tmp_path):
     edit = {"$type": "regex_replace", "file": "a", "pattern": "zzz", "replacement": ""}
     tree.add("a-broken", {"a": b"abc"}, model_optimizer_args=ARGS, postprocessing=[edit])
-    tree.add("b-archive", {"a.zip": b"no archive"}, model_optimizer_args=ARGS,
-             postprocessing=[{"$type": "unpack_archive", "format": "zip", "file": "a.zip"}])  # fmt: skip
+    tree.add(
+        "b-archive",
+        {"a.zip": b"no archive"},
+        model_optimizer_args=ARGS,
+        postprocessing=[{"$type": "unpack_archive", "format": "zip", "file": "a.zip"}],
+    )
     tree.add_ir("c-good")
     for jobs in ("1", "3"):
         code, out, err = run(downloader, "--all", "-o", f"out{jobs}", "-j", jobs)
@@ -135,8 +139,11 @@ def test_an_old_cache_folder_is_used(tree, run, tmp_path):
     assert code == 0
     assert tree.server.seen() == []
     assert [json.loads(line)["$type"] for line in out.splitlines()] == [
-        "model_download_begin", "model_file_download_begin", "model_file_download_end", "model_download_end",
-    ]  # fmt: skip
+        "model_download_begin",
+        "model_file_download_begin",
+        "model_file_download_end",
+        "model_download_end",
+    ]
     assert (tmp_path / "out/public/m/a").read_bytes() == b"abc"
     assert (tmp_path / "old" / "blobs-v1").is_dir()
     assert not (tmp_path / "cache").exists()
@@ -145,8 +152,12 @@ def test_an_old_cache_folder_is_used(tree, run, tmp_path):
 def test_progress_events_never_go_back_and_files_come_one_after_the_other(tree, run):
     body = bytes(range(256)) * 4000
     slow = Answer(pace=0.03, piece=1 << 17)
-    tree.add("m", {"a": body, "b": body[::-1], "c": body[1:]}, answers={"a": [slow], "b": [slow]},
-             model_optimizer_args=ARGS)  # fmt: skip
+    tree.add(
+        "m",
+        {"a": body, "b": body[::-1], "c": body[1:]},
+        answers={"a": [slow], "b": [slow]},
+        model_optimizer_args=ARGS,
+    )
     code, out, _ = run(downloader, "--all", "-o", "out", "--progress_format", "json")
     assert code == 0
     events = [json.loads(line) for line in out.splitlines()]
@@ -200,7 +211,7 @@ def test_converting_what_somebody_changed(tree, run, tmp_path):
     found = [
         ov.Core().compile_model(tmp_path / folder / "public/m/FP32/m.xml", "CPU")(zeros)[0][0, 0]
         for folder in ("out", "made")
-    ]  # noqa: E501
+    ]
     assert found == [1, 5]
 
 
@@ -209,8 +220,15 @@ def test_conversions_that_fail_are_listed_and_the_rest_is_made(tree, run, tmp_pa
     tree.add("a-bad", {"m.onnx": tiny_onnx(op="NoSuch")}, model_optimizer_args=args, input_info=inputs)
     tree.add("b-absent", {"m.onnx": tiny_onnx(3.0)}, model_optimizer_args=args, input_info=inputs)
     tree.add("c-good", {"m.onnx": tiny_onnx(4.0)}, model_optimizer_args=args, input_info=inputs)
-    tree.add("d-cannot", {"m.pb": b"graph"}, framework="tf",
-             model_optimizer_args=["--input_model=$dl_dir/m.pb", "--transformations_config=$mo_ext_dir/front/x.json"])  # fmt: skip
+    tree.add(
+        "d-cannot",
+        {"m.pb": b"graph"},
+        framework="tf",
+        model_optimizer_args=[
+            "--input_model=$dl_dir/m.pb",
+            "--transformations_config=$mo_ext_dir/front/x.json",
+        ],
+    )
     assert run(downloader, "--all", "-o", "out")[0] == 0
     shutil.rmtree(tmp_path / "out/public/b-absent")
     for jobs in ("1", "auto"):
@@ -254,8 +272,10 @@ def test_info_of_the_built_in_catalog(run, tmp_path, monkeypatch):
     assert code == 0
     spotting, resnet, facenet = json.loads(out)
     assert [stage["name"] for stage in spotting["model_stages"]] == [
-        "text-spotting-0005-detector", "text-spotting-0005-recognizer-encoder", "text-spotting-0005-recognizer-decoder",
-    ]  # fmt: skip
+        "text-spotting-0005-detector",
+        "text-spotting-0005-recognizer-encoder",
+        "text-spotting-0005-recognizer-decoder",
+    ]
     assert {stage["composite_model_name"] for stage in spotting["model_stages"]} == {"text-spotting-0005"}
     assert resnet["subdirectory"] == "public/resnet-50-pytorch"
     assert resnet["precisions"] == ["FP16", "FP32"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +13,9 @@ import pytest
 from tests.omz.peer import peer_python, run_ours, run_peer
 from tests.omz.tree import Tree, representative
 from tests.server import Server, status
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [pytest.mark.omz_peer, pytest.mark.timeout(900)]
 

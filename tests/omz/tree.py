@@ -115,6 +115,7 @@ class Tree:
 def representative(root: Path, server: Server) -> Tree:
     """Return a tree with one model of each kind there was."""
     tree = Tree(root, server)
+    edit = {"$type": "regex_replace", "file": "faceboxes.py"}
     tree.add_ir("single-image-super-resolution-1032", ("FP16", "FP32", "FP16-INT8"))
     tree.add_ir("resnet50-binary-0001", ("FP32-INT1",))
     tree.add_ir("face-detection-retail-0004")
@@ -123,17 +124,23 @@ def representative(root: Path, server: Server) -> Tree:
         "faceboxes-pytorch",
         {"faceboxes.py": NETWORK.encode(), "FaceBoxesProd.pth": pattern(5000), "empty.py": b""},
         framework="pytorch",
-        conversion_to_onnx_args=["--model-name=FaceBoxes", "--import-module=faceboxes", "--input-shape=1,3,8,8",
-                                 "--input-names=x", "--output-names=y", "--output-file=$conv_dir/f.onnx",
-                                 "--model-path=$dl_dir", "--weights=$dl_dir/FaceBoxesProd.pth"],
+        conversion_to_onnx_args=[
+            "--model-name=FaceBoxes",
+            "--import-module=faceboxes",
+            "--input-shape=1,3,8,8",
+            "--input-names=x",
+            "--output-names=y",
+            "--output-file=$conv_dir/f.onnx",
+            "--model-path=$dl_dir",
+            "--weights=$dl_dir/FaceBoxesProd.pth",
+        ],
         model_optimizer_args=["--input_model=$conv_dir/f.onnx"],
         input_info=[{"name": "x", "shape": [1, 3, 8, 8], "layout": "NCHW"}],
         postprocessing=[
-            {"$type": "regex_replace", "file": "faceboxes.py", "pattern": r"upsample_(\w+)", "replacement": r"\1"},
-            {"$type": "regex_replace", "file": "faceboxes.py", "pattern": r"x:\n    return", "replacement": "# ",
-             "count": 0} | {"pattern": r"\):\n    return"},
+            edit | {"pattern": r"upsample_(\w+)", "replacement": r"\1"},
+            edit | {"pattern": r"\):\n    return", "replacement": "# ", "count": 0},
         ],
-    )  # fmt: skip
+    )
     tree.add(
         "mobilenet-v1-0.25-128",
         {"mobilenet.tgz": tarred({"a/graph.pb": pattern(400), "a/b/notes.txt": b"x = 1\n", "top": b""})},
@@ -166,9 +173,14 @@ def representative(root: Path, server: Server) -> Tree:
         "tiny-onnx",
         {"net/tiny.onnx": tiny_onnx(2.0, (1, 3, 4, 4))},
         framework="onnx",
-        model_optimizer_args=["--input_model=$dl_dir/net/tiny.onnx", "--reverse_input_channels",
-                              "--mean_values=x[1,2,3]", "--scale_values=x[2,4,8]", "--output=y"],
+        model_optimizer_args=[
+            "--input_model=$dl_dir/net/tiny.onnx",
+            "--reverse_input_channels",
+            "--mean_values=x[1,2,3]",
+            "--scale_values=x[2,4,8]",
+            "--output=y",
+        ],
         input_info=[{"name": "x", "shape": [1, 3, 4, 4], "layout": "NCHW"}],
         model_info={"model_type": "Classification", "confidence_threshold": 0.5, "labels": ["a_cat", "dog"]},
-    )  # fmt: skip
+    )
     return tree

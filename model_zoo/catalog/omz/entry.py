@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from model_zoo.catalog.omz.recipe import recipe_of
 from model_zoo.catalog.reader import to_struct
 from model_zoo.errors import CatalogError
 from model_zoo.spec import Model
 
+T = TypeVar("T")
 FRAMEWORKS = {"dldt": "openvino", "onnx": "onnx", "pytorch": "pytorch", "tf": "tensorflow"}
 FORMATS = {
     "zip": "zip",
@@ -85,7 +86,14 @@ def to_composite(raw: dict[str, Any], place: Place, *, text: str = "") -> Model:
 
 
 def _said(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _known(table: dict[str, T], word: str, what: str) -> T:
+    if word not in table:
+        msg = f"unknown {what} {word!r}"
+        raise ValueError(msg)
+    return table[word]
 
 
 def _common(raw: dict[str, Any], place: Place) -> dict[str, Any]:
@@ -117,7 +125,7 @@ def _files(raw: dict[str, Any], place: Place) -> dict[str, Any]:
     edits = []
     for step in raw.get("postprocessing") or ():
         if step["$type"] == "unpack_archive":
-            archives[str(PurePosixPath(step["file"]))] = FORMATS[step["format"]]
+            archives[str(PurePosixPath(step["file"]))] = _known(FORMATS, step["format"], "archive format")
         elif step["$type"] == "regex_replace":
             edits.append({k: step[k] for k in ("file", "pattern", "replacement", "count") if k in step})
         else:
@@ -163,7 +171,7 @@ def _source(source: str | dict[str, Any]) -> dict[str, Any]:
     if "wheel" in source:
         return source
     kinds = {"http": ("url", "url"), "google_drive": ("gdrive", "id")}
-    key, field = kinds[source["$type"]]
+    key, field = _known(kinds, source["$type"], "kind of source")
     return {key: source[field]}
 
 
