@@ -73,7 +73,7 @@ class Hub(Server):
         return sha
 
     def branch(self, repo: str, name: str, *commits: str) -> None:
-        """Let a branch (or tag) mean a commit; the n-th request about it gets the n-th, the last one repeats."""
+        """Let a branch mean a commit; the n-th request about it gets the n-th, the last one repeats."""
         self._branches[repo, name] = list(commits)
 
     def asked(self, text: str) -> list[Seen]:

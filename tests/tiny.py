@@ -51,6 +51,17 @@ def tiny_onnx(add: float = 1.0, shape: Sequence[int] = (1, 4), op: str = "Add", 
     return _int(1, 8) + _bytes(8, _int(2, 13)) + _bytes(7, graph)
 
 
+def external_onnx(location: str, shape: Sequence[int] = (1, 4)) -> bytes:
+    """Return ``y = x + c`` whose ``c`` is the first four bytes (f32) of another file."""
+    place = [("location", location), ("offset", "0"), ("length", "4")]
+    entries = b"".join(_bytes(13, _bytes(1, key) + _bytes(2, value)) for key, value in place)
+    constant = _int(1, 1) + _int(2, 1) + _bytes(8, "c") + entries + _int(14, 1)
+    node = _bytes(1, "x") + _bytes(1, "c") + _bytes(2, "y") + _bytes(3, "n") + _bytes(4, "Add")
+    ports = _bytes(11, _port("x", shape)) + _bytes(12, _port("y", shape))
+    graph = _bytes(1, node) + _bytes(2, "g") + _bytes(5, constant) + ports
+    return _int(1, 8) + _bytes(8, _int(2, 13)) + _bytes(7, graph)
+
+
 def entry(name: str, data: bytes, *sources: dict[str, str], path: str = "m.onnx", **more: object) -> dict:
     """Return a catalog entry of one artifact with the digest of ``data``."""
     artifact = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.errors import CacheMissError, ModelZooError, UsageError
+from model_zoo.errors import CacheMissError, ModelZooError, OfflineError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -228,14 +228,20 @@ def convert_command(
 @click.pass_obj
 def path_command(run: Run, reference: str) -> None:
     """Print the .xml path of a cached IR, or exit 6; never uses the network, never converts."""
-    request = run.zoo.request(reference)
+    import msgspec
+
+    run.settings = msgspec.structs.replace(run.settings, offline=True)
+    missing = f"make it with 'model-zoo convert {reference}'"
+    try:
+        request = run.zoo.request(reference)
+    except OfflineError as error:
+        raise CacheMissError(f"the IR of {reference} is not in the cache", hint=missing) from error
     if request.model.stages:
         what = f"{request.model.name} is made of several models"
         raise UsageError(what, hint=f"name one of its stages: {', '.join(request.model.stages)}")
     found = run.zoo.converting.find(request, any_version=True)
     if found is None:
-        what = f"the IR of {reference} is not in the cache"
-        raise CacheMissError(what, hint=f"make it with 'model-zoo convert {reference}'")
+        raise CacheMissError(f"the IR of {reference} is not in the cache", hint=missing)
     click.echo(str(found.xml))
 
 

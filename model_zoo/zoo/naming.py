@@ -62,5 +62,5 @@ class Naming:
             model = self.lock.model_of_uri(draft.uri)
             return Request(model, reference=draft.uri, locked=self.lock.model(draft.uri))
         artifacts = self.resolving.resolve(draft.artifacts, draft.uri, draft.uri, fresh=fresh)
-        key = key_of(draft.artifacts) if floating(draft.artifacts) else None
-        return Request(model_of(draft, artifacts), reference=draft.uri, resolved_from=key)
+        found = (key_of(draft.artifacts), artifacts) if floating(draft.artifacts) else None
+        return Request(model_of(draft, artifacts), reference=draft.uri, resolution=found)

@@ -31,7 +31,7 @@ class Request:
     Attributes:
         places: folders whose files are taken, after a check, before anything is transferred.
         reference: what to type for this model, where that is not its name.
-        resolved_from: where some of its artifacts floated: what their meaning is noted under.
+        resolution: where some artifacts floated: what their meaning is noted under, and that meaning.
         locked: what it must be.
     """
 
@@ -39,7 +39,7 @@ class Request:
     precision: str | None = None
     places: tuple[Path, ...] = ()
     reference: str | None = None
-    resolved_from: str | None = None
+    resolution: tuple[str, tuple[Artifact, ...]] | None = None
     locked: LockedModel | None = None
 
     @property

@@ -110,14 +110,15 @@ class Resolving:
 
 def _settled(request: Request, artifacts: tuple[Artifact, ...]) -> Request:
     model = msgspec.structs.replace(request.model, artifacts=artifacts)
-    return replace(request, model=model, resolved_from=key_of(request.model.artifacts))
+    return replace(request, model=model, resolution=(key_of(request.model.artifacts), artifacts))
 
 
 def resolution_of(request: Request) -> dict[str, Any]:
     """Return what a manifest says of how the request's artifacts were found, so that notes can be rebuilt."""
-    if request.resolved_from is None:
+    if request.resolution is None:
         return {}
-    return {"resolution": {"of": request.resolved_from, "artifacts": plain(request.model.artifacts)}}
+    key, artifacts = request.resolution
+    return {"resolution": {"of": key, "artifacts": plain(artifacts)}}
 
 
 def floating(artifacts: Sequence[Artifact]) -> bool:
