@@ -201,8 +201,7 @@ def read_wav(path: Path) -> Array:
     """Return a PCM ``.wav`` file as float32 samples between -1 and 1, its channels averaged.
 
     Raises:
-        wave.Error: it is not a PCM sound.
-        ValueError: its samples have a width that is not 8, 16, 24 or 32 bits.
+        wave.Error: it is not a PCM sound of 8, 16, 24 or 32 bits a sample.
     """
     with wave.open(str(path)) as sound:
         width, channels = sound.getsampwidth(), sound.getnchannels()
@@ -213,11 +212,8 @@ def read_wav(path: Path) -> Array:
         wide = np.zeros((len(data) // 3, 4), np.uint8)
         wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
         samples = wide.reshape(-1).view("<i4").astype(np.float32) / 2**31
-    elif width in {2, 4}:
-        samples = np.frombuffer(data, f"<i{width}").astype(np.float32) / 2 ** (8 * width - 1)
     else:
-        msg = f"samples of {width} bytes"
-        raise ValueError(msg)
+        samples = np.frombuffer(data, f"<i{width}").astype(np.float32) / 2 ** (8 * width - 1)
     mixed: Array = samples.reshape(-1, channels).mean(axis=1)
     return mixed
 

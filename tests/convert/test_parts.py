@@ -13,6 +13,7 @@ import openvino as ov
 import pytest
 from PIL import Image
 
+from model_zoo.convert import _empty as empty
 from model_zoo.convert import building, calibrate, compress, examples, modelinfo, naming, worker
 from model_zoo.convert.labels import labels_of
 from model_zoo.convert.recipe import Job
@@ -422,3 +423,49 @@ def test_main_leaves_an_answer_for_good_and_bad(tmp_path: Path, monkeypatch: pyt
     assert answers[1]["error"]["class"] == "ConversionError"
     assert "log" not in answers[1]["error"]
     assert answers[2]["error"]["log"] is True
+
+
+def test_peak_memory_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, **_: Any) -> str:
+        raise OSError(self)
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert worker.peak_memory() is None
+
+
+def test_staging_is_emptied_of_whatever_lies_there(tmp_path: Path) -> None:
+    (tmp_path / "folder" / "inner").mkdir(parents=True)
+    (tmp_path / "folder" / "inner" / "file").touch()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    empty(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("gone.so", "the model has no file 'gone.so'"), ("bad.so", "bad.so")]
+)
+def test_extension_that_cannot_be_loaded(tmp_path: Path, name: str, message: str) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "m.onnx").write_bytes(tiny.tiny_onnx())
+    (files / "bad.so").write_bytes(b"no library")
+    model = entry("onnx", "m.onnx", recipe={"extensions": [name], "outputs": ["y"]})
+    with pytest.raises(ConversionError, match=message) as caught:
+        run(model, files, tmp_path / "ir")
+    assert caught.value.exit_code == 7
+
+
+def test_extensions_of_a_ready_ir_are_loaded_too(tmp_path: Path) -> None:
+    support.network(tmp_path / "files")
+    (tmp_path / "files" / "bad.so").write_bytes(b"no library")
+    model = entry("openvino", "net.xml", "net.bin", "bad.so", recipe={"extensions": ["bad.so"]})
+    with pytest.raises(ConversionError, match=r"bad\.so"):
+        run(model, tmp_path / "files", tmp_path / "ir")
+
+
+def test_file_of_no_format_has_no_frontend(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"")
+    model = entry("onnx", "m.onnx", recipe={"outputs": ["y"]})
+    with pytest.raises(ConversionError):
+        run(model, tmp_path, tmp_path / "ir")

@@ -136,6 +136,18 @@ def test_reaching_for_the_network_is_refused(tmp_path: Path, reach: str) -> None
     assert not isinstance(caught.value, WorkerCrashedError)
 
 
+def test_local_sockets_are_no_network(tmp_path: Path) -> None:
+    """Some frameworks look for a daemon beside them; there is none, and that is all."""
+    code = """
+        import socket
+        try:
+            socket.socket(socket.AF_UNIX).connect(str(here / "daemon"))
+        except FileNotFoundError:
+            pass
+        """
+    run(files_with(tmp_path / "files", code))
+
+
 def test_what_the_worker_prints_is_its_log_and_no_stage(tmp_path: Path) -> None:
     stages: list[Any] = []
     code = "print('noise on stdout'); os.system('echo noise of a child'); raise ValueError('broken')"

@@ -103,6 +103,13 @@ def test_original_files_are_read_directly(
     assert runtime.compile_model(model, device="CPU").inputs
 
 
+def test_recipe_names_the_file_that_is_read_directly(tmp_path: Path) -> None:
+    for name in ("a.onnx", "b.onnx"):
+        (tmp_path / name).write_bytes(tiny.tiny_onnx())
+    model = entry("onnx", "a.onnx", "b.onnx", recipe={"model": "b.onnx"})
+    assert runtime.read_direct(model, tmp_path).inputs
+
+
 def test_ready_ir_is_read_directly_in_its_precision(tmp_path: Path) -> None:
     for name in ("a", "b"):
         support.network(tmp_path / name)

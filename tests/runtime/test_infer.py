@@ -26,7 +26,7 @@ from model_zoo.errors import (
     UsageError,
 )
 from model_zoo.files import pictures
-from model_zoo.runtime import boxes, draw, inputs, outputs
+from model_zoo.runtime import boxes, draw, inputs, measure, outputs
 from tests.convert import support
 
 ops = ov.opset13
@@ -471,3 +471,21 @@ def test_bench_of_what_cannot_be_measured(tmp_path: Path) -> None:
     with pytest.raises(CompileError, match="benchmark_app failed on CPU") as caught:
         runtime.bench(xml, device="CPU", seconds=1, hint="nonsense")
     assert "nonsense" in str(caught.value.found)
+
+
+def test_bench_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "_GRACE", -0.95)
+    with pytest.raises(CompileError, match="did not end within"):
+        runtime.bench(support.network(tmp_path), device="CPU", seconds=1)
+
+
+def test_open_sizes_are_named_to_benchmark_app(tmp_path: Path) -> None:
+    x = parameter("[?,3,?,8]")
+    ov.save_model(ov.Model([ops.relu(x)], [x], "m"), tmp_path / "m.xml")
+    assert measure._shapes(tmp_path / "m.xml") == ["-data_shape", "[1,3,32,8]"]
+
+
+def test_size_out_of_bounds_fails_on_that_input(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones((1, 3), np.float32))
+    with pytest.raises(LoadError, match=r"the network failed on a\.npy"):
+        run(same("[1,8..9]"), tmp_path / "a.npy")
