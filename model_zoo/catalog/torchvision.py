@@ -108,7 +108,7 @@ def _outputs(facts: WeightFacts) -> tuple[str, ...]:
 def _example(facts: WeightFacts) -> dict[str, Any] | None:
     """Return what to trace the network with, where its inputs have no fixed size.
 
-    OpenVINO loses the last upsampling of optical flow when the size is fixed, so it stays open.
+    Optical flow takes any size whose sides are multiples of 8.
     """
     if facts.preset != "OpticalFlow":
         return None

@@ -22,6 +22,9 @@ def find_tensor(model: ov.Model, name: str, where: str) -> Any:  # noqa: ANN401 
     Raises:
         ConversionError: nothing has that name; close names are offered.
     """
+    for output in model.outputs:  # a traced variable inside may be called as the recipe calls an output
+        if name in output.get_names():
+            return output.get_node().input_value(0)
     node_name, _, port = name.rpartition(":")
     by_node = by_port = None
     known: set[str] = set()
