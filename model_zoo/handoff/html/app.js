@@ -161,8 +161,8 @@
   const showList = () => {
     by("model").hidden = true;
     by("browse").hidden = false;
-    document.title = wish.query ? `${wish.query} – Model catalog` : "Model catalog";
-    if (by("query").value !== wish.query) by("query").value = wish.query;
+    document.title = wish.query ? `${wish.query} | Model catalog` : "Model catalog";
+    if (by("query").value.trim() !== wish.query) by("query").value = wish.query;
     by("sort").value = wish.sort;
     const { parts, found: matching } = search();
     showFacets(matching);
@@ -225,7 +225,7 @@
     by("back").setAttribute("href", lastList);
     by("browse").hidden = true;
     by("model").hidden = false;
-    document.title = `${name} – Model catalog`;
+    document.title = `${name} | Model catalog`;
     window.scrollTo(0, 0);
     by("model").querySelector("h1").focus({ preventScroll: true });
     cameFrom = name;
