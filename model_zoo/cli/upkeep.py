@@ -270,8 +270,6 @@ def resolve(run: Run, references: Iterable[str]) -> list[tuple[str, str | None]]
     Raises:
         UsageError: neither has it.
     """
-    from model_zoo.cache.inventory import Inventory
-    from model_zoo.cache.pins import pins
     from model_zoo.catalog import parse_reference
 
     found: list[tuple[str, str | None]] = []
@@ -279,14 +277,28 @@ def resolve(run: Run, references: Iterable[str]) -> list[tuple[str, str | None]]
         try:
             found += [(request.model.name, request.precision) for request in run.zoo.expand([text])]
         except UsageError:
-            parsed, top = parse_reference(text), run.zoo.cache.top
-            known = (
-                {e.name for e in Inventory(top, writable=False).entries()} | set(pins(top)) if top else set()
-            )
-            if parsed.name not in known:
+            parsed = parse_reference(text)
+            if parsed.precision not in _cached(run).get(str(parsed.name), set()):
                 raise
             found.append((str(parsed.name), parsed.precision))
     return list(dict.fromkeys(found))
+
+
+def _cached(run: Run) -> dict[str, set[str | None]]:
+    """Return what the writable layer has, or has pinned: model → its precisions, and None for all of it."""
+    from model_zoo.cache.inventory import Inventory
+    from model_zoo.cache.pins import pins
+
+    top = run.zoo.cache.top
+    if top is None:
+        return {}
+    known: dict[str, set[str | None]] = {
+        entry.name: {None, *(row.precision for row in entry.irs.values())}
+        for entry in Inventory(top, writable=False).entries()
+    }
+    for model, precisions in pins(top).items():
+        known.setdefault(model, set()).update(precisions or (), (None,))
+    return known
 
 
 def _size(text: str) -> int:
