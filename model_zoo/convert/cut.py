@@ -16,7 +16,7 @@ def find_tensor(model: ov.Model, name: str, where: str) -> Any:  # noqa: ANN401 
 
     Args:
         model: where to look.
-        name: the name; ``node:2`` means output 2 of a node.
+        name: the name; ``node:2`` means output 2 of a node, ``0:node`` what enters its input 0.
         where: the field of the recipe, for the message.
 
     Raises:
@@ -25,7 +25,6 @@ def find_tensor(model: ov.Model, name: str, where: str) -> Any:  # noqa: ANN401 
     for output in model.outputs:  # a traced variable inside may be called as the recipe calls an output
         if name in output.get_names():
             return output.get_node().input_value(0)
-    node_name, _, port = name.rpartition(":")
     by_node = by_port = None
     known: set[str] = set()
     for node in model.get_ordered_ops():
@@ -39,8 +38,8 @@ def find_tensor(model: ov.Model, name: str, where: str) -> Any:  # noqa: ANN401 
         known.add(friendly)
         if friendly == name:
             by_node = node.output(0)
-        elif port.isdigit() and friendly == node_name and int(port) < node.get_output_size():
-            by_port = node.output(int(port))
+        else:
+            by_port = by_port or _at_port(node, friendly, name)
     found = by_node or by_port
     if found is not None:
         return found
@@ -51,6 +50,17 @@ def find_tensor(model: ov.Model, name: str, where: str) -> Any:  # noqa: ANN401 
         found=f"close names: {', '.join(near)}" if near else f"{len(known)} other names",
         hint=f"correct {where}; a name is a tensor's, or a node's friendly name",
     )
+
+
+def _at_port(node: Any, friendly: str, name: str) -> Any:  # noqa: ANN401
+    """Return the output that ``node:2`` or ``0:node`` means, if this is the node."""
+    before, _, after = name.rpartition(":")
+    if friendly == before and after.isdigit() and int(after) < node.get_output_size():
+        return node.output(int(after))
+    before, _, after = name.partition(":")
+    if friendly == after and before.isdigit() and int(before) < node.get_input_size():
+        return node.input_value(int(before))
+    return None
 
 
 def rebuild(
