@@ -180,6 +180,7 @@ def _copied(files: dict[str, Path], target: Path) -> Path:
     help="Also copy to DIR/NAME/PRECISION/NAME.xml.",
 )
 @click.option("--dask", metavar="ADDRESS", help="Convert on the workers of this Dask scheduler.")
+@click.option("--check-reproducible", "again", is_flag=True, help="Convert twice and compare the bytes.")
 @converting_options
 @click.pass_obj
 def convert_command(
@@ -192,6 +193,7 @@ def convert_command(
     jobs: int | None,
     output: Path | None,
     dask: str | None,
+    again: bool,
     require_pinned: bool,
     **how: Any,  # noqa: ANN401 - the fields of Conversion
 ) -> None:
@@ -203,6 +205,8 @@ def convert_command(
     wishes: list[str | None] = list(filter(None, precisions.split(","))) if precisions else [None]
 
     def show(converted: ConvertedModel) -> str:
+        if again:
+            run.zoo.converting.check_reproducible(converted, Conversion(**how))
         if output is None:
             return str(converted.xml)
         name = converted.model.name

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from model_zoo.cache import IR_MANIFEST, declaration_of
 from model_zoo.catalog import pick_precision
-from model_zoo.convert import convert, differences, ir_key, key_parts, pool, toolchain
+from model_zoo.convert import check_reproducible, convert, differences, ir_key, key_parts, pool, toolchain
 from model_zoo.errors import (
     CacheMissError,
     CacheReadOnlyError,
@@ -197,6 +197,30 @@ class Converting:
         self.cache.note_request(request_key, key)
         seconds = time.monotonic() - began
         report(Event(event="convert_end", model=model.name, message=precision, seconds=seconds))
+
+    def check_reproducible(self, converted: ConvertedModel, how: Conversion, report: Report = ignore) -> None:
+        """Convert a cached IR's model once more and compare the bytes; the cache stays as it is.
+
+        Raises:
+            ConversionError: another IR came out.
+        """
+        request = Request(converted.model, converted.precision)
+        (fetched,) = self.fetching.fetch_all([request], report)
+        if fetched.result is None:
+            assert fetched.error is not None  # noqa: S101 - one of the two is there
+            raise fetched.error
+        check_reproducible(
+            converted.model,
+            converted.precision,
+            converted.manifest,
+            files=fetched.result.directory,
+            parts=converted.manifest["parts"],
+            settings=self.settings,
+            report=report,
+            python=how.python,
+            trust_code=how.trust_code,
+            calibration=how.calibration,
+        )
 
     def find(
         self, request: Request, how: Conversion | None = None, *, any_version: bool = False
