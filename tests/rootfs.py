@@ -50,7 +50,9 @@ def make_rootfs(root: Path, package: Path) -> None:
     shutil.copy(Path("/bin/sh").resolve(), root / "bin/sh")
     for name in _needed("model-zoo"):
         _copy_distribution(name, packages)
-    shutil.copytree(package / "model_zoo", packages / "model_zoo", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        package / "model_zoo", packages / "model_zoo", ignore=shutil.ignore_patterns("__pycache__")
+    )
     shutil.copytree(package / "catalog", packages / "model_zoo" / "_catalog")
     _script(local / "bin/model-zoo", "from model_zoo.cli import main; main()")
     _script(local / "bin/pip", "import sys; from pip._internal.cli.main import main; sys.exit(main())")

@@ -15,7 +15,9 @@ from model_zoo.errors import CacheDamagedError, IntegrityError
 from model_zoo.files import tar as tars
 from model_zoo.files.tar import Member, Tar, read_tar
 
-NAMES = st.text("abc-é.", min_size=1, max_size=60).filter(lambda name: name.strip(".") and not name.endswith("."))
+NAMES = st.text("abc-é.", min_size=1, max_size=60).filter(
+    lambda name: name.strip(".") and not name.endswith(".")
+)
 
 
 def whole(tar, start=0):
@@ -28,7 +30,11 @@ def whole(tar, start=0):
 def test_python_and_we_read_what_was_written(tmp_path_factory, files, mtime):
     folders = {parent for path in files for parent in Path(path).parents}
     files = {path: data for path, data in files.items() if Path(path) not in folders}
-    files = {path: data for path, data in files.items() if [p.casefold() for p in files].count(path.casefold()) == 1}
+    files = {
+        path: data
+        for path, data in files.items()
+        if [p.casefold() for p in files].count(path.casefold()) == 1
+    }
     tar = Tar([Member(path, data) for path, data in files.items()], mtime)
     data = whole(tar)
     assert len(data) == tar.size
@@ -46,7 +52,11 @@ def test_python_and_we_read_what_was_written(tmp_path_factory, files, mtime):
 
 def test_any_offset_gives_the_rest(tmp_path):
     (tmp_path / "big").write_bytes(bytes(range(256)) * 5000)
-    members = [Member("a/b", tmp_path / "big", 1280000), Member("c", b"xyz"), Member("d", lambda n: iter([b"stream"[n:]]), 6)]
+    members = [
+        Member("a/b", tmp_path / "big", 1280000),
+        Member("c", b"xyz"),
+        Member("d", lambda n: iter([b"stream"[n:]]), 6),
+    ]
     tar = Tar([*members, Member("e", link="c")], 7)
     data = whole(tar)
     for start in (0, 1, 511, 512, 1000, 1_048_576, 1_200_000, tar.size - 5, tar.size):
@@ -128,7 +138,9 @@ def test_folders_and_earlier_links_are_let_through(tmp_path):
     assert found == [("d/a", None), ("b", "d/a")]
 
 
-@pytest.mark.parametrize(("packed", "keep"), [(False, 1), (False, 100), (False, 700), (False, 1500), (True, 1), (True, 60)])
+@pytest.mark.parametrize(
+    ("packed", "keep"), [(False, 1), (False, 100), (False, 700), (False, 1500), (True, 1), (True, 60)]
+)
 def test_cut_archive_is_refused(tmp_path, packed, keep):
     data = make(("a", FILE, b"x" * 2000), ("b", FILE, b"y"))
     data = gzip.compress(data) if packed else data

@@ -57,7 +57,11 @@ def test_what_one_cache_has_another_gets(zoo, catalog, tmp_path):
     assert there.read("third").inputs[0].get_any_name() == "x"
     assert there.fetch("third").files["m.onnx"].read_bytes() == (catalog / "third.onnx").read_bytes()
     assert check(there.cache.layers, lambda event: None).problems == []
-    (blob,) = [p for p in there.cache.top.blobs.rglob("*") if p.is_file() and p.samefile(there.fetch("third").files["m.onnx"])]
+    (blob,) = [
+        p
+        for p in there.cache.top.blobs.rglob("*")
+        if p.is_file() and p.samefile(there.fetch("third").files["m.onnx"])
+    ]
     assert blob.stat().st_mode & 0o222 == 0
     again = import_tar(there, tar)
     assert again == taken
@@ -149,7 +153,10 @@ def forge_declaration(manifest):
         (of("model.bin", flip), "not what it is said to be"),
         (of("model.xml", lambda data: data + b" "), "not what it is said to be"),
         (of("model.bin", lambda data: None), "less than its manifest lists"),
-        (lambda name, data: flip(data) if name.startswith("blobs-v1/") else data, "not what it is said to be"),
+        (
+            lambda name, data: flip(data) if name.startswith("blobs-v1/") else data,
+            "not what it is said to be",
+        ),
         (of("manifest.json", lambda data: data.replace(b"FP32", b"FP16")), "damaged or changed"),
         (of("manifest.json", lambda data: b"[]"), "damaged or changed"),
         (of("manifest.json", lambda data: None), "without its manifest"),
@@ -175,13 +182,26 @@ def test_damage_and_forgery_are_refused(zoo, catalog, tmp_path, change, why):
     with pytest.raises(IntegrityError, match=why) as caught:
         import_tar(there, tar)
     assert "nothing of it was published" in str(caught.value)
-    published = [p for kind in ("blobs-v1", "files-v1", "ir-v1") for p in (there.cache.top.root / kind).rglob("*") if p.is_file()]
+    published = [
+        p
+        for kind in ("blobs-v1", "files-v1", "ir-v1")
+        for p in (there.cache.top.root / kind).rglob("*")
+        if p.is_file()
+    ]
     assert published == []
 
 
 @pytest.mark.parametrize(
     "name",
-    ["ir-v1/evil", "evil.sh", "../up", "/etc/cron.d/x", "blobs-v1/sha256/zz/x", "state-v1/seed.json/../../x", "locks-v1/x"],
+    [
+        "ir-v1/evil",
+        "evil.sh",
+        "../up",
+        "/etc/cron.d/x",
+        "blobs-v1/sha256/zz/x",
+        "state-v1/seed.json/../../x",
+        "locks-v1/x",
+    ],
 )
 def test_what_is_no_part_of_a_cache_is_refused(zoo, catalog, tmp_path, name):
     tar = export(zoo, tmp_path / "t.tar", "tiny", what="ir")
@@ -218,7 +238,9 @@ def test_it_cannot_say_what_a_known_declaration_contains(zoo, catalog, tmp_path)
     tar = export(zoo, tmp_path / "t.tar", "tiny")
     there = other(tmp_path, catalog)
     there.cache.writable.prepare()
-    (declaration,) = [info.name.split("/")[2] for info, _ in members(tar) if info.name.endswith(".model-zoo.json")]
+    (declaration,) = [
+        info.name.split("/")[2] for info, _ in members(tar) if info.name.endswith(".model-zoo.json")
+    ]
     from model_zoo.spec import FileEntry
 
     there.cache.note_inputs(declaration, [FileEntry(path="m.onnx", size=1, sha256="0" * 64)])

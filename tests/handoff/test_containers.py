@@ -79,14 +79,24 @@ def image(tmp_path_factory, catalog):
             "-t", "vad", context)  # fmt: skip
     container = buildah("from", "--pull-never", "localhost/vad")
     config = json.loads(buildah("inspect", "--type", "image", "localhost/vad"))["OCIv1"]["config"]
-    health = json.loads(buildah("inspect", "--type", "image", "localhost/vad"))["Docker"]["config"]["Healthcheck"]
+    health = json.loads(buildah("inspect", "--type", "image", "localhost/vad"))["Docker"]["config"][
+        "Healthcheck"
+    ]
     yield Path(buildah("mount", container)), config, health
     buildah("rm", container)
 
 
 def lock(context: Path, folder: Path) -> None:
     env = environment(MODEL_ZOO_CACHE=str(folder / "cache"), MODEL_ZOO_CATALOG=str(context / "catalog"))
-    argv = [sys.executable, "-c", "from model_zoo.cli import main; main()", "lock", "tiny", "third", "tiny@FP16"]
+    argv = [
+        sys.executable,
+        "-c",
+        "from model_zoo.cli import main; main()",
+        "lock",
+        "tiny",
+        "third",
+        "tiny@FP16",
+    ]
     argv += ["-o", str(context / "model-zoo.lock")]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -141,7 +151,12 @@ def test_seed_runs_for_another_user_from_a_read_only_mount(image, command, tmp_p
     assert seeded.returncode == 0, seeded.stderr
     (root / "mnt").mkdir(exist_ok=True)
     script = ALONE.replace("root=$1", f'mount --bind "{tmp_path}/seed" "$1/mnt"\nroot=$1')
-    env = {**ENVIRONMENT, "MODEL_ZOO_LAYERS": "/mnt", "MODEL_ZOO_OFFLINE": "1", "MODEL_ZOO_CATALOG": "/catalog"}
+    env = {
+        **ENVIRONMENT,
+        "MODEL_ZOO_LAYERS": "/mnt",
+        "MODEL_ZOO_OFFLINE": "1",
+        "MODEL_ZOO_CATALOG": "/catalog",
+    }
     argv = ["unshare", "--mount", "--net", "--pid", "--fork", "sh", "-c", script, "sh", str(root)]
     argv += ["model-zoo", "infer", "other", "--device", "CPU"]
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False, timeout=100)
@@ -164,7 +179,9 @@ def test_shell_lines_of_the_page_with_the_real_model(tmp_path):
     assert len(wanted) == 3
     for block in wanted:
         lines = re.sub(r"^docker run(?:.*\\\n)*.*\n", "", block, flags=re.MULTILINE)
-        done = subprocess.run(["sh", "-ec", lines], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["sh", "-ec", lines], env=env, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"{lines}\n{done.stderr}"
     assert (tmp_path / "models" / "silero-vad-16k" / "1" / "model.xml").is_file()
     assert (tmp_path / "models.tar").is_file()

@@ -141,12 +141,21 @@ def test_skopeo_umoci_and_buildah_accept_it_and_digests_survive(zoo, registry, t
     skopeo, umoci, buildah = require_tool("skopeo"), require_tool("umoci"), require_tool("buildah")
     image = image_of(zoo, "tiny", "other")
     layout = write_layout(image, tmp_path / "layout", "latest")
-    copy = (skopeo, "--insecure-policy", "copy", "--preserve-digests", "--src-tls-verify=false", "--dest-tls-verify=false")
+    copy = (
+        skopeo,
+        "--insecure-policy",
+        "copy",
+        "--preserve-digests",
+        "--src-tls-verify=false",
+        "--dest-tls-verify=false",
+    )
     there = f"docker://{registry.host}/models/pair:1"
     sh(*copy, f"oci:{layout}:latest", there)
     sh(*copy, there, f"oci:{tmp_path / 'back'}:latest")
     assert json.loads(sh(skopeo, "inspect", "--tls-verify=false", there))["Digest"] == image.digest
-    assert json.loads((tmp_path / "back" / "index.json").read_text())["manifests"][0]["digest"] == image.digest
+    assert (
+        json.loads((tmp_path / "back" / "index.json").read_text())["manifests"][0]["digest"] == image.digest
+    )
     packed = write_layout(image, tmp_path / "one.tar", "latest")
     sh(*copy, f"oci-archive:{packed}:latest", f"oci:{tmp_path / 'third'}:latest")
     sh(umoci, "unpack", "--rootless", "--image", f"{tmp_path / 'back'}:latest", tmp_path / "bundle")
@@ -168,7 +177,15 @@ def test_skopeo_carries_the_artifact(zoo, catalog, registry, tmp_path):
     image = image_of(zoo, "tiny", flavor="modelpack")
     layout = write_layout(image, tmp_path / "layout", "latest")
     there = f"{registry.host}/artifacts/tiny:1"
-    sh(skopeo, "--insecure-policy", "copy", "--preserve-digests", "--dest-tls-verify=false", f"oci:{layout}:latest", f"docker://{there}")
+    sh(
+        skopeo,
+        "--insecure-policy",
+        "copy",
+        "--preserve-digests",
+        "--dest-tls-verify=false",
+        f"oci:{layout}:latest",
+        f"docker://{there}",
+    )
     zoo2 = other(tmp_path, catalog)
     taken = pull(target_of(f"{there}@{image.digest}"), zoo2.cache, zoo2.settings)
     assert taken.irs == [zoo.convert("tiny").key]
@@ -275,7 +292,9 @@ def test_pull_is_killed_and_goes_on(zoo, catalog, tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=10)
         before = sum(s.sent for s in server.seen(first) if s.method == "GET")
-        done = subprocess.run([sys.executable, "-c", code, *argv], env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code, *argv], env=env, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         assert len(done.stdout.splitlines()) == 2
         assert sum(s.sent for s in server.seen(first) if s.method == "GET") == before  # it was complete
@@ -299,16 +318,20 @@ def test_registry_is_a_source_of_files(registry, tmp_path, catalog):
     (tmp_path / "m.onnx").write_bytes(data)
     reference = f"{registry.host}/files/tiny:1"
     digest = publish_file(registry, "files/tiny", "1", "m.onnx", data)
-    for number, source in enumerate((
-        {"oci": reference, "file": "m.onnx"},
-        {"oci": reference},
-        {"oci": f"{registry.host}/files/tiny@{digest}"},
-        {"oci": f"{registry.host}/files/tiny", "blob": f"sha256:{hashlib.sha256(data).hexdigest()}"},
-    )):
+    for number, source in enumerate(
+        (
+            {"oci": reference, "file": "m.onnx"},
+            {"oci": reference},
+            {"oci": f"{registry.host}/files/tiny@{digest}"},
+            {"oci": f"{registry.host}/files/tiny", "blob": f"sha256:{hashlib.sha256(data).hexdigest()}"},
+        )
+    ):
         write_entry(tmp_path / "catalog", entry(f"m{number}", data, source))
     settings = Settings(cache=tmp_path / "cache", catalogs=(tmp_path / "catalog",), **FAST)
     for number in range(4):
-        fetched = Zoo(settings=msgspec.structs.replace(settings, cache=tmp_path / f"c{number}")).fetch(f"m{number}")
+        fetched = Zoo(settings=msgspec.structs.replace(settings, cache=tmp_path / f"c{number}")).fetch(
+            f"m{number}"
+        )
         assert fetched.files["m.onnx"].read_bytes() == data
 
 
@@ -316,11 +339,13 @@ def test_registry_is_a_source_of_files(registry, tmp_path, catalog):
 def test_source_says_what_is_missing(registry, tmp_path, catalog):
     data = (catalog / "tiny.onnx").read_bytes()
     publish_file(registry, "files/tiny", "1", "m.onnx", data)
-    for number, (source, why) in enumerate((
-        ({"oci": f"{registry.host}/files/tiny:2"}, "no such artifact"),
-        ({"oci": f"{registry.host}/files/tiny:1", "file": "other.onnx"}, "0 layers fit"),
-        ({"oci": f"{registry.host}/files/tiny:1", "blob": f"sha256:{'0' * 64}"}, "has no blob"),
-    )):
+    for number, (source, why) in enumerate(
+        (
+            ({"oci": f"{registry.host}/files/tiny:2"}, "no such artifact"),
+            ({"oci": f"{registry.host}/files/tiny:1", "file": "other.onnx"}, "0 layers fit"),
+            ({"oci": f"{registry.host}/files/tiny:1", "blob": f"sha256:{'0' * 64}"}, "has no blob"),
+        )
+    ):
         write_entry(tmp_path / "catalog", entry(f"m{number}", data, source))
         zoo = Zoo(settings=Settings(cache=tmp_path / "cache", catalogs=(tmp_path / "catalog",), **FAST))
         with pytest.raises(SourceUnavailableError, match=why):
@@ -337,9 +362,18 @@ def publish_file(registry, repository, tag, title, data):
         {
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": digest_of(config), "size": 2},
+            "config": {
+                "mediaType": "application/vnd.oci.empty.v1+json",
+                "digest": digest_of(config),
+                "size": 2,
+            },
             "layers": [
-                {"mediaType": "application/octet-stream", "digest": digest_of(data), "size": len(data), "annotations": notes}
+                {
+                    "mediaType": "application/octet-stream",
+                    "digest": digest_of(data),
+                    "size": len(data),
+                    "annotations": notes,
+                }
             ],
         }
     )
@@ -416,7 +450,9 @@ def guarded(tmp_path):
     htpasswd = tmp_path / "htpasswd"
     # bcrypt of "swordfish", cost 4
     htpasswd.write_text("reader:$2y$04$abcdefghijklmnopqrstuugIEnm3ZbWF6xb2GcoE3L1CoGJFMKtu.\n")
-    yield from serve_registry(tmp_path / "guarded", f"auth: {{htpasswd: {{realm: here, path: {htpasswd}}}}}\n")
+    yield from serve_registry(
+        tmp_path / "guarded", f"auth: {{htpasswd: {{realm: here, path: {htpasswd}}}}}\n"
+    )
 
 
 @pytest.mark.system

@@ -23,7 +23,12 @@ def names(folder):
 # What OpenVINO Model Server's src/schema.cpp demands, as far as we write it.
 def check_server_schema(config):
     assert set(config) <= {
-        *("custom_loader_config_list", "model_config_list", "pipeline_config_list", "custom_node_library_config_list"),
+        *(
+            "custom_loader_config_list",
+            "model_config_list",
+            "pipeline_config_list",
+            "custom_node_library_config_list",
+        ),
         *("mediapipe_config_list", "monitoring"),
     }
     for one in config["model_config_list"]:
@@ -32,7 +37,16 @@ def check_server_schema(config):
         assert isinstance(stated["name"], str)
         assert isinstance(stated["base_path"], str)
         assert set(stated) <= {
-            *("name", "base_path", "batch_size", "model_version_policy", "shape", "layout", "nireq", "target_device"),
+            *(
+                "name",
+                "base_path",
+                "batch_size",
+                "model_version_policy",
+                "shape",
+                "layout",
+                "nireq",
+                "target_device",
+            ),
             *("plugin_config", "stateful", "idle_sequence_cleanup", "low_latency_transformation"),
             *("max_sequence_number", "custom_loader_options", "mean", "scale", "color_format", "precision"),
         }
@@ -54,7 +68,9 @@ def test_several_precisions_get_names_of_their_own(zoo, tmp_path):
 def test_omz_has_the_old_folders(zoo, tmp_path):
     old = zoo.convert("other")
     known = msgspec.structs.replace(old.model, omz=Omz(subdirectory="intel/other"))
-    out = views.export_omz([*irs(zoo, "tiny", "tiny@FP16"), msgspec.structs.replace(old, model=known)], tmp_path)
+    out = views.export_omz(
+        [*irs(zoo, "tiny", "tiny@FP16"), msgspec.structs.replace(old, model=known)], tmp_path
+    )
     assert [n for n in names(out) if n.endswith("xml")] == [
         "intel/other/FP32/other.xml",
         "public/tiny/FP16/tiny.xml",
@@ -64,7 +80,10 @@ def test_omz_has_the_old_folders(zoo, tmp_path):
 
 def test_model_server_finds_its_repository(zoo, tmp_path):
     out = views.export_ovms(irs(zoo, "tiny", "other"), tmp_path / "models")
-    assert names(out) == ["config.json", *(f"{n}/1/model.{x}" for n in ("other", "tiny") for x in ("bin", "xml"))]
+    assert names(out) == [
+        "config.json",
+        *(f"{n}/1/model.{x}" for n in ("other", "tiny") for x in ("bin", "xml")),
+    ]
     config = json.loads((out / "config.json").read_text())
     check_server_schema(config)
     for one in config["model_config_list"]:
@@ -90,10 +109,15 @@ def test_what_others_wrote_in_the_configuration_stays(zoo, tmp_path):
     config = json.loads((tmp_path / "config.json").read_text())
     check_server_schema(config)
     assert config["monitoring"] == {"metrics": {"enable": True}}
-    assert config["model_config_list"] == [mine, {"config": {"name": "tiny", "base_path": "tiny", "nireq": 4}}]
+    assert config["model_config_list"] == [
+        mine,
+        {"config": {"name": "tiny", "base_path": "tiny", "nireq": 4}},
+    ]
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"models": []}', '{"model_config_list": [{}]}', '{"model_config_list": 3}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"models": []}', '{"model_config_list": [{}]}', '{"model_config_list": 3}']
+)
 def test_somebody_elses_config_is_not_overwritten(zoo, tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(CacheError, match="no configuration of OpenVINO Model Server"):

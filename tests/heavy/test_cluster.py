@@ -64,7 +64,11 @@ def finish(process, events, act=lambda event: None):
 
 
 def begun(events):
-    return [(event["model"], event["message"].split("]")[0][1:]) for event in events if event["event"] == "convert_begin"]
+    return [
+        (event["model"], event["message"].split("]")[0][1:])
+        for event in events
+        if event["event"] == "convert_begin"
+    ]
 
 
 def test_two_workers_fill_a_shared_cache(fan_out, catalog, tmp_path, monkeypatch):
@@ -75,7 +79,9 @@ def test_two_workers_fill_a_shared_cache(fan_out, catalog, tmp_path, monkeypatch
         code, out = finish(start(address, env, *NAMES, "broken"), events)
         assert code == 7
         assert len(out.splitlines()) == 4
-        assert all(Path(line).is_file() and line.startswith(str(tmp_path / "cache")) for line in out.splitlines())
+        assert all(
+            Path(line).is_file() and line.startswith(str(tmp_path / "cache")) for line in out.splitlines()
+        )
         assert sorted({model for model, _ in begun(events)}) == ["broken", *NAMES]
         assert {worker for _, worker in begun(events)} == {"worker-1", "worker-2"}
         again = []
@@ -169,7 +175,9 @@ def test_no_scheduler(catalog, tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "_PATIENCE", 1)
     zoo = Zoo(settings=Settings(cache=tmp_path / "cache", catalogs=(catalog,)))
     with pytest.raises(ConversionError, match="cannot be reached"):
-        cluster.convert_on_cluster(zoo, zoo.expand(["m0"]), Conversion(), "tcp://127.0.0.1:9", lambda event: None)
+        cluster.convert_on_cluster(
+            zoo, zoo.expand(["m0"]), Conversion(), "tcp://127.0.0.1:9", lambda event: None
+        )
 
 
 def test_without_distributed(catalog, tmp_path, monkeypatch):
