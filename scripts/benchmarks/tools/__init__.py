@@ -1,0 +1,1 @@
+"""What several rows need: an nginx of their own, the peers, and alternating measurements."""

@@ -1,0 +1,71 @@
+"""Alternating measurements of whole processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("MODEL_ZOO_")},
+    "NO_PROXY": "127.0.0.1",
+    "no_proxy": "127.0.0.1",
+}
+
+
+def once(line: Sequence[str], out: Path) -> float:
+    """Return the seconds of one run into a new, empty folder; the disk is quiet when it starts."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    os.sync()
+    began = time.perf_counter()
+    done = subprocess.run(
+        line,
+        check=False,
+        env=ENVIRONMENT,
+        cwd=out,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    seconds = time.perf_counter() - began
+    if done.returncode:
+        message = f"{line[0]} failed with {done.returncode}:\n{done.stdout[-2000:]}"
+        raise SystemExit(message)
+    return seconds
+
+
+def alternate(lines: Mapping[str, Sequence[str]], out: Path, runs: int) -> dict[str, list[float]]:
+    """Return the seconds of each command, run in turn, after one warm-up each."""
+    seconds: dict[str, list[float]] = {name: [] for name in lines}
+    for turn in range(runs + 1):
+        for name, line in lines.items():
+            found = once(line, out)
+            if turn:
+                seconds[name].append(found)
+    shutil.rmtree(out, ignore_errors=True)
+    return seconds
+
+
+def compare(
+    row: str, seconds: Mapping[str, list[float]], peer: str, most: float, missing: Sequence[str]
+) -> dict[str, Any]:
+    """Return the figures of a row in which ours is to take at most ``most`` times what the peer takes."""
+    medians = {name: statistics.median(found) for name, found in seconds.items()}
+    ratios = {name: medians["model-zoo"] / value for name, value in medians.items() if name != "model-zoo"}
+    return {
+        "row": row,
+        "seconds": medians,
+        "runs": dict(seconds),
+        "ratios": ratios,
+        "missing": list(missing),
+        "to reach": f"at most {most} times {peer}",
+        "reached": peer in ratios and ratios[peer] <= most,
+    }
