@@ -35,7 +35,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "cache gc": ("model-zoo cache gc --dry-run",),
     "cache pin": ("model-zoo cache pin magika-standard-v3",),
     "cache unpin": ("model-zoo cache unpin magika-standard-v3",),
-    "cache rm": ("model-zoo cache rm magika-standard-v3 --dry-run",),
+    "cache rm": ("model-zoo cache rm pp-ocr-cls-v2 --dry-run",),
     "cache repair": ("model-zoo cache repair --dry-run",),
     "catalog validate": ("model-zoo catalog validate", "model-zoo catalog validate my-catalog"),
     "catalog schema": ("model-zoo catalog schema > schema.json",),
