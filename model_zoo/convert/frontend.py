@@ -8,6 +8,8 @@ import openvino as ov
 from openvino.frontend import FrontEndManager
 
 from model_zoo.convert import cut
+from model_zoo.convert.messages import reasons
+from model_zoo.convert.recipe import find_input
 from model_zoo.errors import ConversionError
 
 if TYPE_CHECKING:
@@ -37,26 +39,32 @@ def _convert(job: Job, source: Path) -> ov.Model:
     try:
         return ov.convert_model(source, input=stated or None, extension=job.extensions or None)
     except Exception as error:
-        if "No node with name" in str(error) or "is not found among model inputs" in str(error):
-            raise _unknown_input(job, source, inputs) from error
-        raise
+        if not inputs:
+            raise
+        raise _about_inputs(job, source, inputs, error) from error
 
 
 def _stated(spec: InputSpec) -> object:
     return spec.partial_shape if spec.name is None else (spec.name, spec.partial_shape)
 
 
-def _unknown_input(job: Job, source: Path, inputs: list[InputSpec]) -> ConversionError:
-    """Say which inputs there are; reading the model without shapes tells."""
-    from model_zoo.convert.recipe import find_input
-
-    model = ov.convert_model(source, extension=job.extensions or None)
-    for spec in inputs:
-        try:
+def _about_inputs(job: Job, source: Path, inputs: list[InputSpec], error: Exception) -> Exception:
+    """Return the error that the recipe's inputs are to blame for, if the model converts without them."""
+    try:
+        model = ov.convert_model(source, extension=job.extensions or None)
+    except Exception:  # noqa: BLE001 - then they are not
+        return error
+    try:
+        for spec in inputs:
             find_input(model, spec.name)
-        except ConversionError as error:
-            return error
-    return ConversionError("recipe.inputs: OpenVINO does not accept these inputs")
+    except ConversionError as unknown:
+        return unknown
+    return ConversionError(
+        "recipe.inputs: the network cannot have these shapes",
+        expected=", ".join(f"{spec.name or 'its input'} {spec.partial_shape}" for spec in inputs),
+        found=reasons(str(error)),
+        hint="correct shape in recipe.inputs",
+    )
 
 
 def selects(job: Job) -> bool:

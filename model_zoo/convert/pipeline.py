@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import openvino as ov
 
 from model_zoo.convert import compress, cut, frameworks, modelinfo, preprocess
+from model_zoo.convert.messages import reasons
 from model_zoo.convert.recipe import Job, describe_ports, find_input, name_of
 from model_zoo.errors import ConversionError
 
@@ -82,15 +83,9 @@ def _reshape(job: Job, model: ov.Model) -> None:
         raise ConversionError(
             "recipe.inputs: the network cannot have these shapes",
             expected=wanted,
-            found=_reason(error),
+            found=reasons(str(error)),
             hint="correct shape in recipe.inputs",
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    kept = [line for line in lines if not re.match(r"(Exception from |Check '.*' failed at )", line)]
-    return "; ".join(kept[:3]) or str(error)
 
 
 def _without_traces(job: Job, model: ov.Model) -> ov.Model:

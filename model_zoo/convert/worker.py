@@ -16,19 +16,13 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from model_zoo.convert.messages import explain
 from model_zoo.errors import ConversionError, ModelZooError, UnsupportedModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}
-_NOISE = re.compile(
-    r"Exception from |Check '.*failed at |FrontEnd API failed|Model wasn't fully|Summary:|-- "
-    r"|\[\w+ Frontend\]|While validating"
-)
-_FAILED = re.compile(
-    r"^-- (?:Conversion is failed for|No conversion rule found for operations?): (.+)$", re.MULTILINE
-)
 
 
 def main(folder: str) -> None:
@@ -64,34 +58,6 @@ def work(request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     started = time.monotonic()
     result = pipeline.run(request, say)
     return {**result, "seconds": round(time.monotonic() - started, 3), "peak_memory": peak_memory()}
-
-
-def explain(error: Exception) -> ModelZooError:
-    """Return our error for something a framework or OpenVINO raised."""
-    text = str(error).strip()
-    operations = sorted({name for found in _FAILED.findall(text) for name in found.split(", ")})
-    if operations:
-        return UnsupportedModelError(
-            f"OpenVINO cannot convert this model: no conversion for {', '.join(operations)}",
-            found=_reasons(text),
-            hint="give the inputs fixed shapes in the recipe, cut the model before these operations, "
-            "or take another file of the same model",
-        )
-    first = next((line for line in text.splitlines() if _says_something(line)), text)
-    return ConversionError(
-        f"conversion failed: {type(error).__name__}: {first.strip()}",
-        hint="the recipe or the file may not be what OpenVINO expects; the log above has the details",
-    )
-
-
-def _says_something(line: str) -> bool:
-    """Skip the lines of OpenVINO's messages that only name a source file of its own, and its headings."""
-    return bool(line.strip()) and not _NOISE.match(line)
-
-
-def _reasons(text: str) -> str:
-    kept = [line.strip() for line in text.splitlines() if _says_something(line)]
-    return "; ".join(dict.fromkeys(kept))[:400]
 
 
 def _plain(error: ModelZooError) -> dict[str, Any]:

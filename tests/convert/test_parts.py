@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from model_zoo.convert import _empty as empty
-from model_zoo.convert import building, calibrate, compress, examples, modelinfo, naming, worker
+from model_zoo.convert import building, calibrate, compress, examples, messages, modelinfo, naming, worker
 from model_zoo.convert.labels import labels_of
 from model_zoo.convert.recipe import Job
 from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedModelError
@@ -381,13 +381,13 @@ def test_differences_of_outputs_are_measured(tmp_path: Path) -> None:
 
 
 def test_errors_of_frameworks_become_ours() -> None:
-    plain = worker.explain(
+    plain = messages.explain(
         ValueError("Exception from src/x.cpp:3:\nCheck 'x' failed at y\nthe shape is wrong")
     )
     assert isinstance(plain, ConversionError)
     assert plain.what == "conversion failed: ValueError: the shape is wrong"
-    assert worker.explain(RuntimeError("")).what == "conversion failed: RuntimeError: "
-    listed = worker.explain(
+    assert messages.explain(RuntimeError("")).what == "conversion failed: RuntimeError: "
+    listed = messages.explain(
         RuntimeError("Summary:\n-- No conversion rule found for operations: aten::x, y::z\n")
     )
     assert isinstance(listed, UnsupportedModelError)

@@ -193,10 +193,12 @@ def test_unknown_input_of_a_real_file_lists_those_there_are(wheel_member: Member
 def test_impossible_shape_of_a_real_file(wheel_member: Member, tmp_path: Path) -> None:
     folder = wheel_member("rapidocr==3.10.0", "rapidocr/models")
     recipe_ = {"inputs": [{"name": "x", "shape": [1, 4, 64, 64]}]}
-    with pytest.raises(ConversionError) as caught:
+    with pytest.raises(ConversionError, match="the network cannot have these shapes") as caught:
         run(entry("onnx", "PP-OCRv6_det_small.onnx", recipe=recipe_), folder, tmp_path / "ir")
     assert caught.value.exit_code == 7
     assert "some-model@FP32" in str(caught.value)
+    assert "channel count (4) does not match" in str(caught.value.found)
+    assert caught.value.expected == "x [1,4,64,64]"
 
 
 def test_outputs_are_chosen_in_the_order_asked_for(files: Path) -> None:
