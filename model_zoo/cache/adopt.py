@@ -107,7 +107,7 @@ def adopt(
     artifact: Artifact,
     found: Sequence[Place],
     model: str | None = None,
-    on_found: Callable[[Path], None] | None = None,
+    on_found: Callable[[Path, Path], None] | None = None,
 ) -> Path | None:
     """Publish an artifact's blob from bytes that another program keeps, if there are any.
 
@@ -116,7 +116,7 @@ def adopt(
         artifact: what is looked for.
         found: where to look, as ``places`` says.
         model: whose artifact it is.
-        on_found: told where the bytes came from.
+        on_found: told where the bytes came from, and the blob.
 
     Returns:
         The blob, or None.
@@ -142,7 +142,7 @@ def adopt(
             sha256 = hash_file(staged)["sha256"].hex if artifact.sha256 is None else artifact.sha256
             blob = cache.publish_blob(staged, sha256, artifact)
         if on_found is not None:
-            on_found(path)
+            on_found(path, blob)
         return blob
     return None
 

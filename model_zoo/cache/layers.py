@@ -171,7 +171,8 @@ class Cache:
         """
         from model_zoo.cache.adopt import adopt, places  # only where something is missing
 
-        def tell(path: Path) -> None:
+        def tell(path: Path, blob: Path) -> None:
+            self._notes[0].note_adopted(blob.name, str(path))
             if report is not None:
                 report(Event(event="adopted", model=model, file=artifact.path, message=str(path)))
 
@@ -179,6 +180,12 @@ class Cache:
         if there is not None:
             return there
         return adopt(self, artifact, places(os.environ, folders), model, tell)
+
+    def adopted_from(self, artifact: Artifact) -> str | None:
+        """Return the file of another program that an artifact's blob was adopted from, if it was."""
+        sha256 = self.sha256_of(artifact)
+        found = (notes.adopted(sha256) for notes in self._notes) if sha256 else iter(())
+        return next((origin for origin in found if origin is not None), None)
 
     def note_aliases(self, artifact: Artifact, sha256: str) -> None:
         """Note under which other digests, or which address, the blob is looked up."""

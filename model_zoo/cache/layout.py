@@ -58,6 +58,10 @@ class Layer:
         """Where it is noted which files, at an address that stays, a declaration was found to mean."""
         return self.state / "resolutions" / digest[:2] / f"{digest}.json"
 
+    def adopted(self, sha256: str) -> Path:
+        """Where it is noted from which file of another program a blob was adopted: a remark for people."""
+        return self.state / "adopted" / sha256[:2] / sha256
+
     def used(self, kind: str, name: str) -> Path:
         """The empty file whose time is that of the last noted use of a model's files or an IR."""
         return self.state / "used" / kind / name

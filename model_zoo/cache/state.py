@@ -143,6 +143,12 @@ class Notes:
         derived = self._derive("resolutions", damaged=damaged)
         return derived.resolutions.get(declared) if derived else None
 
+    def adopted(self, sha256: str) -> str | None:
+        """Return where a blob was adopted from, if it was."""
+        with contextlib.suppress(OSError):
+            return self.layer.adopted(sha256).read_text(encoding="utf-8", errors="replace")
+        return None
+
     # --- writing
 
     def note_alias(self, kind: str, digest: str, sha256: str) -> None:
@@ -169,6 +175,11 @@ class Notes:
     def note_resolution(self, declared: str, artifacts: Sequence[object]) -> None:
         """Note what floating artifacts were found to mean; raises as ``note_alias``."""
         self._write(self.layer.resolution(declared), msgspec.json.encode(artifacts))
+
+    def note_adopted(self, sha256: str, origin: str) -> None:
+        """Note where a blob was adopted from; what cannot be written is let be."""
+        with contextlib.suppress(OSError, CacheError):
+            self._write(self.layer.adopted(sha256), origin.encode("utf-8", "replace"))
 
     def note_manifest(self, key: str, manifest: Mapping[str, Any], name: str) -> None:
         """Note all that a manifest about to be published says; raises as ``note_alias``.

@@ -110,7 +110,9 @@ def info_command(run: Run, reference: str, *, as_json: bool) -> None:
     """Print everything known about a model: licence, files, sources, integrity, what is cached."""
     from model_zoo.zoo.facts import facts
 
-    known = facts(run.zoo, run.zoo.request(reference).model)
+    model = run.zoo.request(reference).model
+    origins = {artifact.path: run.zoo.cache.adopted_from(artifact) for artifact in model.artifacts}
+    known = facts(run.zoo, model) | {"adopted": {path: origin for path, origin in origins.items() if origin}}
     if as_json:
         print_json(known)
         return
@@ -125,6 +127,7 @@ def info_command(run: Run, reference: str, *, as_json: bool) -> None:
     print_title("cached:")
     rows = [("files", cached["files"] or "no")]
     rows += [(f"IR {precision}", path or "no") for precision, path in cached["ir"].items()]
+    rows += [(f"{path} adopted", f"from {origin}") for path, origin in known["adopted"].items()]
     print_fields([(f"  {name}", value) for name, value in rows])
 
 

@@ -273,5 +273,12 @@ def test_adopted_bytes_are_said(shell, catalog, tmp_path, monkeypatch):
     monkeypatch.setenv("MODEL_ZOO_ADOPT", str(tmp_path / "tree"))
     done = shell("fetch", "zooey-one")
     assert done.code == 0, done.err
-    assert f"adopted {tmp_path / 'tree/zooey-one/m.onnx'}" in done.err
+    origin = str(tmp_path / "tree/zooey-one/m.onnx")
+    assert f"adopted {origin}" in done.err
+    assert shell("info", "zooey-one", "--json").json["adopted"] == {"m.onnx": origin}
+    assert origin in shell("info", "zooey-one").out
+    assert shell("info", "zooey-two", "--json").json["adopted"] == {}
+    finding = next(f for f in shell("doctor", "--json").json["checks"] if f["check"] == "adoption")
+    assert finding["found"].startswith("1 files adopted")
+    assert str(tmp_path / "tree") in finding["found"]
     assert shell("cache", "verify").code == 0

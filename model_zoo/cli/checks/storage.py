@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.cache import Cache
+from model_zoo.cache.adopt import places
 from model_zoo.cache.holders import PROC
 from model_zoo.cache.layout import TAG_NAME
 from model_zoo.cache.sharing import is_alive
@@ -83,6 +84,7 @@ def _writable(cache: Cache, budget: int | None) -> Iterator[Finding]:
         yield wrong("cache", "writable", found, f"make it writable, or {ELSEWHERE}", CODE)
         return
     if not new:
+        yield _adoption(layer)
         yield from _shelves(layer)
         yield from _locks(layer)
 
@@ -185,6 +187,13 @@ def _links(first: Path, scratch: Path) -> Iterator[str]:
         yield "symbolic links"
     except (OSError, NotImplementedError):
         pass
+
+
+def _adoption(layer: Layer) -> Finding:
+    """Say where bytes of other programs are looked for, and whether any were taken from there."""
+    found = ", ".join(str(place.folder) for place in places(os.environ)) or "nowhere: no such folder is there"
+    count = sum(1 for path in (layer.state / "adopted").rglob("*") if path.is_file())
+    return ok("cache", "adoption", f"{count} files adopted so far; looks in {found}")
 
 
 def _shelves(layer: Layer) -> Iterator[Finding]:
