@@ -59,7 +59,12 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
         if len(data) > MAX_BYTES:
             what = f"{path}: the file is too large for a catalog entry"
-            raise CatalogError(what, expected=f"at most {MAX_BYTES} bytes", found=f"{len(data)} bytes")
+            raise CatalogError(
+                what,
+                expected=f"at most {MAX_BYTES} bytes",
+                found=f"{len(data)} bytes",
+                hint="keep only catalog entries in a catalog",
+            )
         return data.decode("utf-8")
     except OSError as error:
         raise CatalogError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from error
@@ -247,7 +252,8 @@ def _check_integrity(model: Model, path: Path, text: str) -> None:
     for index, artifact in enumerate(model.artifacts):
         if not artifact.sources:
             where = _place(path, text, ("artifacts", index))
-            raise CatalogError(f"{where}artifacts[{index}].sources: needs at least one source")
+            what = f"{where}artifacts[{index}].sources: needs at least one source"
+            raise CatalogError(what, hint='say where the file is, as in sources: [{url: "https://…"}]')
         if artifact.digests or artifact.integrity or integrity_of(artifact) != "first-use":
             continue
         where = _place(path, text, ("artifacts", index))

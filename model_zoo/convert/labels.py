@@ -36,7 +36,10 @@ def labels_of(model: Model, files: Path) -> list[str] | None:
     except (OSError, ValueError, LookupError, TypeError) as error:
         what = f"labels: {labels.artifact} does not hold the labels"
         raise ConversionError(
-            what, expected=f"a list at {labels.key}" if labels.key else "one label a line", found=error
+            what,
+            expected=f"a list at {labels.key}" if labels.key else "one label a line",
+            found=error,
+            hint="correct labels in the catalog entry",
         ) from error
 
 

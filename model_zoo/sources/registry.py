@@ -69,7 +69,8 @@ class Manifest:
             found = json.loads(self.data)
             if isinstance(found, dict):
                 return found
-        raise IntegrityError("the registry's manifest is not a JSON object", found=self.digest)
+        what = "the registry's manifest is not a JSON object"
+        raise IntegrityError(what, found=self.digest, hint="push the image again, or name another")
 
 
 class _Body:
