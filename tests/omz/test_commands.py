@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
@@ -11,6 +12,10 @@ import numpy as np
 import pytest
 
 from model_zoo.cli.omz import converter, data_downloader, downloader, info_dumper
+from model_zoo.cli.omz.local import needed
+from model_zoo.cli.omz.output import Output, in_parallel
+from model_zoo.errors import ConversionError
+from model_zoo.spec import Builder, Model, Recipe
 from tests.omz.tree import Tree, representative
 from tests.server import Answer, Server, status
 from tests.tiny import tiny_onnx
@@ -299,3 +304,154 @@ def test_the_installed_commands_start(tmp_path):
         assert len(names) == 248
         assert "text-spotting-0005" in names
         assert "text-spotting-0005-detector" not in names
+
+
+@pytest.mark.parametrize("command", [downloader, converter, info_dumper])
+def test_wrong_flags_are_usage_errors(models, run, command):
+    for arguments in ([], ["--all", "--name", "x"], ["--bogus"]):
+        assert run(command, *arguments)[0] == 2
+    if command is not info_dumper:
+        for jobs in ("0", "-1", "x", "1.5"):
+            code, out, err = run(command, "--all", "-j", jobs)
+            assert code == 2
+            assert "must be a positive integer" in err
+            assert ("usage:" in out) == (command is downloader)
+
+
+def test_only_the_files_of_the_wanted_precisions(models, run, tmp_path):
+    assert run(downloader, "--name", "single*", "--precisions", "FP16,FP16-INT8", "-o", "out")[0] == 0
+    name = "single-image-super-resolution-1032"
+    wanted = {f"intel/{name}/{p}/{name}.{s}" for p in ("FP16", "FP16-INT8") for s in ("xml", "bin")}
+    assert set(files(tmp_path / "out")) == {*wanted, f"intel/{name}/vocab.txt"}
+    code, out, _ = run(downloader, "--name", "resnet50*", "--precisions", "FP16,FP32", "-o", "out")
+    assert code == 0
+    assert (
+        "========== Skipping resnet50-binary-0001 (model is unsupported in {'FP16', 'FP32'} precisions)\n"
+        in out
+    )
+    code, _, err = run(downloader, "--all", "--precisions", "FP16,INT4", "-o", "out")
+    assert (code, err) == (1, "Unknown precisions specified: INT4.\n")
+    code, out, _ = run(converter, "--name", "tiny-onnx,resnet50*", "--precisions", "FP16-INT8", "-d", "out")
+    assert code == 0
+    assert out == (
+        "========== Skipping tiny-onnx (all conversions skipped)\n\n"
+        "========== Skipping resnet50-binary-0001 (no conversions defined)\n\n"
+    )
+
+
+def test_an_output_folder_that_cannot_be_written(tree, run, tmp_path):
+    tree.add_ir("a")
+    (tmp_path / "out").write_text("in the way")
+    code, out, err = run(downloader, "--all", "-o", "out", "--progress_format", "json")
+    assert code == 1
+    assert "########## Error: cannot use " in err
+    assert json.loads(out.splitlines()[-1]) == {
+        "$type": "model_download_end",
+        "model": "a",
+        "successful": False,
+    }
+
+
+def test_a_tree_that_is_not_there(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MODEL_ZOO_CACHE", str(tmp_path))
+    code, out, err = run(info_dumper, "--all", "--models_root", tmp_path / "absent")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ")
+    assert "check OMZ_ROOT or --models_root" in err
+
+
+def test_a_composite_without_its_stage_is_an_error(run, tmp_path, monkeypatch):
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "whole.yaml").write_text(
+        "schema: 1\nname: whole\ntask: t\nlicense: MIT\ndescription: x\nstages: [gone]\n"
+        "omz: {subdirectory: intel/whole}\n"
+    )
+    monkeypatch.setenv("MODEL_ZOO_CACHE", str(tmp_path))
+    monkeypatch.setenv("MODEL_ZOO_CATALOG", str(tmp_path / "c"))
+    code, _, err = run(info_dumper, "--all")
+    assert code == 1
+    assert "no catalog has a model named 'gone'" in err
+
+
+@pytest.mark.parametrize(("fault", "code"), [(KeyboardInterrupt, 130), (BrokenPipeError, 1)])
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_interrupts_end_at_once_without_a_traceback(models, run, monkeypatch, fault, code, jobs):
+    def stop(*_):
+        raise fault
+
+    monkeypatch.setattr(downloader.Download, "run", stop)
+    if fault is BrokenPipeError:
+        monkeypatch.setattr(sys.stderr, "close", lambda: None)
+    ended, _, err = run(downloader, "--all", "-o", "out", "-j", jobs)
+    assert ended == code
+    assert "Traceback" not in err
+
+
+def test_info_names_the_files_of_a_tree(models, run):
+    (models.root / "public" / "tiny-onnx" / "accuracy-check.yml").write_text("{}")
+    code, out, _ = run(info_dumper, "--name", "tiny-onnx,face-detection-retail-0004")
+    assert code == 0
+    tiny, face = json.loads(out)
+    assert tiny["accuracy_config"] == str(models.root / "public/tiny-onnx/accuracy-check.yml")
+    assert tiny["model_config"] == str(models.root / "public/tiny-onnx/model.yml")
+    assert face["accuracy_config"] is None
+    assert tiny["input_info"] == [{"name": "x", "shape": [1, 3, 4, 4], "layout": "NCHW"}]
+
+
+def test_progress_on_a_terminal_stays_on_one_line(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    out = Output()
+    out.progress("50%")
+    out.progress("100%")
+    out.end_progress()
+    assert screen.getvalue() == "50%\r100%\r\n"
+
+
+def test_parallel_work_prints_in_order_and_raises_what_was_raised(capsys):
+    import threading
+
+    both = threading.Barrier(2)
+
+    def work(item, out):
+        out.line(f"{item} begins")
+        if item in "ab":
+            both.wait(10)
+        out.line(f"{item} ends")
+        if item == "c":
+            raise LookupError(item)
+        return item
+
+    assert in_parallel(2, work, ["a", "b"], Output()) == ["a", "b"]
+    assert capsys.readouterr().out == "a begins\na ends\nb begins\nb ends\n"
+    with pytest.raises(LookupError):
+        in_parallel(3, work, ["a", "b", "c"], Output())
+
+
+def test_what_a_conversion_reads_of_a_folder(tmp_path):
+    for path in ("g/net.ckpt.meta", "g/net.ckpt.index", "g/checkpoint", "code/a.py", "w.pth", "w.pth.orig",
+                 "FP16/m.xml", "code/__pycache__/a.pyc", "saved/saved_model.pb", "saved/variables/v"):  # fmt: skip
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"1")
+
+    def read(framework="tensorflow", **recipe):
+        fields = {"name": "m", "task": "t", "license": "MIT", "description": "x", "framework": framework}
+        model = Model(schema=1, stages=("a",), recipe=Recipe(precisions=("FP16", "FP32"), **recipe), **fields)
+        return needed(model, tmp_path)
+
+    assert read(model="g/net.ckpt.meta") == ["g/net.ckpt.index", "g/net.ckpt.meta"]
+    assert read(model="saved") == ["saved/saved_model.pb", "saved/variables/v"]
+    builder = Builder(module="a", callable="A", weights="w.pth", paths=("code",))
+    assert "code/a.py" in read("pytorch", builder=builder)
+    assert {"w.pth.orig", "FP16/m.xml", "code/__pycache__/a.pyc"}.isdisjoint(read("pytorch", builder=builder))
+    with pytest.raises(ConversionError, match="is not there"):
+        read(model="absent.pb")
+    with pytest.raises(ConversionError, match="is not there"):
+        needed(
+            Model(schema=1, stages=("a",), name="m", task="t", license="MIT", description="x"),
+            tmp_path / "no",
+        )

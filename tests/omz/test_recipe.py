@@ -236,3 +236,33 @@ def test_composites():
     assert model.omz.subdirectory == "public/m"
     with pytest.raises(errors.CatalogError, match="stages_order is missing"):
         to_composite(fields, PLACE)
+
+
+def test_scripts_that_only_called_a_constructor_are_replaced_by_it():
+    arguments = ["--saved_model_dir=$conv_dir/x", "--output=a"]
+    fields = raw(framework="tf", model_optimizer_args=arguments, pre_convert_script=True)
+    model = to_model(fields, Place("densenet-121-tf", "public/densenet-121-tf"))
+    assert model.convertible
+    assert (model.recipe.builder.module, model.recipe.builder.callable) == (
+        "keras.applications",
+        "DenseNet121",
+    )
+    assert (model.recipe.model, model.recipe.outputs) == (None, ())
+    other = to_model(fields, PLACE)
+    assert not other.convertible
+    assert "script of Open Model Zoo" in other.reason
+
+
+def test_networks_that_tracing_does_not_get_through():
+    fields = raw(framework="pytorch", conversion_to_onnx_args=[
+        "--import-module=model", "--model-name=create_levit", "--input-shape=1,3,4,4", "--input-names=x",
+        "--output-names=y", "--output-file=o", "--model-path=$config_dir",
+    ])  # fmt: skip
+    model = to_model(fields, Place("levit-128s", "public/levit-128s"))
+    assert model.convertible
+    assert model.recipe.dynamo
+
+
+def test_shapes_of_arguments_win():
+    (one,) = recipe("--input_shape=[1,3,384,288]").inputs
+    assert one.shape == (1, 3, 384, 288)

@@ -1,8 +1,7 @@
 """What a few models of Open Model Zoo need beyond their arguments, by name.
 
 ``BUILDERS`` say directly what a small module or script of the zoo's did in between: call a constructor of the
-model's own files (or of an installed package) with these arguments, and load these weights. ``REASONS`` say
-why others cannot be converted.
+model's own files (or of an installed package) with these arguments, and load these weights.
 """
 
 from __future__ import annotations
@@ -78,5 +77,3 @@ BUILDERS["wav2vec2-base"] = _transformers("wav2vec2", "Wav2Vec2ForCTC", "wav2vec
 
 DYNAMO = {"levit-128s"}
 """Networks that tracing does not get through, and ``torch.export`` does."""
-
-REASONS: dict[str, str] = {}

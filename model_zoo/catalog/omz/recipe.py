@@ -10,7 +10,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from model_zoo.catalog.omz.known import BUILDERS, DYNAMO, REASONS
+from model_zoo.catalog.omz.known import BUILDERS, DYNAMO
 
 PRECISIONS = ["FP16", "FP32"]
 """What the converter made of everything that is no IR yet, the default first."""
@@ -132,8 +132,6 @@ def _obstacle(raw: dict[str, Any], name: str, options: Options) -> str | None:
             f"the Model Optimizer replaced parts of its graph as {config} says, which no converter of today "
             "does; without that its outputs are not the documented ones"
         )
-    if name in REASONS:
-        return REASONS[name]
     if raw.get("pre_convert_script") and name not in BUILDERS:
         return "its files must first go through a script of Open Model Zoo that is not part of them"
     if "freeze_placeholder_with_value" in options:

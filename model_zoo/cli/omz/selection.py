@@ -151,7 +151,8 @@ def requested(text: str | None) -> tuple[str, ...]:
 
 def subdirectory(model: Model) -> str:
     """Return the folder of a model's files below the output folder."""
-    return model.omz.subdirectory if model.omz else f"public/{model.name}"
+    assert model.omz is not None  # noqa: S101 - a shelf holds no others
+    return model.omz.subdirectory
 
 
 def show_set(words: Sequence[str]) -> str:
