@@ -27,6 +27,8 @@ _MIB = 1 << 20
 _BASE = {"pytorch": 600, "keras": 900, "jax": 600}
 """Mebibytes a framework needs before it has read anything; measured. The others need ``_PLAIN``."""
 _PLAIN, _NNCF = 80, 500
+_PATIENCE = 10.0
+"""Seconds that jobs get to clean up after an interruption; what they do beside conversions may hang."""
 _PER_BYTE = 4
 """Memory for each byte of input, where nothing was measured: the file, the graph, and its lowered copy."""
 
@@ -139,7 +141,7 @@ class _Run(Generic[Job, Result]):
         except BaseException:
             process.stop_all()
             for thread in threads:
-                thread.join()
+                thread.join(_PATIENCE)
             raise
         if self.failed:
             raise self.failed[min(self.failed)]

@@ -41,6 +41,8 @@ def prepare(folder: Path) -> bool:
         for path in _blobs(folder):
             if path.name not in known or hash_file(path)["sha256"].hex != known[path.name]:
                 path.unlink()
+                known.pop(path.name, None)
+                _write(folder, known)  # or the blob that comes in its place would not be recorded
     except OSError:
         return False
     return True
@@ -55,7 +57,11 @@ def record(folder: Path) -> None:
         for path in found:
             set_mode(path, 0o444)  # OpenVINO keeps others of the machine from reading it
         digests = {path.name: hash_file(path)["sha256"].hex for path in found}
-        write_file(folder / DIGESTS, json.dumps(digests, sort_keys=True).encode())
+        _write(folder, digests)
+
+
+def _write(folder: Path, digests: dict[str, str]) -> None:
+    write_file(folder / DIGESTS, json.dumps(digests, sort_keys=True).encode())
 
 
 def _blobs(folder: Path) -> list[Path]:

@@ -7,7 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,9 @@ def test_every_single_flipped_byte_is_found(xml: Path, tmp_path: Path) -> None:
         assert blob.read_bytes() != bytes(spoilt)
 
 
-@pytest.mark.parametrize("spoil", ["record gone", "record broken", "record a list", "blob unknown"])
+@pytest.mark.parametrize(
+    "spoil", ["record gone", "record broken", "record a list", "blob unknown", "record wrong"]
+)
 def test_blob_without_proof_is_not_used(xml: Path, tmp_path: Path, spoil: str) -> None:
     folder = tmp_path / "compiled"
     runtime.compile(xml, key="k", device="CPU", compiled=folder)
@@ -176,7 +179,9 @@ def test_blob_without_proof_is_not_used(xml: Path, tmp_path: Path, spoil: str) -
     if spoil == "record gone":
         record.unlink()
     else:
-        record.write_text({"record broken": "{", "record a list": "[1]", "blob unknown": "{}"}[spoil])
+        wrong = json.dumps({blob_of(folder).name: "0" * 64})
+        texts = {"record broken": "{", "record a list": "[1]", "blob unknown": "{}", "record wrong": wrong}
+        record.write_text(texts[spoil])
     again = runtime.compile(xml, key="k", device="CPU", compiled=folder)
     assert again.get_property("LOADED_FROM_CACHE") is False
     assert (
@@ -222,10 +227,20 @@ print(compiled.get_property("LOADED_FROM_CACHE"))
 """
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Return a folder that every user can reach; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.mark.system
-def test_read_only_folder_is_used_when_warm_and_done_without_when_not(xml: Path, tmp_path: Path) -> None:
+def test_read_only_folder_is_used_when_warm_and_done_without_when_not(open_folder: Path) -> None:
     require_root()
-    folder = tmp_path / "compiled"
+    xml, folder = support.network(open_folder / "ir", "model.xml"), open_folder / "compiled"
+    for path in (xml, xml.with_suffix(".bin")):
+        path.chmod(0o644)
 
     def as_nobody() -> str:
         code = AS_NOBODY.format(path=sys.path, xml=str(xml), folder=str(folder))
@@ -233,9 +248,6 @@ def test_read_only_folder_is_used_when_warm_and_done_without_when_not(xml: Path,
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    for path in (*tmp_path.parents, tmp_path, xml.parent):
-        if str(path).startswith(str(tmp_path.parent.parent)):
-            path.chmod(0o755)
     folder.mkdir(mode=0o755)
     assert as_nobody() == "False"
     assert list(folder.iterdir()) == []
