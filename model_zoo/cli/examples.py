@@ -37,7 +37,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "cache unpin": ("model-zoo cache unpin magika-standard-v3",),
     "cache rm": ("model-zoo cache rm pp-ocr-cls-v2 --dry-run",),
     "cache repair": ("model-zoo cache repair --dry-run",),
-    "catalog validate": ("model-zoo catalog validate", "model-zoo catalog validate my-catalog"),
+    "catalog validate": ("model-zoo catalog validate",),
     "catalog schema": ("model-zoo catalog schema > schema.json",),
     "catalog html": ("model-zoo catalog html -o site",),
     "lock": ("model-zoo lock magika-standard-v3 -o model-zoo.lock",),
