@@ -11,6 +11,7 @@ from model_zoo.errors import (
     DownloadError,
     IntegrityError,
     ModelZooError,
+    OfflineError,
     SourceUnavailableError,
 )
 from model_zoo.files import as_cache_error
@@ -65,10 +66,8 @@ def push(target: Target, image: Image, settings: Settings, report: Report = igno
         TransferInterruptedError: it cannot be reached.
         CacheDamagedError: a file of the cache is not what it was.
     """
-    from model_zoo.sources.registry import Registry  # brings requests along
-
     sent = 0
-    with Registry(target, settings) as registry:
+    with _connection(target, settings) as registry:
         for blob in image.blobs:
             if registry.put_blob(blob.digest, blob.size, blob.chunks):
                 sent += 1
@@ -88,9 +87,7 @@ def pull(target: Target, cache: Cache, settings: Settings, report: Report = igno
         IntegrityError: something is not what a digest says; nothing of it was published.
         CacheError: the writable layer cannot be written.
     """
-    from model_zoo.sources.registry import Registry  # brings requests along
-
-    with Registry(target, settings) as registry:
+    with _connection(target, settings) as registry:
         manifest, digest = _manifest(registry)
     layers = [_Layer(raw, target) for raw in manifest.get("layers") or () if isinstance(raw, dict)]
     known = {layer.key for layer in layers if layer.key and cache.find_ir(layer.key) is not None}
@@ -111,6 +108,20 @@ def pull(target: Target, cache: Cache, settings: Settings, report: Report = igno
     return taken
 
 
+def _connection(target: Target, settings: Settings) -> Registry:
+    """Return the registry to talk to; offline, the very import would open a socket to try IPv6.
+
+    Raises:
+        OfflineError: the run is offline.
+    """
+    if settings.offline:
+        what = f"{target} would have to be asked, and the run is offline"
+        raise OfflineError(what, hint="run it without --offline (MODEL_ZOO_OFFLINE)")
+    from model_zoo.sources.registry import Registry  # brings requests along
+
+    return Registry(target, settings)
+
+
 def _manifest(registry: Registry) -> tuple[dict[str, Any], str]:
     """Return the image's manifest and its digest, through an index if it names one image."""
     found = registry.manifest()
@@ -125,7 +136,8 @@ def _manifest(registry: Registry) -> tuple[dict[str, Any], str]:
             raise SourceUnavailableError(what, hint="name one of them by its digest")
         found = registry.manifest(str(choices[0].get("digest")))
         if found is None:
-            raise SourceUnavailableError(f"{registry.target}: the image its index names is not there")
+            what = f"{registry.target}: the image its index names is not there"
+            raise SourceUnavailableError(what, hint="push it again, or name another")
         data = found.decode()
     return data, found.digest
 

@@ -28,6 +28,7 @@ PATIENCE = 120.0
 
 _OPENVINO = """
 import json, sys
+sys.modules["openvino_telemetry"] = None  # it would look up a host
 import openvino
 from openvino.frontend import FrontEndManager
 core = openvino.Core()
@@ -40,6 +41,8 @@ for name in core.available_devices:
 print(json.dumps({"version": openvino.get_version(), "devices": devices,
                   "frontends": sorted(FrontEndManager().get_available_front_ends())}))
 """
+_PIP = "import pip, pip._internal; print('pip', pip.__version__)"
+"""Not ``pip --version``, which tries whether this machine has IPv6, with a socket."""
 _TORCH = """
 import json, torch
 found = {"torch": torch.__version__}
@@ -61,7 +64,7 @@ def examine_machine() -> Iterator[Finding]:
     with ThreadPoolExecutor() as pool:
         openvino = pool.submit(_ask, _OPENVINO)
         torch = pool.submit(_ask, _TORCH) if _version("torch") else None
-        pip = pool.submit(_run, "-m", "pip", "--version")
+        pip = pool.submit(_run, "-c", _PIP)
         yield from _python()
         yield from _packages()
         yield pip_finding(*pip.result())
