@@ -1,0 +1,68 @@
+"""What a notebook shows of a model."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+from model_zoo.spec import Artifact, Input, Model, Recipe
+
+
+class Text(HTMLParser):
+    """Collects tags and text, as a browser would see them."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def read(model):
+    seen = Text()
+    seen.feed(model._repr_html_())
+    return seen
+
+
+MODEL = Model(
+    schema=1,
+    name="tiny",
+    task="adding",
+    framework="onnx",
+    license="MIT",
+    description="Adds <b>a</b> number & more.",
+    artifacts=(Artifact(path="m.onnx", size=12), Artifact(path="labels.txt")),
+    recipe=Recipe(inputs=(Input(name="x", shape=(1, "?")),)),
+)
+
+
+def test_a_model_is_a_small_table():
+    seen = read(MODEL)
+    text = " ".join(seen.text)
+    for part in (
+        "tiny",
+        "adding",
+        "onnx",
+        "MIT",
+        "FP32, FP16",
+        "m.onnx (12 bytes), labels.txt",
+        "x [1, '?']",
+    ):
+        assert part in text
+    assert "Adds <b>a</b> number & more." in text, "text of the catalog stays text"
+    assert set(seen.tags) == {"table", "caption", "b", "br", "tbody", "tr", "th", "td"}
+    assert "stages" not in text
+
+
+def test_a_composite_names_its_stages_and_a_refused_model_its_reason():
+    both = Model(
+        schema=1, name="both", task="t", license="MIT", description="d", stages=("a", "b"),
+        convertible=False, reason="because",
+    )  # fmt: skip
+    text = " ".join(read(both).text)
+    assert "a, b" in text
+    assert "because" in text
+    assert "precisions" not in text
