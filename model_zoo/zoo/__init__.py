@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from model_zoo.cache import Cache
 from model_zoo.catalog import Catalog, builtin_catalog, match_names
 from model_zoo.errors import UsageError
 from model_zoo.settings import Settings, load_settings
-from model_zoo.zoo.converting import Converting
-from model_zoo.zoo.fetching import Fetching
-from model_zoo.zoo.naming import Naming
 from model_zoo.zoo.request import Conversion, Converted, Fetched, Progress, Report, Request, ignore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from model_zoo.cache import Cache
     from model_zoo.spec import ConvertedModel, FetchedModel, Model
+    from model_zoo.zoo.converting import Converting
+    from model_zoo.zoo.fetching import Fetching
+    from model_zoo.zoo.naming import Naming
 
 __all__ = ["Conversion", "Converted", "Fetched", "Progress", "Report", "Request", "Zoo"]
 
@@ -73,19 +73,23 @@ class Zoo:
     @cached_property
     def catalog(self) -> Catalog:
         """The built-in catalog and the user's own, as one."""
-        top = self.cache.top
-        index = top.state / "catalogs" if top is not None else None
-        prepare = top.prepare if top is not None else None
-        return Catalog([builtin_catalog(), *self.settings.catalogs], index, prepare)
+        top = self.settings.cache
+        # Beside the cache's own notes, said here so that listing names does not import the cache.
+        index = top.absolute() / "state-v1" / "catalogs" if top is not None else None
+        return Catalog([builtin_catalog(), *self.settings.catalogs], index, lambda: self.cache.writable)
 
     @cached_property
     def cache(self) -> Cache:
         """The layers as one."""
+        from model_zoo.cache import Cache  # the stages are imported when they are needed: names are not slow
+
         return Cache(self.settings.cache, self.settings.layers)
 
     @cached_property
     def fetching(self) -> Fetching:
         """The first half of the way: files."""
+        from model_zoo.zoo.fetching import Fetching  # see cache
+
         return Fetching(self.settings, self.cache, require_pinned=self.require_pinned)
 
     @cached_property
@@ -96,11 +100,15 @@ class Zoo:
             from model_zoo.catalog.lock import Lock  # json and the like, which few runs need
 
             lock = Lock(self.locked)
+        from model_zoo.zoo.naming import Naming  # see cache
+
         return Naming(self.catalog, self.fetching.resolving, lock)
 
     @cached_property
     def converting(self) -> Converting:
         """The second half of the way: IRs."""
+        from model_zoo.zoo.converting import Converting  # see cache
+
         return Converting(self.fetching)
 
     # --- which model

@@ -348,3 +348,17 @@ TestMachine = Machine.TestCase
 TestMachine.settings = settings(
     max_examples=15, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+def test_names_are_listed_without_the_later_stages(tmp_path):
+    """Nothing that fetches or converts is imported for that; and the index is among the cache's notes."""
+    code = (
+        "import sys; from model_zoo.zoo import Zoo; zoo = Zoo(cache=sys.argv[1]); zoo.catalog.names();"
+        "later = ('model_zoo.cache', 'model_zoo.convert', 'yaml');"
+        "print(*sorted(m for m in sys.modules if m.startswith(later)));"
+        "print(zoo.cache.top.state)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    loaded, state = done.stdout.splitlines()
+    assert loaded == ""
+    assert state == str(tmp_path / "state-v1")
