@@ -17,9 +17,20 @@ if TYPE_CHECKING:
 
     from model_zoo.download.partial import Partial
 
-_PIECE = 1 << 20
+_PIECE = 512 << 10
 _WORTH_A_THREAD = 4 << 20
 _FLUSH_EVERY = 16 << 20
+
+
+_own = threading.local()
+
+
+def _buffer() -> memoryview:
+    """Return this thread's buffer: one for all the files it hashes, not one for each."""
+    if not hasattr(_own, "buffer"):
+        _own.buffer = memoryview(bytearray(_PIECE))
+    found: memoryview = _own.buffer
+    return found
 
 
 class Follower:
@@ -37,7 +48,6 @@ class Follower:
         self._position = 0
         self._flushed = 0
         self._target = 0
-        self._buffer = memoryview(bytearray(_PIECE))
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._ended = False
@@ -74,13 +84,14 @@ class Follower:
                 return
 
     def _advance(self, target: int) -> None:
+        buffer = _buffer()
         while self._position < target and not self._ended:
-            room = min(len(self._buffer), target - self._position)
-            count = self._partial.read_into(self._buffer[:room], self._position)
+            room = min(len(buffer), target - self._position)
+            count = self._partial.read_into(buffer[:room], self._position)
             if not count:
                 raise OSError(5, "the partial is shorter than what was written", str(self._partial.path))
             for one in self._hashes.values():
-                one.update(self._buffer[:count])
+                one.update(buffer[:count])
             self._position += count
 
     def stop(self) -> None:
