@@ -51,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         parallel_from: size in bytes from which a file is fetched over several connections.
         attempts: how often one source is tried without any progress before the next one is.
         lock_timeout: seconds to wait for another process before giving up.
+        adopt: folders to look for files in before downloading them, beside the caches of Hugging Face, torch
+            and TensorFlow Hub: ``--cache_dir`` or ``--output_dir`` of Open Model Zoo's downloader, or others.
         remote: ``oci://REGISTRY/REPOSITORY`` through which a fleet shares its IRs.
         source_date_epoch: seconds since 1970 stamped on exported files, when set.
     """
@@ -69,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connections: int = 8
     parallel_from: int = 32 << 20
     lock_timeout: float = 3600.0
+    adopt: tuple[Path, ...] = ()
     remote: str | None = None
     source_date_epoch: int | None = None
 
@@ -78,6 +81,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     cache: str | None = None
     layers: list[str] | None = None
+    adopt: list[str] | None = None
     catalogs: list[str] | None = None
     offline: bool | None = None
     mirrors: dict[str, str] | None = None
@@ -156,6 +160,7 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     take("MODEL_ZOO_ISOLATE", "isolate", parse_flag)
     take("MODEL_ZOO_MAX_SIZE", "max_size", parse_size)
     take("MODEL_ZOO_MIRRORS", "mirrors", parse_mirrors)
+    take("MODEL_ZOO_ADOPT", "adopt", _paths)
     take("MODEL_ZOO_REMOTE", "remote", str.strip)
     take("SOURCE_DATE_EPOCH", "source_date_epoch", int)
     return values
@@ -212,7 +217,7 @@ def _from_file(env: Mapping[str, str]) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         what = f"settings file {path}: {error}"
         raise UsageError(what, hint="correct the file, or point MODEL_ZOO_CONFIG at another") from error
-    for key in ("layers", "catalogs"):
+    for key in ("layers", "catalogs", "adopt"):
         if key in values:
             values[key] = tuple(path.parent / Path(item).expanduser() for item in values[key])
     if "cache" in values:

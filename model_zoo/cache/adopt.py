@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from model_zoo.errors import IntegrityError, ModelZooError
-from model_zoo.files import as_cache_error, copy_file, fsync_file, hash_file
+from model_zoo.files import as_cache_error, copy_file, fsync_file, hash_file, is_folder
 from model_zoo.settings import Settings
 from model_zoo.sources.base import HttpLocation, LocatedSource
 
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from model_zoo.cache.layers import Cache
     from model_zoo.spec import Artifact
 
-ADOPT = "MODEL_ZOO_ADOPT"
-"""Environment variable: more folders to look in, separated as in PATH: ``--cache_dir`` and ``--output_dir``
-of Open Model Zoo's downloader, or any folder of model files."""
 _OMZ_FORMAT = "1"
 
 
@@ -65,13 +62,12 @@ def wish_for(artifact: Artifact, model: str | None) -> Wish:
 
 
 def places(environ: Mapping[str, str], folders: Sequence[Path] = ()) -> list[Place]:
-    """Return the folders to look in that exist: other programs' caches, then those that were named.
+    """Return the folders to look in that exist: those that were named, then other programs' caches.
 
     The variables are those programs' own: ``HF_HUB_CACHE``, ``HF_HOME``, ``TORCH_HOME``,
     ``TFHUB_CACHE_DIR``, ``XDG_CACHE_HOME``.
     """
-    named = [Path(text).expanduser() for text in environ.get(ADOPT, "").split(os.pathsep) if text]
-    found = [Place("tree", folder) for folder in (*named, *folders)]
+    found = [Place("tree", folder) for folder in folders]
     caches = _user_caches(environ)
     hub = environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE")
     home = environ.get("HF_HOME")
@@ -82,7 +78,7 @@ def places(environ: Mapping[str, str], folders: Sequence[Path] = ()) -> list[Pla
         found.append(Place("torch", Path(home or Path(caches, "torch"), "hub", "checkpoints")))
     module = environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir(), "tfhub_modules")
     found.append(Place("tfhub", Path(module)))
-    return [place for place in found if place.folder.is_dir()]
+    return [place for place in found if is_folder(place.folder)]
 
 
 def _user_caches(environ: Mapping[str, str]) -> str:

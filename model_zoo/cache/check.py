@@ -23,7 +23,7 @@ from model_zoo.cache.manifest import (
     read_manifest,
 )
 from model_zoo.cache.state import Notes
-from model_zoo.files import hash_file
+from model_zoo.files import exists, hash_file, is_file
 from model_zoo.spec import MANIFEST_NAME, Digest, Event
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class _Check:
                 size = next((w.size for w in self.wanted.get(sha256, ()) if w.size is not None), None)
                 self._bad_blob(sha256, path, _cause(digest, _size(path), size))
         for sha256 in sorted(self.wanted.keys() - blobs.keys()):
-            if not any(other.blob(sha256).is_file() for other in self.others):  # a layer may stand on another
+            if not any(is_file(other.blob(sha256)) for other in self.others):  # a layer may stand on another
                 self._bad_blob(sha256, self.layer.blob(sha256), "deleted: the file is not there")
 
     def _bad_blob(self, sha256: str, path: Path, cause: str) -> None:
@@ -313,7 +313,7 @@ class _Check:
     def _check_notes(self) -> None:
         """Compare the notes on disk with what the manifests say they must be; more of them do no harm."""
         notes = Notes(self.layer)
-        if not all(self.layer.complete(kind).is_file() for kind in ("aliases", "requests", "inputs")):
+        if not all(is_file(self.layer.complete(kind)) for kind in ("aliases", "requests", "inputs")):
             return  # nobody relies on them: they are derived when they are needed
         derived = notes.derive()
         for (kind, digest), sha256 in derived.aliases.items():
@@ -323,7 +323,7 @@ class _Check:
         for request, keys in derived.requests.items():
             for key in keys:
                 path = self.layer.request(request) / key
-                if not path.exists():
+                if not exists(path):
                     self._add("state", path, "the note of what an IR answers is missing", file=key)
         for declaration in derived.inputs:
             path = self.layer.inputs(declaration)
@@ -398,6 +398,6 @@ def _cause(digest: str, size: int, expected: object) -> str:
 
 
 def _manifest_cause(path: Path) -> str:
-    if not path.is_file():
+    if not is_file(path):
         return "its manifest is missing"
     return "its manifest is damaged"

@@ -20,7 +20,7 @@ import msgspec
 from model_zoo.cache.layout import Layer, is_link
 from model_zoo.cache.manifest import IR_MANIFEST, entries_of, read_manifest
 from model_zoo.errors import CacheError
-from model_zoo.files import write_file
+from model_zoo.files import is_folder, write_file
 from model_zoo.spec import MANIFEST_NAME
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ class Inventory:
         return kind()
 
     def _write(self, name: str, known: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-        if not self.writable or known == found or not self.layer.state.is_dir():
+        if not self.writable or known == found or not is_folder(self.layer.state):
             return
         path = self.layer.state / "index" / f"{name}.json"
         with contextlib.suppress(OSError, CacheError):

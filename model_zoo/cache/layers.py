@@ -163,7 +163,7 @@ class Cache:
         Args:
             artifact: what is wanted; nothing is adopted that no digest, or part of one, proves.
             model: whose artifact it is.
-            folders: where to look beside the caches of other programs and ``MODEL_ZOO_ADOPT``.
+            folders: where to look beside the caches of other programs.
             report: receives an ``adopted`` event whose message is where the bytes came from.
 
         Raises:

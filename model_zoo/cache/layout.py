@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheDamagedError
-from model_zoo.files import as_cache_error, make_folder, write_file
+from model_zoo.files import as_cache_error, exists, make_folder, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,10 +128,10 @@ class Layer:
         """
         make_folder(self.root)
         tag = self.root / TAG_NAME
-        if tag.exists():
+        if exists(tag):
             return
         with as_cache_error(tag):
-            if not (self.models.exists() or self.irs.exists() or self.state.is_symlink()):
+            if not (exists(self.models) or exists(self.irs) or self.state.is_symlink()):
                 for notes in NOTES:
                     mark = self.complete(notes)
                     mark.parent.mkdir(parents=True, exist_ok=True)

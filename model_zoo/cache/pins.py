@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from model_zoo.files import as_cache_error, write_file
+from model_zoo.files import as_cache_error, exists, write_file
 
 if TYPE_CHECKING:
     from model_zoo.cache.layout import Layer
@@ -38,7 +38,7 @@ def pin(layer: Layer, model: str, precision: str | None) -> bool:
         CacheError: the layer cannot be written.
     """
     path = layer.check_own(layer.pins) / _name(model, precision)
-    if path.exists():
+    if exists(path):
         return False
     with as_cache_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ import msgspec
 from model_zoo.cache.layout import NOTES
 from model_zoo.cache.manifest import IR_MANIFEST, read_manifest
 from model_zoo.errors import CacheError
-from model_zoo.files import make_folder, write_file
+from model_zoo.files import exists, is_file, make_folder, write_file
 from model_zoo.files.lock import lock
 from model_zoo.spec import MANIFEST_NAME, Digest, FileEntry
 
@@ -123,7 +123,7 @@ class Notes:
         stored = self.stored_inputs(declaration)
         if stored is not None:
             return stored
-        derived = self._derive("inputs", damaged=self.layer.inputs(declaration).is_file())
+        derived = self._derive("inputs", damaged=is_file(self.layer.inputs(declaration)))
         return derived.inputs.get(declaration) if derived else None
 
     def stored_inputs(self, declaration: str) -> _Inputs | None:
@@ -257,13 +257,14 @@ class Notes:
                     make_folder(mark.parent)
                     mark.touch()
             except OSError as error:
-                raise CacheError(f"cannot write notes below {self.layer.state}: {error.strerror}") from error
+                what = f"cannot write notes below {self.layer.state}: {error.strerror}"
+                raise CacheError(what, hint="check the disk and the path") from error
 
     def _derive(self, notes: str, *, damaged: bool = False) -> Derived | None:
         """Return derived notes where those on disk are damaged or not known to be complete."""
-        if not (self.layer.models.exists() or self.layer.irs.exists()):
+        if not (exists(self.layer.models) or exists(self.layer.irs)):
             return None
-        if self._derived is None and (damaged or not self.layer.complete(notes).exists()):
+        if self._derived is None and (damaged or not exists(self.layer.complete(notes))):
             self._derived = self.derive()
             if self.writable:
                 with contextlib.suppress(CacheError):

@@ -18,6 +18,7 @@ from model_zoo.cli.upkeep import (
     rm_command,
     verify_command,
 )
+from model_zoo.files import is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,7 +76,7 @@ def _layer_info(layer: Layer, *, writable: bool) -> dict[str, Any]:
     return {
         "path": str(layer.root),
         "writable": writable,
-        "exists": layer.root.is_dir(),
+        "exists": is_folder(layer.root),
         "bytes": sum(shelf.size for shelf in totals.values()),
         "folders": {name: {"count": shelf.count, "bytes": shelf.size} for name, shelf in totals.items()},
     }

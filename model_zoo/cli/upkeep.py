@@ -10,6 +10,7 @@ import click
 
 from model_zoo.cli.report import human_size, print_table, say
 from model_zoo.errors import CacheDamagedError, CacheReadOnlyError, ModelZooError, UsageError
+from model_zoo.files import is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -116,7 +117,7 @@ def _check(run: Run) -> Checked:
     from model_zoo.cache.check import check
 
     cache = run.zoo.cache
-    if cache.top is None or not cache.top.root.is_dir():
+    if cache.top is None or not is_folder(cache.top.root):
         checked = check(cache.below, run.report)
     else:
         with cache.use(_waiting(run), timeout=run.settings.lock_timeout):
@@ -221,7 +222,7 @@ def _collect(run: Run, make: Callable[[float], Plan], *, dry_run: bool) -> Plan:
     from model_zoo.cache.collect import carry_out
 
     cache = run.zoo.cache
-    if dry_run or not _top(run).root.is_dir():
+    if dry_run or not is_folder(_top(run).root):
         return make(0.0)
     plan = carry_out(cache, make, on_wait=_waiting(run), timeout=run.settings.lock_timeout)
     run.close()

@@ -62,6 +62,21 @@ def set_mode(path: Path, mode: int) -> None:
         path.chmod((mode & ~current_umask()) | kept)
 
 
+def exists(path: Path) -> bool:
+    """Whether something can be found at ``path``; False, not an error, where nobody lets us look."""
+    return os.path.exists(path)  # noqa: PTH110 - pathlib's raises PermissionError
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder, or a link to one; False where nobody lets us look."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file, or a link to one; False where nobody lets us look."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def fsync_file(path: Path) -> None:
     """Flush a file's bytes to the disk.
 

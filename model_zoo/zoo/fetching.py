@@ -87,7 +87,10 @@ class Fetching:
             (index, artifact)
             for index, artifact in missing
             if self.cache.adopt(
-                artifact, requests[index].model.name, folders=requests[index].places, report=report
+                artifact,
+                requests[index].model.name,
+                folders=(*requests[index].places, *self.settings.adopt),
+                report=report,
             )
             is None
         ]

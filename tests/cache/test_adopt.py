@@ -9,6 +9,7 @@ import pytest
 
 from model_zoo.cache import Cache
 from model_zoo.cache.adopt import find_foreign, places
+from model_zoo.settings import load_settings
 from model_zoo.sources import parse_source
 from model_zoo.spec import Artifact
 from tests.cache.made import artifact, put_blob
@@ -122,16 +123,17 @@ def test_other_programs_caches(home, cache, case):
 def test_where_the_variables_point(home, tmp_path, monkeypatch, variable, folder, file):
     made = write(tmp_path / folder / file)
     monkeypatch.setenv(variable, str(tmp_path / folder))
-    assert find_foreign(artifact("net.bin", DATA), places(os.environ), "m") == made
+    found = places(os.environ, load_settings().adopt)
+    assert find_foreign(artifact("net.bin", DATA), found, "m") == made
 
 
-def test_caches_of_open_model_zoo(home, tmp_path, cache, monkeypatch):
+def test_caches_of_open_model_zoo(home, tmp_path, cache):
     """Its format 1: ``1/XX/REST`` of the sha384."""
     made = write(tmp_path / "omz/1" / SHA384[:2] / SHA384[2:])
-    monkeypatch.setenv("MODEL_ZOO_ADOPT", f"{tmp_path / 'none'}{os.pathsep}{tmp_path / 'omz'}")
+    folders = [tmp_path / "none", tmp_path / "omz"]
     one = artifact("FP16/net.bin", DATA, "sha384")
-    assert find_foreign(one, places(os.environ)) == made
-    assert cache.adopt(one).read_bytes() == DATA
+    assert find_foreign(one, places(os.environ, folders)) == made
+    assert cache.adopt(one, folders=folders).read_bytes() == DATA
 
 
 def test_folders_given_by_the_caller(home, tmp_path, cache):

@@ -196,6 +196,39 @@ def test_a_stranger_with_a_cache_of_his_own(filled, tmp_path, stranger):
 
 
 @pytest.mark.system
+@pytest.mark.parametrize("mode", [0o700, 0o000])
+def test_a_layer_a_stranger_may_not_look_into(filled, tmp_path, stranger, mode):
+    """As good as absent, and no error for those who look."""
+    own = tmp_path / "own"
+    own.mkdir()
+    os.chown(own, 12345, 12345)
+    filled.top.root.chmod(mode)
+    code = """
+import sys
+from pathlib import Path
+from model_zoo.cache import Cache
+from model_zoo.cache.check import check
+from model_zoo.cache.inventory import Inventory
+sys.path.insert(0, sys.argv[1])
+from tests.cache.made import artifact, put_model
+cache = Cache(Path(sys.argv[2]), [Path(sys.argv[3])])
+assert cache.find_ir("0" * 64) is None
+assert cache.find_requested("0" * 64) == []
+assert cache.find_inputs("0" * 64) is None
+assert cache.find_blob(artifact("a", b"1", "sha384")) is None
+put_model(cache, "n", {"x": b"1"}, "sha384")
+assert check(cache.layers, lambda _: None).problems == []
+assert [e.name for l in cache.layers for e in Inventory(l, writable=True).entries()] == ["n"]
+"""
+    repository = Path(__file__).parents[2]
+    argv = [*stranger, sys.executable, "-c", code, str(repository), str(own / "cache"), str(filled.top.root)]
+    environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(argv, capture_output=True, text=True, env=environment, check=False, cwd="/")
+    filled.top.root.chmod(0o755)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.system
 def test_a_sticky_folder_that_everybody_may_write_to(tmp_path, stranger):
     """Root made the cache for all, as in /tmp; a stranger adds to it and cannot take root's things away."""
     root = tmp_path / "shared"

@@ -21,7 +21,7 @@ from model_zoo.files import clone
 from model_zoo.files.lock import lock, owner_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from model_zoo.cache import Layer
     from model_zoo.settings import Settings
@@ -45,6 +45,7 @@ def examine_storage(settings: Settings) -> Iterator[Finding]:
         yield wrong("cache", "folder", "none: this account has no home directory", hint, CODE)
     else:
         yield from _writable(Cache(settings.cache), settings.max_size)
+        yield _adoption(Cache(settings.cache), settings.adopt)
     for root in settings.layers:
         yield _layer(root, settings.cache)
 
@@ -84,7 +85,6 @@ def _writable(cache: Cache, budget: int | None) -> Iterator[Finding]:
         yield wrong("cache", "writable", found, f"make it writable, or {ELSEWHERE}", CODE)
         return
     if not new:
-        yield _adoption(layer)
         yield from _shelves(layer)
         yield from _locks(layer)
 
@@ -189,10 +189,12 @@ def _links(first: Path, scratch: Path) -> Iterator[str]:
         pass
 
 
-def _adoption(layer: Layer) -> Finding:
+def _adoption(cache: Cache, folders: Sequence[Path]) -> Finding:
     """Say where bytes of other programs are looked for, and whether any were taken from there."""
-    found = ", ".join(str(place.folder) for place in places(os.environ)) or "nowhere: no such folder is there"
-    count = sum(1 for path in (layer.state / "adopted").rglob("*") if path.is_file())
+    found = ", ".join(str(place.folder) for place in places(os.environ, folders))
+    found = found or "nothing: neither those programs' caches nor MODEL_ZOO_ADOPT name a folder that is there"
+    notes = [path for layer in cache.layers for path in (layer.state / "adopted").rglob("*")]
+    count = sum(1 for path in notes if path.is_file())
     return ok("cache", "adoption", f"{count} files adopted so far; looks in {found}")
 
 

@@ -22,6 +22,7 @@ VARIABLES = (
     "MODEL_ZOO_MAX_SIZE",
     "MODEL_ZOO_ISOLATE",
     "MODEL_ZOO_MIRRORS",
+    "MODEL_ZOO_ADOPT",
     "MODEL_ZOO_REMOTE",
 )
 """Everything this package reads from the environment under its own name."""
