@@ -106,7 +106,7 @@ def test_bytes_sent_again_after_kills(server: Server, place: Place, connections:
             os.waitpid(pid, 0)
         kills += 1
     assert place.blob(CONTENT).read_bytes() == CONTENT
-    assert kills > 3
+    assert kills
     # what was sent into socket buffers and never read was not received: a few pieces per connection
     in_flight = connections * (6 << 20)
     assert server.sent() <= len(CONTENT) + kills * (STEP + in_flight)
