@@ -433,8 +433,18 @@ def test_parallel_work_prints_in_order_and_raises_what_was_raised(capsys):
 
 
 def test_what_a_conversion_reads_of_a_folder(tmp_path):
-    for path in ("g/net.ckpt.meta", "g/net.ckpt.index", "g/checkpoint", "code/a.py", "w.pth", "w.pth.orig",
-                 "FP16/m.xml", "code/__pycache__/a.pyc", "saved/saved_model.pb", "saved/variables/v"):  # fmt: skip
+    for path in (
+        "g/net.ckpt.meta",
+        "g/net.ckpt.index",
+        "g/checkpoint",
+        "code/a.py",
+        "w.pth",
+        "w.pth.orig",
+        "FP16/m.xml",
+        "code/__pycache__/a.pyc",
+        "saved/saved_model.pb",
+        "saved/variables/v",
+    ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes(b"1")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from typing import TYPE_CHECKING
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +14,6 @@ import pytest
 from tests.omz.peer import peer_python, run_ours, run_peer
 from tests.omz.tree import Tree, representative
 from tests.server import Server, status
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [pytest.mark.omz_peer, pytest.mark.timeout(900)]
 
@@ -201,3 +199,15 @@ def test_everything_said_about_the_real_models_is_the_same(tmp_path):
     for pair in zip(ours, theirs, strict=True):
         compare(*pair)
     assert compared == 264 + 12
+
+
+def test_the_real_tree_is_described_byte_for_byte(tmp_path):
+    """Our command on the tree that the old one brings along: descriptions and paths included."""
+    where = subprocess.run(
+        [peer_python(), "-c", "from omz_tools import _common; print(_common.MODEL_ROOT)"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    root = Path(where.stdout.strip())
+    theirs = run_peer("omz_info_dumper", None, "--all", cwd=tmp_path).stdout
+    assert run_ours("omz_info_dumper", root, "--all", cwd=tmp_path, cache=tmp_path / "c").stdout == theirs
+    assert len(theirs) > 10**5
