@@ -113,7 +113,10 @@ def test_the_onnx_zoo_is_there():
         (artifact,) = model.artifacts
         assert integrity_of(artifact) == "pinned"
         assert model.name == artifact.path.removesuffix(".onnx")
-        assert artifact.sources[0].url.endswith(f"/{artifact.path}")
+        hub, plain = artifact.sources
+        assert hub.hf == "onnxmodelzoo/legacy_models"
+        assert plain.url == f"https://huggingface.co/{hub.hf}/resolve/main/{hub.file}"
+        assert hub.file.endswith(f"/{artifact.path}")
 
 
 def test_every_weights_entry_of_torchvision_is_there():
