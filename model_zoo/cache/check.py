@@ -145,9 +145,18 @@ class _Check:
             folder = entry.is_dir(follow_symlinks=False)
             if not (folder and _KNOWN.fullmatch(entry.name)) and entry.name != TAG_NAME:
                 self._foreign(self.layer.root / entry.name, link=entry.is_symlink())
+        for root in (self.layer.state, self.layer.locks, self.layer.pins, self.layer.partials):
+            for place in (root, *(root / entry.name for entry in _scan(root) if not entry.is_symlink())):
+                if self.layer.owns(place):
+                    self._links_in(place)
         for entry in _scan(self.layer.blobs.parent):
             if entry.name != "sha256" or not entry.is_dir(follow_symlinks=False):
                 self._foreign(self.layer.blobs.parent / entry.name, link=entry.is_symlink())
+
+    def _links_in(self, folder: Path) -> None:
+        for entry in _scan(folder):
+            if entry.is_symlink():
+                self._foreign(folder / entry.name, link=True)
 
     def _folders(self, root: Path, *, depth: int) -> Iterable[Path]:
         """Yield the folders that many levels below ``root``; whatever else is above them is foreign."""

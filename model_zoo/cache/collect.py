@@ -9,16 +9,19 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shutil
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from model_zoo.cache.holders import held_below
+from model_zoo.cache.manifest import IR_MANIFEST
 from model_zoo.cache.pins import is_pinned, pins
 from model_zoo.cache.survey import DAY, Inode, Item, Survey, no_cycles
-from model_zoo.errors import CacheError, CacheMissError, LockTimeoutError
+from model_zoo.errors import CacheError, CacheFullError, CacheMissError, LockTimeoutError
 from model_zoo.files.lock import lock
+from model_zoo.spec import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -240,15 +243,36 @@ def carry_out(
     with contextlib.ExitStack() as trash, cache.exclusive(on_wait, timeout=timeout) as alone:
         plan = make(0.0 if alone else DAY)
         if plan.removals:
-            # entered first and left last: the deleting itself need not keep anybody waiting
-            _take_away(plan, trash.enter_context(cache.staging("gc")))
+            _take_away(plan, _enter_trash(cache, trash))
             sweep_notes(layer)
         if alone:
             plan.locks = _sweep_locks(layer)
     return plan
 
 
-def _take_away(plan: Plan, trash: Path) -> None:
+def _enter_trash(cache: Cache, stack: contextlib.ExitStack) -> Path | None:
+    """Return a folder of trash that is emptied when the stack ends, and nobody is kept waiting any more.
+
+    None where the disk is so full that no folder can be made: then things are deleted where they are.
+    """
+    try:
+        return stack.enter_context(cache.staging("gc"))
+    except CacheFullError:
+        return None
+
+
+def _remove(path: Path, target: Path | None) -> None:
+    if target is not None:
+        path.rename(target)
+    elif path.is_dir():
+        for name in (MANIFEST_NAME, IR_MANIFEST):  # without it, what is left counts for nothing
+            (path / name).unlink(missing_ok=True)
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _take_away(plan: Plan, trash: Path | None) -> None:
     done: list[Removal] = []
     needed: set[str] = set()
     for number, removal in enumerate(plan.removals):
@@ -258,7 +282,7 @@ def _take_away(plan: Plan, trash: Path) -> None:
             continue
         try:
             plan.layer.check_own(item.path.parent)
-            item.path.rename(trash / str(number))
+            _remove(item.path, trash / str(number) if trash else None)
         except FileNotFoundError:
             continue
         except (OSError, CacheError) as error:  # Windows: open files cannot be moved

@@ -156,6 +156,13 @@ def foreign_shelf(cache):
     (cache.top.blobs / "zz").mkdir()
 
 
+def linked_notes(cache):
+    cache.top.pins.mkdir()
+    (cache.top.pins / "planted").symlink_to("/etc/hostname")
+    (cache.top.state / "used").symlink_to("/tmp")
+    (cache.top.state / "inputs" / "aa").symlink_to("/tmp")
+
+
 def blob_on_wrong_shelf(cache):
     blob = blob_of(cache, "m", "a.bin")
     wrong = next(p for p in cache.top.blobs.iterdir() if p != blob.parent)
@@ -207,6 +214,7 @@ FAULTS = {
     foreign_in_ir: ("foreign", None, "notes.txt", "not the cache's"),
     foreign_link: ("foreign", None, "1" * 64, "a link"),
     foreign_shelf: ("foreign", None, "zz", "not the cache's"),
+    linked_notes: ("foreign", None, None, "a link"),
     blob_on_wrong_shelf: ("foreign", None, None, "not the cache's"),
     linked_shelf: ("foreign", None, None, "a link"),
     wrong_alias: ("state", None, None, "note"),
@@ -307,8 +315,8 @@ def test_mending_looks_again_first(filled):
 def test_every_bit_of_a_manifest_counts(filled):
     for path in (folder_of(filled, "m") / MANIFEST_NAME, ir_of(filled, "m") / IR_MANIFEST):
         data = path.read_bytes()
-        for position in range(0, len(data), 7):
-            for bit in (0, 3, 5):
+        for position in range(0, len(data), 29):
+            for bit in (0, 5):
                 changed = bytearray(data)
                 changed[position] ^= 1 << bit
                 rewrite(path, bytes(changed))

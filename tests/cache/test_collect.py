@@ -329,6 +329,22 @@ def test_what_cannot_be_moved_stays_whole(filled, monkeypatch):
     assert verified(filled) == []
 
 
+def test_a_disk_without_room_for_trash(filled, monkeypatch):
+    from model_zoo.errors import CacheFullError
+
+    def full(*_):
+        raise CacheFullError("no space left")
+
+    before = disk(filled.top.root)
+    (filled.top.partials / "old.part").write_bytes(b"1" * 10)
+    age(filled.top.partials / "old.part")
+    monkeypatch.setattr(filled, "staging", full)
+    plan = carry_out(filled, lambda _: plan_collection(filled.top, before - 1))
+    assert removed(plan) == ["old.part", "oldest"]
+    assert disk(filled.top.root) == plan.after
+    assert verified(filled) == []
+
+
 def test_gc_waits_for_users_and_gives_up(filled):
     with filled.use(), pytest.raises(LockTimeoutError):
         carry_out(
@@ -388,13 +404,13 @@ models = st.dictionaries(
 
 
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(models, st.sets(st.sampled_from(["a", "b", "c", "d"])), st.floats(0, 1), st.randoms())
-def test_whatever_there_is_the_numbers_are_right(tmp_path_factory, contents, pinned, share, random):
-    cache = Cache(tmp_path_factory.mktemp("any") / "cache")
+def test_whatever_there_is_the_numbers_are_right(tmp_path, contents, pinned, share, random):
+    cache = Cache(tmp_path / os.urandom(8).hex())
     for name, files in contents.items():
         _, folder = put_model(cache, name, files)
         age(folder / ".model-zoo.json", OLD + random.randint(0, 9))

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from model_zoo.cache import IR_MANIFEST, Cache, declaration_of
+from model_zoo.cache.check import check
+from model_zoo.cache.collect import carry_out, plan_collection
 from model_zoo.cache.layout import TAG_NAME
-from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
+from model_zoo.errors import CacheDamagedError, CacheError, CacheFullError, CacheReadOnlyError
 from model_zoo.spec import MANIFEST_NAME, Artifact
 from tests.cache.made import (
     OLD,
@@ -28,6 +31,7 @@ from tests.cache.made import (
     request_of,
     tree,
 )
+from tests.tools import require_root
 
 
 def stamps(folder):
@@ -226,6 +230,71 @@ def test_staging_is_removed_after_an_error(cache):
         (folder / "file").write_text("half")
         raise RuntimeError
     assert not folder.exists()
+
+
+def test_everything_is_flushed_before_it_gets_its_name(cache, monkeypatch):
+    """What a power loss leaves is decided by the order of flushes and renames."""
+    put_blob(cache, b"warm up: the folders are there")
+    log = []
+    names = {}
+    real_open, real_fsync, real_rename, real_replace = os.open, os.fsync, Path.rename, Path.replace
+
+    def remember(path, *args, **more):
+        descriptor = real_open(path, *args, **more)
+        names[descriptor] = str(path)
+        return descriptor
+
+    monkeypatch.setattr(os, "open", remember)
+    monkeypatch.setattr(os, "fsync", lambda fd: (log.append(("flush", names.get(fd, fd))), real_fsync(fd))[1])
+    monkeypatch.setattr(
+        Path, "rename", lambda a, b: (log.append(("name", str(a), str(b))), real_rename(a, b))[1]
+    )
+    monkeypatch.setattr(
+        Path, "replace", lambda a, b: (log.append(("name", str(a), str(b))), real_replace(a, b))[1]
+    )
+    ir = put_ir(cache, "m")
+    _, folder = put_model(cache, "m", {"a": b"1", "sub/b": b"2"})
+    for target, files in ((ir, [*ir.iterdir()]), (folder, [folder / MANIFEST_NAME])):
+        ((place, staged),) = [
+            (index, step[1]) for index, step in enumerate(log) if step[0] == "name" and step[2] == str(target)
+        ]
+        before, after = log[:place], log[place + 1 :]
+        for file in files:
+            assert ("flush", str(Path(staged) / file.relative_to(target))) in before
+        assert ("flush", staged) in before, "the names in the folder"
+        assert ("flush", str(target.parent)) in after, "the name of the folder"
+    blob = cache.find_blob(artifact("a", b"1"))
+    place = next(i for i, step in enumerate(log) if step[0] == "name" and step[2] == str(blob))
+    assert ("flush", str(blob.parent)) in log[place:]
+
+
+@pytest.mark.system
+def test_a_small_disk_that_fills_up(tmp_path):
+    require_root()
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(disk)], check=True)
+    try:
+        cache = Cache(disk / "cache")
+        _, folder = put_model(cache, "m", {"a": b"1" * 100_000})
+        for number in range(10):
+            data = os.urandom(90_000)
+            try:
+                put_model(cache, f"big{number}", {"b": data})
+                put_ir(cache, f"big{number}", data=data)
+            except (CacheFullError, OSError) as error:
+                assert getattr(error, "errno", 28) == 28
+                break
+        else:
+            pytest.fail("the disk did not fill up")
+        assert cache.find_files("m", folder.name)
+        assert [p for p in check(cache.layers, lambda _: None).problems if p.subject != "state"] == []
+        plan = carry_out(cache, lambda _: plan_collection(cache.top, 150_000))
+        assert plan.freed > 0, "a full disk can still be collected"
+        assert check(cache.layers, lambda _: None).problems == []
+        put_model(cache, "fits", {"b": os.urandom(90_000)})
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_full_disk_keeps_the_partial(cache, monkeypatch):
