@@ -159,6 +159,8 @@ class Obtaining:
             except Stopped:
                 raise
             except AttemptError as error:
+                if self.run.stop.is_set():  # a connection that was ended on purpose did not fail
+                    raise Stopped from None
                 if self.partial.most > before:
                     candidate.failures = 0
                 if not self._again(candidate, error):

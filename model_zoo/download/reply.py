@@ -243,6 +243,8 @@ class Body:
             data: bytes = self._raw.read1(most, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             self.close()
+            if isinstance(error, urllib3.exceptions.ProtocolError) and self._length is not None:
+                raise self._too_short() from None
             found = explain(error, self._where)
             reason = found if isinstance(found, Interrupted) else Interrupted(str(found))
             raise reason from None
@@ -250,12 +252,14 @@ class Body:
         if not data:
             if self._length is not None and self._count < self._length:
                 self.close()
-                what = f"{self._where}: the answer ended after {self._count} of {self._length} bytes"
-                raise Interrupted(what)
+                raise self._too_short()
             self._release()
         elif self._count == self._length:
             self._release()
         return data
+
+    def _too_short(self) -> Interrupted:
+        return Interrupted(f"{self._where}: the answer ended after {self._count} of {self._length} bytes")
 
     def _release(self) -> None:
         if not self._ended:

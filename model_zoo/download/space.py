@@ -58,5 +58,6 @@ def full(partials: Path, need: int, free: int) -> CacheFullError:
         f"{partials} has too little room",
         expected=f"{need} bytes free",
         found=f"{free} bytes free",
+        left="what was there before; nothing was fetched",
         hint=f"free {need - free} bytes, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE at a larger disk",
     )
