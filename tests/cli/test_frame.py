@@ -54,7 +54,8 @@ def test_every_example_parses():
             assert words[0] == "model-zoo"
             assert line.startswith(f"model-zoo {path}")
             arguments = words[1 + len(path.split()) :]
-            command.make_context(path, arguments, parent=click.Context(cli, obj=Run()))
+            parent = click.Context(cli, obj=Run(), **cli.context_settings)
+            command.make_context(path, arguments, parent=parent)
 
 
 def test_help_is_grouped_and_keeps_the_lines_of_examples(shell):

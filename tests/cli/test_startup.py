@@ -39,7 +39,9 @@ print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stder
 @pytest.fixture
 def imports(tmp_path, catalog):
     """Return a function that runs a command in a process of its own and tells what it imported."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MODEL_ZOO_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MODEL_ZOO_", "COV"))
+    }
     environment |= {"MODEL_ZOO_CACHE": str(tmp_path / "cache"), "MODEL_ZOO_CATALOG": str(catalog)}
 
     def run(*arguments):
