@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.cli.pipeline import chosen, converting_options, convertible, set_jobs
+from model_zoo.cli.pipeline import chosen, convertible, converting_options, set_jobs
 from model_zoo.cli.report import human_size
 from model_zoo.errors import ModelZooError, UsageError
 
@@ -110,7 +110,15 @@ def seed_command(run: Run, /, dest: Path, what: With, device: str | None, **opti
 
 @click.command("export")
 @click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="Who is to read it.")
-@click.option("-o", "--output", "out", type=click.Path(path_type=Path), required=True, metavar="OUT")
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="OUT",
+    help="Folder or file to write.",
+)
 @_selecting
 @_with(None)
 @click.option(
