@@ -17,7 +17,7 @@ from model_zoo import errors
 from model_zoo.errors import CacheError, ModelZooError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from model_zoo.handoff.contents import With
     from model_zoo.zoo import Request, Zoo
@@ -45,7 +45,7 @@ def prove(zoo: Zoo, dest: Path, requests: Sequence[Request], what: With, device:
     job = {
         "layer": str(dest.absolute()),
         "catalogs": [str(path.absolute()) for path in zoo.settings.catalogs],
-        "models": [[request.model.name, request.precision] for request in requests],
+        "models": [[request.name, request.precision] for request in requests],
         "what": what,
         "device": device,
     }
@@ -92,6 +92,11 @@ def main() -> None:
 
 
 def _forbid(layer: str, refused: list[str]) -> None:
+    """Refuse, from now on and for good, what a container may not have."""
+    sys.addaudithook(_hook(layer, refused))
+
+
+def _hook(layer: str, refused: list[str]) -> Callable[[str, tuple[Any, ...]], None]:
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         bad = event in _NETWORK | _PROCESSES
         if event == "open":
@@ -103,7 +108,7 @@ def _forbid(layer: str, refused: list[str]) -> None:
             refused.append(event)
             raise PermissionError(13, f"the self-test forbids {event}")
 
-    sys.addaudithook(hook)
+    return hook
 
 
 def _inside(path: object, layer: str) -> bool:

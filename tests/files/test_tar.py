@@ -24,8 +24,10 @@ def whole(tar, start=0):
     return b"".join(tar.chunks(start))
 
 
-@given(st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map("/".join), st.binary(max_size=3000), max_size=6),
-       st.integers(0, 2**33))  # fmt: skip
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
+
+
+@given(st.dictionaries(PATHS, st.binary(max_size=3000), max_size=6), st.integers(0, 2**33))
 @settings(max_examples=60, deadline=None)
 def test_python_and_we_read_what_was_written(tmp_path_factory, files, mtime):
     folders = {parent for path in files for parent in Path(path).parents}
@@ -78,12 +80,12 @@ def test_file_that_is_gone_is_said(tmp_path):
         whole(Tar([Member("f", tmp_path / "f", 3)]))
 
 
-def make(*members, format=tarfile.PAX_FORMAT):
+def make(*members, kind=tarfile.PAX_FORMAT):
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=format) as archive:
-        for name, kind, more in members:
+    with tarfile.open(fileobj=out, mode="w", format=kind) as archive:
+        for name, type_, more in members:
             info = tarfile.TarInfo(name)
-            info.type = kind
+            info.type = type_
             data = more if isinstance(more, bytes) else b""
             info.size = len(data)
             if isinstance(more, str):
@@ -124,9 +126,9 @@ FILE, DIR, LNK, SYM = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.LNKTYPE, tarfile
     ],
     ids=lambda members: repr(members[-1][0])[:20],
 )
-@pytest.mark.parametrize("format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
-def test_hostile_member_is_refused(tmp_path, members, format):
-    (tmp_path / "t").write_bytes(make(*members, format=format))
+@pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_hostile_member_is_refused(tmp_path, members, kind):
+    (tmp_path / "t").write_bytes(make(*members, kind=kind))
     with pytest.raises(IntegrityError, match="was refused|not a whole tar"):
         for one in read_tar(tmp_path / "t", "t.tar"):
             list(one.chunks())

@@ -6,14 +6,13 @@ import hashlib
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from model_zoo.cli.frame import cli, run
 from model_zoo.settings import Settings
 from model_zoo.zoo import Zoo
 from tests.tiny import entry, tiny_onnx, write_entry
@@ -21,6 +20,7 @@ from tests.tools import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
 WEIGHTS = 40_000
 
@@ -66,22 +66,32 @@ def environment(**more: str) -> dict[str, str]:
     return kept | {"MODEL_ZOO_CONFIG": os.devnull, **more}
 
 
+class Done(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 @pytest.fixture
-def command(
-    warm_cache: Path, catalog: Path, tmp_path: Path
-) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Return a function that runs ``model-zoo ARGUMENTS`` as a process."""
+def command(warm_cache, catalog, tmp_path, monkeypatch, capfd) -> Callable[..., Done]:
+    """Return a function that runs ``model-zoo ARGUMENTS`` in this process, in ``tmp_path``."""
 
-    def run(
-        *arguments: object, env: Mapping[str, str] | None = None, **more: object
-    ) -> subprocess.CompletedProcess[str]:
+    def type_in(*arguments: object, env: Mapping[str, str] | None = None) -> Done:
         stated = {"MODEL_ZOO_CACHE": str(warm_cache), "MODEL_ZOO_CATALOG": str(catalog), **(env or {})}
-        argv = [sys.executable, "-c", "from model_zoo.cli import main; main()", *map(str, arguments)]
-        return subprocess.run(
-            argv, env=environment(**stated), capture_output=True, text=True, check=False, cwd=tmp_path, **more
-        )
+        with monkeypatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("MODEL_ZOO_")]:
+                patch.delenv(name)
+            for name, value in {"MODEL_ZOO_CONFIG": os.devnull, **stated}.items():
+                patch.setenv(name, value)
+            patch.chdir(tmp_path)
+            capfd.readouterr()
+            code = run(cli, [str(argument) for argument in arguments])
+            captured = capfd.readouterr()
+        return Done(code, captured.out, captured.err)
 
-    return run
+    return type_in
 
 
 def tree(folder: Path) -> dict[str, tuple[int, int, int, str]]:

@@ -65,7 +65,7 @@ def test_what_one_cache_has_another_gets(zoo, catalog, tmp_path):
     assert blob.stat().st_mode & 0o222 == 0
     again = import_tar(there, tar)
     assert again == taken
-    assert not [p for p in there.cache.top.partials.iterdir()]
+    assert not list(there.cache.top.partials.iterdir())
 
 
 def test_the_file_is_the_same_from_another_cache(zoo, catalog, tmp_path):
@@ -269,7 +269,7 @@ def test_commands_carry_a_model_across(command, catalog, tmp_path):
     env = {"MODEL_ZOO_CACHE": str(tmp_path / "there"), "MODEL_ZOO_OFFLINE": "1"}
     taken = command("import", "t.tar", env=env)
     assert taken.returncode == 0, taken.stderr
-    assert [line.rpartition("/")[2][:9] for line in taken.stdout.splitlines()][0] == "model.xml"
+    assert taken.stdout.splitlines()[0].endswith("/model.xml")
     assert command("path", "tiny", env=env).stdout.splitlines() == taken.stdout.splitlines()[:1]
     assert command("fetch", "tiny", env=env).stdout.splitlines() == taken.stdout.splitlines()[1:]
 

@@ -75,8 +75,8 @@ def image(tmp_path_factory, catalog):
     shutil.copytree(catalog, context / "catalog")
     (context / "Dockerfile").write_text(blocks("Dockerfile")[0])
     lock(context, folder)
-    buildah("build", "--format", "docker", "--build-arg", "BASE=localhost/base", "--build-arg", "MODELS=tiny third tiny@FP16",
-            "-t", "vad", context)  # fmt: skip
+    arguments = ("--build-arg", "BASE=localhost/base", "--build-arg", "MODELS=tiny third tiny@FP16")
+    buildah("build", "--format", "docker", *arguments, "-t", "vad", context)
     container = buildah("from", "--pull-never", "localhost/vad")
     config = json.loads(buildah("inspect", "--type", "image", "localhost/vad"))["OCIv1"]["config"]
     health = json.loads(buildah("inspect", "--type", "image", "localhost/vad"))["Docker"]["config"][
@@ -171,7 +171,7 @@ def test_yaml_of_the_page_is_yaml():
 @pytest.mark.wheels
 @pytest.mark.timeout(300)
 def test_shell_lines_of_the_page_with_the_real_model(tmp_path):
-    """The seed, the transfer and the server's repository, with the model the page names, as a person types them."""
+    """The seed, the transfer and the server's repository, with the model the page names."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = environment(MODEL_ZOO_CACHE=str(tmp_path / "cache"), PATH=path)
     ours = [block for block in blocks("sh") if block.lstrip().startswith("model-zoo ")]

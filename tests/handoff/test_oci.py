@@ -67,7 +67,7 @@ def test_layout_follows_the_specification(zoo, tmp_path, flavor):
     for one in [manifest["config"], *manifest["layers"]]:
         assert (blobs / one["digest"][7:]).stat().st_size == one["size"]
     config = json.loads((blobs / manifest["config"]["digest"][7:]).read_text())
-    assert set(p.name for p in blobs.iterdir()) == {
+    assert {p.name for p in blobs.iterdir()} == {
         one["digest"][7:] for one in [described, manifest["config"], *manifest["layers"]]
     }
     layers = [(one, blobs / one["digest"][7:]) for one in manifest["layers"]]

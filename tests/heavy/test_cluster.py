@@ -139,8 +139,8 @@ def inside():
     require_module("distributed")
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp",
-                      host="127.0.0.1") as cluster:  # fmt: skip
+    alone = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with LocalCluster(**alone, protocol="tcp", host="127.0.0.1") as cluster:
         yield cluster.scheduler_address
 
 

@@ -150,9 +150,12 @@ def test_targets(text, scheme, host, repository, tag, digest):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "models", "models:1", "reg.example", "reg.example/", "reg.example/UPPER", "reg.example/m:", "reg.example/m@sha256:12",
-     "ftp://reg.example/m", "reg.example/../m", "user:pw@reg.example/m", "reg.example/m?x=1", "reg.example/m:a b"],
-)  # fmt: skip
+    [
+        *("", "models", "models:1", "reg.example", "reg.example/", "reg.example/UPPER", "reg.example/m:"),
+        *("reg.example/m@sha256:12", "ftp://reg.example/m", "reg.example/../m", "user:pw@reg.example/m"),
+        *("reg.example/m?x=1", "reg.example/m:a b"),
+    ],
+)
 def test_what_is_no_target(text):
     with pytest.raises(ValueError, match="is not REGISTRY"):
         parse_target(text)

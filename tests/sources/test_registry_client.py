@@ -95,7 +95,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.serve()
 
-    do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = handle_any
+    do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = handle_any  # noqa: N815 - the base class calls them so
 
     def allowed(self) -> bool:
         got = self.headers.get("Authorization", "")
@@ -288,7 +288,7 @@ def test_refusal_says_why_on_one_line(script):
     ("HEAD", 418, lambda registry: registry.locate(DIGEST, None)),
     ("GET", 418, lambda registry: registry.manifest("1")),
     ("PUT", 400, lambda registry: registry.put_manifest("1", b"{}", client.OCI_MANIFEST)),
-    ("PATCH", 413, lambda registry: put(registry)),
+    ("PATCH", 413, put),
 ])  # fmt: skip
 def test_unexpected_answer_is_an_error(script, method, code, act):
     script.refuse = {method: code}
@@ -406,9 +406,8 @@ def test_realm_that_answers_nonsense(script, tmp_path):
     script.realm = f"http://{script.host}/v2/m/manifests/text"
     script.manifests = {"text": b"<html>"}
     script.auth = "bearer"
-    with talk(script) as registry:
-        with pytest.raises((TransferInterruptedError, SourceUnavailableError)):
-            registry.has_blob(DIGEST)
+    with talk(script) as registry, pytest.raises((TransferInterruptedError, SourceUnavailableError)):
+        registry.has_blob(DIGEST)
 
 
 def test_netrc_does_not_stand_in_for_the_token(script, tmp_path, monkeypatch):
