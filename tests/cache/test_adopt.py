@@ -166,10 +166,10 @@ def test_nothing_is_adopted_without_a_digest(home, cache):
 
 def test_checkpoints_of_torchvision_are_proven_by_their_names(home, cache, monkeypatch):
     source = parse_source({"torchvision": "SqueezeNet1_1_Weights.IMAGENET1K_V1"})
-    name = source.locate(None, None).url.rpartition("/")[2]
+    one = Artifact(path="net.pth", sources=(source,))
+    name = source.locate(one, None).url.rpartition("/")[2]
     digits = name.rpartition("-")[2].removesuffix(".pth")
     made = write(home / ".cache/torch/hub/checkpoints" / name)
-    one = Artifact(path="net.pth", sources=(source,))
     assert cache.adopt(one) is None, "the digits are of other bytes"
     monkeypatch.setattr(type(source), "prefix", SHA256[: len(digits)])
     found = find_foreign(one, places(os.environ))
