@@ -133,6 +133,11 @@ class Catalog:
         self._labelled[path] = (model, stamp if stamp is not None and is_settled(stamp) else None, full)
         return full
 
+    def save(self) -> None:
+        """Write the index now, where the cache is in use; otherwise it is written once it is large."""
+        for index in self._indexes:
+            index.save()
+
     def __iter__(self) -> Iterator[Model]:
         """Yield every model, in the order of names."""
         return self.get_all(self.names())

@@ -126,6 +126,11 @@ class Index:
             self._read[key] = (stamp if settled else None, model)
             return model
 
+    def save(self) -> None:
+        """Write what was learnt now, even if it is little: for a run that has written to the layer anyway."""
+        with self._lock:
+            self._store.save(few=True)
+
 
 class _Store:
     """The index file: read once, written when there is enough to add and at the end."""
@@ -203,10 +208,19 @@ class _Store:
         if self._unsaved > max(self._saved, WORTHWHILE):
             self.save()
 
-    def save(self) -> None:
-        """Write what was added; where the layer cannot be written, the next run reads the YAML again."""
-        if self._file is None or not self._unsaved or len(self._content.entries) < WORTHWHILE:
+    def save(self, *, few: bool = False) -> None:
+        """Write what was added; where the layer cannot be written, the next run reads the YAML again.
+
+        Args:
+            few: write even a few entries, if the root has many and the layer is in use already.
+        """
+        if self._file is None or not self._unsaved:
             return
+        if len(self._content.entries) < WORTHWHILE:
+            listing = self._content.listing
+            many = listing is not None and len(listing.files) >= WORTHWHILE
+            if not (few and many and self._file.parent.parent.is_dir()):
+                return
         self._unsaved = 0
         with contextlib.suppress(OSError, CacheError):
             if self._prepare is not None:

@@ -96,6 +96,7 @@ def carry_out(
     """
     done = iter(work([request for _, request in slots if not isinstance(request, ModelZooError)]))
     run.close()
+    run.zoo.catalog.save()  # the next run then finds these entries without reading YAML
     errors: list[tuple[str, ModelZooError]] = []
     for name, slot in slots:
         try:

@@ -362,3 +362,29 @@ def test_names_are_listed_without_the_later_stages(tmp_path):
     loaded, state = done.stdout.splitlines()
     assert loaded == ""
     assert state == str(tmp_path / "state-v1")
+
+
+def test_a_few_entries_are_kept_where_the_cache_is_in_use(folder, kept, settled, monkeypatch):
+    catalog = Catalog([folder], kept / "catalogs")
+    catalog.get("model-3")
+    catalog.save()
+    assert not kept.exists()
+    kept.mkdir()
+    catalog.save()
+    assert len(list((kept / "catalogs").iterdir())) == 1
+    read = read_yaml(monkeypatch)
+    again = Catalog([folder], kept / "catalogs")
+    assert again.get("model-3") == catalog.get("model-3")
+    assert read == []
+    stamps = {p: p.stat().st_mtime_ns for p in kept.rglob("*")}
+    again.save()
+    del again
+    assert {p: p.stat().st_mtime_ns for p in kept.rglob("*")} == stamps
+
+
+def test_little_is_not_kept_of_itself(folder, kept, settled):
+    kept.mkdir()
+    catalog = Catalog([folder], kept / "catalogs")
+    catalog.get("model-3")
+    del catalog
+    assert list(kept.iterdir()) == []
