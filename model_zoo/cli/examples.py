@@ -17,6 +17,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "fetch": (
         "model-zoo fetch magika-standard-v3 pp-ocr-cls-v2",
         "model-zoo fetch magika-standard-v3 -o models",
+        "model-zoo fetch magika-standard-v3 --json",
     ),
     "convert": (
         "model-zoo convert magika-standard-v3@FP16",

@@ -65,6 +65,7 @@ class Run:
     quiet: bool = False
     verbose: int = 0
     require_pinned: bool = False
+    as_json: bool = False
     locked: Path | None = None
     _reports: list[Any] = field(default_factory=list)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from model_zoo.cli.report import print_json
 from model_zoo.errors import CacheMissError, ModelZooError, OfflineError, UsageError
 
 if TYPE_CHECKING:
@@ -98,17 +99,42 @@ def carry_out(
     run.close()
     run.zoo.catalog.save()  # the next run then finds these entries without reading YAML
     errors: list[tuple[str, ModelZooError]] = []
+    rows: list[dict[str, Any]] = []
     for name, slot in slots:
+        row: dict[str, Any] = {"name": name, "precision": None, "path": None, "error": None}
         try:
             if isinstance(slot, ModelZooError):
                 raise slot
             outcome = next(done)
             if outcome.error is not None:
                 raise outcome.error
-            click.echo(show(outcome.result))
+            path = show(outcome.result)
+            row |= {"precision": getattr(outcome.result, "precision", slot.precision), "path": path}
+            if not run.as_json:
+                click.echo(path)
         except ModelZooError as error:
             errors.append((name, error))
+            row["error"] = {
+                "class": type(error).__name__,
+                "exit_code": error.exit_code,
+                "message": str(error),
+            }
+        rows.append(row)
+    if run.as_json:
+        print_json(rows)
     run.finish(errors, len(slots))
+
+
+def json_option(command: F) -> F:
+    """Add ``--json`` to a command that ends in ``carry_out``."""
+
+    def take(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
+        context.obj.as_json = value
+
+    text = "One array with an object for each model: name, precision, path, error."
+    return click.option("--json", "as_json", is_flag=True, expose_value=False, callback=take, help=text)(
+        command
+    )
 
 
 @click.command("fetch")
@@ -119,6 +145,7 @@ def carry_out(
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Also copy the files to DIR/NAME."
 )
 @fetching_options
+@json_option
 @click.pass_obj
 def fetch_command(
     run: Run,
@@ -183,6 +210,7 @@ def _copied(files: dict[str, Path], target: Path) -> Path:
 @click.option("--dask", metavar="ADDRESS", help="Convert on the workers of this Dask scheduler.")
 @click.option("--check-reproducible", "again", is_flag=True, help="Convert twice and compare the bytes.")
 @converting_options
+@json_option
 @click.pass_obj
 def convert_command(
     run: Run,
@@ -253,11 +281,16 @@ def path_command(run: Run, reference: str) -> None:
 @click.command("why")
 @click.argument("reference", metavar="REF")
 @click.option("--python", metavar="PY", help="As for convert.")
+@click.option("--json", "as_json", is_flag=True, help="One array of lines.")
 @click.pass_obj
-def why_command(run: Run, reference: str, python: str | None) -> None:
+def why_command(run: Run, reference: str, python: str | None, *, as_json: bool) -> None:
     """Print which parts of the IR key differ between the IR this would make now and the cached ones."""
     from model_zoo.zoo import Conversion
 
     request = run.zoo.request(reference)
-    for line in run.zoo.converting.why(request, Conversion(python=python)):
+    lines = list(run.zoo.converting.why(request, Conversion(python=python)))
+    if as_json:
+        print_json(lines)
+        return
+    for line in lines:
         click.echo(line)
