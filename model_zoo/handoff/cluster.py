@@ -158,7 +158,7 @@ class _Fleet:
 
 
 def work(task: Task) -> str | ModelZooError:
-    """Convert one model on a worker; return its IR key, or the error: errors are not worth another attempt."""
+    """Convert one model on a worker; return its IR key, or the error, which no other attempt would mend."""
     worker = _distributed().get_worker()
     name = str(worker.name)
 

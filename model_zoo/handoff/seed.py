@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from model_zoo.cache import Cache
 
 _OURS = ("blobs-v1", "files-v1", "ir-v1", "compiled-v1", "envs-v1", "partial-v1", "locks-v1", "state-v1")
+_AT_ONCE = 4
 _NOTE = f"state-v1/{SEED_NOTE}"
 
 
@@ -61,8 +62,13 @@ def write_seed(
     name = hashlib.sha256(os.fsencode(dest.resolve())).hexdigest()[:32]
     with lock(cache.writable.locks / f"seed-{name}.lock", timeout=60), as_cache_error(dest):
         dest.mkdir(parents=True, exist_ok=True)
-        ordered = sorted(members, key=lambda one: (one.path != _NOTE, one.link is not None, one.path))
-        written = sum(_put(dest, member, mtime) for member in ordered)
+        links = [member for member in members if member.link is not None]
+        files = [member for member in members if member.link is None and member.path != _NOTE]
+        note = [member for member in members if member.path == _NOTE]
+        written = sum(_put(dest, member, mtime) for member in note)  # first: an interrupted seed is one too
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            written += sum(pool.map(lambda member: _put(dest, member, mtime), files))
+        written += sum(_put(dest, member, mtime) for member in links)
         removed = _sweep(dest, {member.path for member in members}, tuple(kept))
         stamp_folders(dest, mtime)
     return Written(len(members), written, removed, sum(_size(member) for member in members))
@@ -94,7 +100,7 @@ def _put(dest: Path, member: Member, mtime: int) -> bool:
         return False
     for parent in reversed(path.parents[: len(Path(member.path).parents) - 1]):
         if parent.is_symlink() or (parent.exists() and not parent.is_dir()):
-            parent.unlink()
+            parent.unlink(missing_ok=True)
         parent.mkdir(exist_ok=True)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

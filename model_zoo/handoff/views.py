@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.errors import CacheError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from model_zoo.spec import ConvertedModel
 
 WRITABLE = 0o666
+_AT_ONCE = 4
 
 
 def export_dir(irs: Sequence[ConvertedModel], out: Path) -> Path:
@@ -112,23 +114,27 @@ def copy_out(files: Mapping[str, Path], target: Path) -> Path:
         CacheError: the folder cannot be written.
     """
     target = target.absolute()
-    for path, source in files.items():
-        wanted = target / path
-        with as_cache_error(wanted, left="files copied so far are whole"):
-            wanted.parent.mkdir(parents=True, exist_ok=True)
-            if not wanted.resolve().is_relative_to(target.resolve()):
-                what = f"{wanted} leads out of {target}"
-                raise CacheError(what, hint="remove the link, or choose another folder")
-            if _same(source, wanted):
-                continue
-            staged = wanted.with_name(f".{wanted.name}.{os.getpid()}.{os.urandom(4).hex()}")
-            try:
-                copy_file(source.resolve(), staged)
-                set_mode(staged, WRITABLE)
-                staged.replace(wanted)
-            finally:
-                staged.unlink(missing_ok=True)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # copying is the kernel's work
+        list(pool.map(lambda pair: _copy(pair[1], target, pair[0]), files.items()))
     return target
+
+
+def _copy(source: Path, target: Path, path: str) -> None:
+    wanted = target / path
+    with as_cache_error(wanted, left="files copied so far are whole"):
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        if not wanted.resolve().is_relative_to(target.resolve()):
+            what = f"{wanted} leads out of {target}"
+            raise CacheError(what, hint="remove the link, or choose another folder")
+        if _same(source, wanted):
+            return
+        staged = wanted.with_name(f".{wanted.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        try:
+            copy_file(source.resolve(), staged)
+            set_mode(staged, WRITABLE)
+            staged.replace(wanted)
+        finally:
+            staged.unlink(missing_ok=True)
 
 
 def _same(source: Path, target: Path) -> bool:
