@@ -74,10 +74,15 @@ def _python() -> str | None:
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
-def ours() -> str:
-    """Return the path of our own program, beside the Python that runs the benchmark."""
-    path = Path(sys.executable).with_name("model-zoo")
+def beside(name: str) -> str:
+    """Return the path of a program beside the Python that runs the benchmark."""
+    path = Path(sys.executable).with_name(name)
     if not path.exists():
         message = f"{path} is missing: run this with the Python that model-zoo is installed for"
         raise SystemExit(message)
     return str(path)
+
+
+def ours() -> str:
+    """Return the path of our own program."""
+    return beside("model-zoo")
