@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -166,22 +165,3 @@ def test_seed_runs_for_another_user_from_a_read_only_mount(image, command, tmp_p
 def test_yaml_of_the_page_is_yaml():
     documents = [yaml.safe_load(block) for block in blocks("yaml")]
     assert [document["kind"] for document in documents] == ["Pod", "InferenceService"]
-
-
-@pytest.mark.wheels
-@pytest.mark.timeout(300)
-def test_shell_lines_of_the_page_with_the_real_model(tmp_path):
-    """The seed, the transfer and the server's repository, with the model the page names."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = environment(MODEL_ZOO_CACHE=str(tmp_path / "cache"), PATH=path)
-    ours = [block for block in blocks("sh") if block.lstrip().startswith("model-zoo ")]
-    wanted = [b for b in ours if "registry.example.org" not in b]
-    assert len(wanted) == 3
-    for block in wanted:
-        lines = re.sub(r"^docker run(?:.*\\\n)*.*\n", "", block, flags=re.MULTILINE)
-        done = subprocess.run(
-            ["sh", "-ec", lines], env=env, cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{lines}\n{done.stderr}"
-    assert (tmp_path / "models" / "silero-vad-16k" / "1" / "model.xml").is_file()
-    assert (tmp_path / "models.tar").is_file()
