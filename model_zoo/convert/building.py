@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from model_zoo.convert.recipe import Job
 
-_FILES = "files:"
+FILES = "files:"
 
 
 def builder_of(job: Job) -> dict[str, Any]:
@@ -38,8 +38,8 @@ def arguments_of(job: Job, builder: dict[str, Any]) -> dict[str, Any]:
     """
     where = "recipe.builder.kwargs"
     return {
-        name: str(job.file(value.removeprefix(_FILES), where))
-        if isinstance(value, str) and value.startswith(_FILES)
+        name: str(job.file(value.removeprefix(FILES), where))
+        if isinstance(value, str) and value.startswith(FILES)
         else value
         for name, value in builder.get("kwargs", {}).items()
     }

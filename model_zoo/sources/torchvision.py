@@ -90,18 +90,18 @@ class TorchvisionSource(LocatedSource, frozen=True, kw_only=True):
             raise ValueError(msg)
 
     def locate(self, artifact: Artifact, settings: Settings) -> HttpLocation:
-        """The address, with a check of the digits in the file's name.
+        """The address, with a check of the digits in the file name, unless the entry says more or less.
 
         Raises:
             SourceUnavailableError: the entry is newer than our table, or is none.
         """
-        del artifact, settings
+        del settings
         facts = weight_table().weights.get(self.torchvision)
         if facts is None:
             what = f"{self.torchvision} is not among the weights of torchvision {weight_table().torchvision}"
             hint = "check the name; newer weights can be given as a plain url with a sha256"
             raise SourceUnavailableError(what, hint=hint)
-        prefix = self.prefix
+        prefix = None if artifact.digests or artifact.integrity == "first-use" else self.prefix
         return HttpLocation(SITE + facts.file, check=_check_prefix(facts.file, prefix) if prefix else None)
 
     @property

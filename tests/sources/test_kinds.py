@@ -99,6 +99,8 @@ def test_weights_and_the_digits_in_their_names(tmp_path):
     with pytest.raises(DigestMismatchError) as caught:
         location.check(path)
     assert caught.value.found == f"sha256 {hashlib.sha256(b'x').hexdigest()}"
+    declared = Artifact(path="m", sha256="0" * 64, sources=(source,))
+    assert source.locate(declared, Settings()).check is None, "a whole digest says more"
     loose = TorchvisionSource(torchvision="ResNet18_QuantizedWeights.IMAGENET1K_FBGEMM_V1")
     assert (loose.prefix, loose.integrity, loose.locate(ANY, Settings()).check) == (None, "first-use", None)
     with pytest.raises(SourceUnavailableError, match="not among the weights of torchvision"):

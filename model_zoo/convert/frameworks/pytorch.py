@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import openvino as ov
 
 from model_zoo.convert import frontend, torchvision
-from model_zoo.convert.building import arguments_of, builder_of, callable_of
+from model_zoo.convert.building import FILES, arguments_of, builder_of, callable_of
 from model_zoo.convert.examples import examples_of
 from model_zoo.convert.naming import name_ports
 from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedModelError
@@ -80,6 +80,8 @@ def _weights(job: Job, builder: dict[str, Any]) -> Path | None:
     named = builder.get("weights") or job.recipe.get("model")
     if named:
         return job.file(named, "recipe.builder.weights")
+    if any(str(value).startswith(FILES) for value in builder.get("kwargs", {}).values()):
+        return None  # it was told where the files are, and loads them itself
     paths = [job.files / one for one in job.artifacts if one.endswith((*SUFFIXES["pytorch"], ".safetensors"))]
     if len(paths) > 1:
         what = f"the model has {len(paths)} files that could be its weights"
