@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if not name.startswith("MODEL_ZOO_")},
+    **{name: value for name, value in os.environ.items() if not name.startswith(("MODEL_ZOO_", "PYTHONDONT"))},
     "NO_PROXY": "127.0.0.1",
     "no_proxy": "127.0.0.1",
 }
