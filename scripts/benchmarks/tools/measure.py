@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+# Without ours, and with the bytecode that an installation has.
+_LEFT_OUT = ("MODEL_ZOO_", "PYTHONDONTWRITEBYTECODE")
 ENVIRONMENT = {
-    **{name: value for name, value in os.environ.items() if not name.startswith(("MODEL_ZOO_", "PYTHONDONT"))},
+    **{name: value for name, value in os.environ.items() if not name.startswith(_LEFT_OUT)},
     "NO_PROXY": "127.0.0.1",
     "no_proxy": "127.0.0.1",
 }
