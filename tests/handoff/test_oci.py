@@ -28,7 +28,7 @@ from model_zoo.zoo.image import build_image
 from model_zoo.zoo.remote import pull, push
 from tests.handoff.conftest import environment, serve_registry, tree
 from tests.tiny import entry, tiny_onnx, write_entry
-from tests.tools import require_tool
+from tests.tools import require_root, require_tool
 
 FAST = {"attempts": 2, "connect_timeout": 2.0, "stall_timeout": 5.0}
 LOUD = Settings(**FAST)
@@ -138,6 +138,7 @@ def test_file_that_changes_while_it_is_exported_is_noticed(zoo, tmp_path):
 
 @pytest.mark.system
 def test_skopeo_umoci_and_buildah_accept_it_and_digests_survive(zoo, registry, tmp_path):
+    require_root()  # buildah mounts what it unpacks
     skopeo, umoci, buildah = require_tool("skopeo"), require_tool("umoci"), require_tool("buildah")
     image = image_of(zoo, "tiny", "other")
     layout = write_layout(image, tmp_path / "layout", "latest")
