@@ -54,11 +54,13 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
         Raises:
             DownloadError: says which of the hub's reasons it was, and what to do about it.
         """
-        del artifact
         assert self.file is not None  # noqa: S101 - what is floating was resolved before
+        url = hub.address(self.hf, self.file, self.revision)
+        if artifact.digests and any(url.startswith(before) for before, _ in settings.mirrors):
+            return HttpLocation(url, headers=hub.authorization())  # the hub itself may be out of reach
         _, found = hub.look_at(self.hf, self.file, self.revision, settings)
         return HttpLocation(
-            hub.address(self.hf, self.file, self.revision),
+            url,
             headers=hub.authorization(),
             digest=Digest(algorithm="sha256", hex=found.sha256) if found.sha256 else None,
             size=found.size,

@@ -235,6 +235,19 @@ def test_another_source_helps_where_the_branch_is_gone(hub, make_zoo, tmp_path):
     assert make_zoo().fetch("net").files["m.onnx"].read_bytes() == data
 
 
+def test_a_mirror_serves_what_a_digest_pins_where_the_hub_is_out_of_reach(
+    hub, make_zoo, tmp_path, monkeypatch
+):
+    data = tiny_onnx()
+    hub.add("/mirror/m.onnx", data)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    pinned = artifact("m.onnx", "2" * 40, sha256=hashlib.sha256(data).hexdigest())
+    write_entry(tmp_path / "catalog", entry(pinned))
+    place = f"http://127.0.0.1:9/{REPO}/resolve/{'2' * 40}/"
+    fetched = make_zoo(mirrors=((place, hub.url("/mirror/")),)).fetch("net")
+    assert fetched.files["m.onnx"].read_bytes() == data
+
+
 def test_require_pinned_refuses_what_only_a_commit_fixes(hub, make_zoo, tmp_path):
     sha, _ = publish(hub)
     write_entry(tmp_path / "catalog", entry(artifact("model.onnx", sha)))
