@@ -17,7 +17,7 @@ import msgspec
 
 from model_zoo.catalog import guess
 from model_zoo.catalog.torchvision import torchvision_model, weights_of
-from model_zoo.errors import UsageError
+from model_zoo.errors import SourceUnavailableError, UsageError
 from model_zoo.files import hash_file
 from model_zoo.files.onnx import external_files
 from model_zoo.sources.file import FileSource
@@ -105,7 +105,8 @@ def model_of(draft: Draft, artifacts: tuple[Artifact, ...]) -> Model:
     """Make the model of a draft whose artifacts were resolved.
 
     Raises:
-        UsageError: there is no such file, or its framework cannot be told.
+        SourceUnavailableError: there is no such file.
+        UsageError: its framework cannot be told.
     """
     if draft.known is not None:
         return draft.known
@@ -135,7 +136,7 @@ def _choose(draft: Draft, paths: list[str]) -> tuple[guess.Guess, set[str]]:
         near = [path for path in paths if PurePosixPath(path).suffix == PurePosixPath(asked).suffix]
         what = f"{draft.uri}: there is no file or folder {asked!r}"
         shown = ", ".join(sorted(near or paths)[:8])
-        raise UsageError(
+        raise SourceUnavailableError(
             what, found=f"among others {shown}" if shown else "no files", hint="name one of them"
         )
     chosen = guess.guess(inside, draft.uri)

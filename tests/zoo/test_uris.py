@@ -82,7 +82,7 @@ def test_onnx_with_external_data_on_a_hub(hub, make_zoo):
 
 def test_a_file_that_the_repository_has_not(hub, make_zoo):
     hub.branch("org/net", "main", hub.commit("org/net", {"a.onnx": tiny_onnx()}))
-    with pytest.raises(errors.UsageError, match=r"no file or folder 'b.onnx'") as caught:
+    with pytest.raises(errors.SourceUnavailableError, match=r"no file or folder 'b.onnx'") as caught:
         make_zoo().fetch("hf:org/net/b.onnx")
     assert "a.onnx" in caught.value.found
     with pytest.raises(errors.OfflineError, match="never asked here"):
