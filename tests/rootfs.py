@@ -1,7 +1,7 @@
 """A root file system out of the Python that runs the tests: a base image where none can be pulled.
 
-It has the interpreter, the standard library, this package with what it depends on, /bin/sh, and the shared
-libraries all of these need. Nothing else.
+It has the interpreter, the standard library, what this package depends on, /bin/sh, and the shared libraries
+all of these need. Nothing else: the package itself is installed by the image's own recipe.
 """
 
 from __future__ import annotations
@@ -27,13 +27,8 @@ ENVIRONMENT = {
 }
 
 
-def make_rootfs(root: Path, package: Path) -> None:
-    """Fill an empty folder.
-
-    Args:
-        root: the folder.
-        package: the checkout this package is taken from.
-    """
+def make_rootfs(root: Path) -> None:
+    """Fill an empty folder."""
     local = root / "usr/local"
     packages = local / "lib/packages"
     for name in ("bin", "etc", "dev", "proc", "sys", "usr/local/bin", "usr/local/lib/packages", "var/cache"):
@@ -48,13 +43,8 @@ def make_rootfs(root: Path, package: Path) -> None:
     shutil.copy(python, local / "bin" / "python3")
     shutil.copytree(stdlib, local / "lib" / stdlib.name, ignore=_SKIP)
     shutil.copy(Path("/bin/sh").resolve(), root / "bin/sh")
-    for name in _needed("model-zoo"):
+    for name in _needed("model-zoo") - {"model-zoo"}:
         _copy_distribution(name, packages)
-    shutil.copytree(
-        package / "model_zoo", packages / "model_zoo", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    shutil.copytree(package / "catalog", packages / "model_zoo" / "_catalog")
-    _script(local / "bin/model-zoo", "from model_zoo.cli import main; main()")
     _script(local / "bin/pip", "import sys; from pip._internal.cli.main import main; sys.exit(main())")
     _copy_libraries(root)
 
@@ -87,8 +77,6 @@ def _copy_distribution(name: str, target: Path) -> None:
         if ".." in file.parts or file.suffix in {".pyc", ".pth"} or not source.is_file():
             continue
         place = target / file
-        if name == "model-zoo" and not file.parts[0].endswith(".dist-info"):
-            continue
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, place)
 

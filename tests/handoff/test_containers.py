@@ -66,12 +66,24 @@ def image(tmp_path_factory, catalog):
     folder = tmp_path_factory.mktemp("containers")
     buildah = Buildah(folder)
     base = buildah("from", "scratch")
-    make_rootfs(Path(buildah("mount", base)), ROOT)
+    make_rootfs(Path(buildah("mount", base)))
     stated = [word for name, value in ENVIRONMENT.items() for word in ("--env", f"{name}={value}")]
     buildah("config", *stated, base)
     buildah("commit", "--rm", base, "localhost/base")
     context = folder / "context"
     shutil.copytree(catalog, context / "catalog")
+    wheel = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "-w",
+        str(context / "wheels"),
+        str(ROOT),
+    ]
+    subprocess.run(wheel, check=True, capture_output=True)
     (context / "Dockerfile").write_text(blocks("Dockerfile")[0])
     lock(context, folder)
     arguments = ("--build-arg", "BASE=localhost/base", "--build-arg", "MODELS=tiny third tiny@FP16")
