@@ -22,6 +22,7 @@ from tools.peers import ours
 
 from model_zoo.cache import IR_MANIFEST, Cache, Layer
 from model_zoo.cache.manifest import encode
+from model_zoo.cache.state import Notes
 from model_zoo.spec import MANIFEST_NAME, Artifact, Digest
 
 BLOBS, MODELS = 100_000, 10_000
@@ -59,7 +60,9 @@ def _build_model(layer: Layer, name: str, count: int) -> None:
         entries.append({"path": f"{index}.bin", "size": len(data), "sha256": sha256})
         artifacts.append(entries[-1] | {"digests": [f"sha256:{sha256}"], "names": []})
     manifest = {"schema": 1, "model": name, "declaration": declaration, "files": entries}
-    (folder / MANIFEST_NAME).write_bytes(encode({**manifest, "artifacts": artifacts}))
+    manifest["artifacts"] = artifacts
+    Notes(layer).note_manifest(declaration, manifest, MANIFEST_NAME)
+    (folder / MANIFEST_NAME).write_bytes(encode(manifest))
 
 
 def _build_ir(layer: Layer, name: str) -> None:
