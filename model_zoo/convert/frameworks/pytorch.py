@@ -40,7 +40,7 @@ def read(job: Job) -> ov.Model:
             what, hint="pip install 'model-zoo[torch]', or name an interpreter that has it with --python"
         ) from error
     torch.manual_seed(0)
-    torch.backends.mha.set_fastpath_enabled(False)  # OpenVINO converts the attention's parts, not the fused one
+    torch.backends.mha.set_fastpath_enabled(False)  # OpenVINO converts its parts, not the fused operator
     network = _build(job) if job.recipe.get("builder") else _load(job, job.network)
     try:
         model = _convert(job, network)
