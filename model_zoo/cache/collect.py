@@ -92,7 +92,11 @@ class _Choice:
         if item.where in self._chosen:
             return
         self._chosen.add(item.where)
-        size = sum(self._drop(name.inode, name.size) for name in item.names)
+        size = 0
+        for name in item.names:
+            self._links[name.inode] -= 1
+            if self._links[name.inode] == 0:
+                size += name.size
         self.plan.removals.append(Removal(item, why, size))
         self._remaining -= size
         for sha in sorted(item.blobs):
@@ -107,10 +111,6 @@ class _Choice:
     def has(self, item: Item) -> bool:
         """Whether an item was chosen already."""
         return item.where in self._chosen
-
-    def _drop(self, inode: Inode, size: int) -> int:
-        self._links[inode] -= 1
-        return size if self._links[inode] == 0 else 0
 
     def orphans(self) -> list[Item]:
         """Return the blobs that no folder stands on, of this layer or by a name outside it."""

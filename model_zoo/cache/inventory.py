@@ -232,7 +232,7 @@ def is_real(folder: str) -> bool:
     return stat.S_ISDIR(found.st_mode) and not is_link(found)
 
 
-def names(root: Path) -> list[str]:
+def names(root: Path | str) -> list[str]:
     """Return the names of the folders below ``root``, links not among them; none where it is one itself."""
     if not is_real(str(root)):
         return []

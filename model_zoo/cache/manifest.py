@@ -39,7 +39,7 @@ def encode(manifest: Mapping[str, Any]) -> bytes:
     return msgspec.json.format(data, indent=1) + b"\n"
 
 
-def read_manifest(path: Path, *, check: bool = False) -> Manifest | None:
+def read_manifest(path: Path | str, *, check: bool = False) -> Manifest | None:
     """Return a manifest, or None where it is absent or not one.
 
     Args:
@@ -47,7 +47,7 @@ def read_manifest(path: Path, *, check: bool = False) -> Manifest | None:
         check: compare it with its seal; without, ``sealed`` is True unread.
     """
     try:
-        with path.open("rb", buffering=0) as stream:
+        with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 - text or path
             data = msgspec.json.decode(stream.readall())
             made = os.fstat(stream.fileno()).st_mtime
     except (OSError, msgspec.DecodeError, RecursionError):

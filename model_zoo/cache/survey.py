@@ -13,15 +13,17 @@ import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from model_zoo.cache.inventory import Inventory, files_below, is_real, names, taken
+from model_zoo.cache.layout import is_link
 from model_zoo.cache.manifest import digests_of, read_manifest
 from model_zoo.cache.sharing import is_alive
 from model_zoo.spec import MANIFEST_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from model_zoo.cache.layout import Layer
 
@@ -106,21 +108,30 @@ class Survey:
 
     def _look_at_models(self) -> None:
         uses = Inventory(self.layer, writable=False).uses("files")
-        for model in names(self.layer.models):
-            for declaration in names(self.layer.models / model):
-                path = self.layer.files(model, declaration)
-                manifest = read_manifest(path / MANIFEST_NAME)
-                data, made = (manifest.data, manifest.made) if manifest else ({}, _changed(path))
+        device = _device(self.layer.models)
+        known = {
+            i.names[0].inode[1]: i.names[0] for i in self.blobs.values() if i.names[0].inode[0] == device
+        }
+        root = str(self.layer.models)
+        for model in names(root):
+            folder = f"{root}{os.sep}{model}"
+            for declaration in names(folder):
+                where = f"{folder}{os.sep}{declaration}"
+                manifest = read_manifest(f"{where}{os.sep}{MANIFEST_NAME}")
+                data, made = (manifest.data, manifest.made) if manifest else ({}, _changed(where))
                 used = max(made, uses.get(f"{model}@{declaration}", 0.0))
-                where, blobs = str(path), digests_of(data)
-                self.items.append(Item("files", model, where, used, _names(where), model=model, blobs=blobs))
+                blobs = digests_of(data)
+                self.items.append(
+                    Item("files", model, where, used, _names(where, known), model=model, blobs=blobs)
+                )
 
     def _look_at_irs(self) -> None:
         inventory = Inventory(self.layer, writable=False)
         rows, uses = inventory.irs(), inventory.uses("ir")
-        for key in names(self.layer.irs):
-            path, row = self.layer.ir(key), rows.get(key)
-            where, made = str(path), row.made if row else _changed(path)
+        root = str(self.layer.irs)
+        for key in names(root):
+            where, row = f"{root}{os.sep}{key}", rows.get(key)
+            made = row.made if row else _changed(where)
             used = max(made, uses.get(key, 0.0))
             if row is None:
                 self.items.append(Item("ir", key, where, used, _names(where)))
@@ -133,14 +144,14 @@ class Survey:
     def _look_at_folders(self, kind: str, root: Path) -> None:
         for name in names(root):
             where = f"{root}{os.sep}{name}"
-            used = max((found.st_mtime for found in files_below(where)), default=_changed(root / name))
+            used = max((found.st_mtime for found in files_below(where)), default=_changed(where))
             self.items.append(Item(kind, name, where, used, _names(where)))
 
     def _look_at_partials(self) -> None:
         root = self.layer.partials
         for name in names(root):
             where, match = f"{root}{os.sep}{name}", _STAGING.fullmatch(name)
-            used = _changed(root / name)
+            used = _changed(where)
             dead = match is not None and not is_alive(int(match["pid"]))
             trash = match is not None and match["purpose"] in _TRASH
             litter = dead and (trash or time.time() - used > DAY)
@@ -171,8 +182,22 @@ def _files(folder: str) -> Iterable[tuple[os.DirEntry[str], os.stat_result]]:
                     yield entry, found
 
 
-def _names(folder: str) -> list[Name]:
-    return [_name(found, f"{folder}{index}") for index, found in enumerate(files_below(folder))]
+def _names(folder: str, known: Mapping[int, Name] = MappingProxyType({})) -> list[Name]:
+    """Return the names below a folder; a file that is ``known`` by its inode is not looked at again."""
+    found: list[Name] = []
+    pending = [folder] if is_real(folder) else []
+    while pending:
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if known and (name := known.get(entry.inode())) is not None:
+                    found.append(name)
+                    continue
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode):
+                    found.append(_name(status, entry.path))
+                elif stat.S_ISDIR(status.st_mode) and not is_link(status):
+                    pending.append(entry.path)
+    return found
 
 
 def _name(found: os.stat_result, path: str, size: int | None = None) -> Name:
@@ -182,8 +207,15 @@ def _name(found: os.stat_result, path: str, size: int | None = None) -> Name:
     return Name(inode, found.st_size if size is None else size, found.st_nlink or 1)
 
 
-def _changed(path: Path) -> float:
+def _device(path: Path) -> int | None:
     try:
-        return path.lstat().st_mtime
+        return path.lstat().st_dev
+    except OSError:
+        return None
+
+
+def _changed(where: str) -> float:
+    try:
+        return os.lstat(where).st_mtime
     except OSError:
         return 0.0

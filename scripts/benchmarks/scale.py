@@ -106,7 +106,7 @@ def commands(root: Path) -> dict[str, list[str]]:
     return {
         "cache info": [*line, "info"],
         "cache ls": [*line, "ls"],
-        "cache gc --dry-run": [*line, "gc", "--dry-run", "--max-size", "1MB"],
+        "cache gc --dry-run": [*line, "gc", "--dry-run", "--max-size", "30MB"],
         "cache verify": [*line, "verify"],
     }
 
