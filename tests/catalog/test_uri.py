@@ -24,14 +24,17 @@ def sources(draft):
 
 @pytest.mark.parametrize(("uri", "expected", "framework"), [
     ("https://example.org/a/m.onnx", {"m.onnx": {"url": "https://example.org/a/m.onnx"}}, "onnx"),
-    ("https://example.org/a/m%20x.xml?k=1", {"m x.xml": {"url": "https://example.org/a/m%20x.xml?k=1"},
-                                           "m x.bin": {"url": "https://example.org/a/m%20x.bin?k=1"}}, "openvino"),
-    ("http://example.org/inference.pdmodel", {"inference.pdmodel": {"url": "http://example.org/inference.pdmodel"},
-        "inference.pdiparams": {"url": "http://example.org/inference.pdiparams"}}, "paddle"),
+    ("https://example.org/a/m%20x.xml?k=1",
+     {"m x.xml": {"url": "https://example.org/a/m%20x.xml?k=1"},
+      "m x.bin": {"url": "https://example.org/a/m%20x.bin?k=1"}}, "openvino"),
+    ("http://example.org/inference.pdmodel",
+     {"inference.pdmodel": {"url": "http://example.org/inference.pdmodel"},
+      "inference.pdiparams": {"url": "http://example.org/inference.pdiparams"}}, "paddle"),
     ("wheel:silero-vad==6.2.3/silero_vad/data/x.onnx",
      {"x.onnx": {"wheel": "silero-vad==6.2.3", "member": "silero_vad/data/x.onnx"}}, "onnx"),
     ("tfhub:google/nnlm/2", {".": {"tfhub": "google/nnlm/2"}}, "tensorflow"),
-    ("torchvision:resnet18", {"resnet18-f37072fd.pth": {"torchvision": "ResNet18_Weights.IMAGENET1K_V1"}}, "pytorch"),
+    ("torchvision:resnet18",
+     {"resnet18-f37072fd.pth": {"torchvision": "ResNet18_Weights.IMAGENET1K_V1"}}, "pytorch"),
 ])  # fmt: skip
 def test_what_a_uri_names(uri, expected, framework):
     draft = draft_of(uri)
@@ -128,7 +131,8 @@ def test_a_local_pair_a_folder_and_what_is_missing(tmp_path):
 
 
 @pytest.mark.parametrize(("paths", "framework", "network"), [
-    (["openvino_model.xml", "openvino_model.bin", "openvino_tokenizer.xml", "openvino_tokenizer.bin", "x.onnx"],
+    (["openvino_model.xml", "openvino_model.bin",
+      "openvino_tokenizer.xml", "openvino_tokenizer.bin", "x.onnx"],
      "openvino", "openvino_model.xml"),
     (["onnx/model.onnx", "onnx/model_fp16.onnx"], "onnx", "onnx/model.onnx"),
     (["a/saved_model.pb", "a/variables/variables.index"], "tensorflow", "a"),

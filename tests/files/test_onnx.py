@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +30,5 @@ def test_what_is_not_onnx(tmp_path, data):
 def test_any_bytes_end_well(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("x") / "m.onnx"
     path.write_bytes(data)
-    try:
+    with contextlib.suppress(ValueError):
         external_files(path)
-    except ValueError:
-        pass
