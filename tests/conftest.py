@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 # Where a test imports openvino before the package does, it must not report that over the network either.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+
+# A runner in the background may hand SIGINT down ignored; what is interrupted here inherits it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _wheel_folder() -> Path:
