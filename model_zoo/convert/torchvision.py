@@ -9,6 +9,7 @@ as tensors only.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -118,6 +119,13 @@ def plain_outputs(network: Any) -> Any:  # noqa: ANN401
         if home.startswith(f"torchvision.models.{part}."):
             return wrapper().eval()
     return network
+
+
+def make_importable() -> None:
+    """Import torchvision, if it is there at all, so that a later import beside this torch does not fail."""
+    if importlib.util.find_spec("torchvision") is not None:
+        with contextlib.suppress(MissingExtraError):
+            import_torchvision()
 
 
 def import_torchvision() -> Any:  # noqa: ANN401 - the module

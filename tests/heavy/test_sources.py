@@ -188,6 +188,9 @@ def test_a_handle_as_the_service_answers_it(hub, make_zoo, tmp_path, monkeypatch
 @pytest.mark.wheels
 def test_a_transformers_folder_on_a_hub(hub, make_zoo, tmp_path, wheel_member):
     require_module("transformers")
+    from model_zoo.convert.torchvision import make_importable
+
+    make_importable()  # transformers imports torchvision, which may not be made for this torch
     import torch
     import transformers
 

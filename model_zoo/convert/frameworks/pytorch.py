@@ -70,6 +70,7 @@ def _build(job: Job) -> Any:  # noqa: ANN401 - a torch.nn.Module
     if builder.get("torchvision"):
         network, loaded = torchvision.build(builder["torchvision"], kwargs, path, _read_weights)
     else:
+        torchvision.make_importable()  # whose code this is may import it: transformers does
         network, loaded = callable_of(job, builder)(**kwargs), False
     network.eval()
     if path is not None and not loaded:
