@@ -235,7 +235,7 @@ class _Store:
 def _writer() -> str:
     """Return what an index depends on besides the catalog: this code and its version."""
     package = Path(__file__).parent.parent
-    parts = ("spec.py", "catalog/**/*.py", "sources/*.py")
+    parts = ("spec/*.py", "catalog/**/*.py", "sources/*.py")
     code = sorted(path for part in parts for path in package.glob(part))
     stamps = [(str(path), stamp_of(path)) for path in code]
     digest = hashlib.sha256(repr((FORMAT, __version__, msgspec.__version__, stamps)).encode()).hexdigest()

@@ -1,0 +1,97 @@
+"""The nouns, as frozen typed structs: what a catalog says and what the pipeline hands on. No I/O.
+
+Everything here is built from plain data by msgspec, which names the field in its errors; rules that types
+cannot express are checked in ``__post_init__`` and reported at the same place.
+"""
+
+from __future__ import annotations
+
+from model_zoo.spec.artifact import (
+    Artifact,
+    Replacement,
+    Source,
+    Unpack,
+)
+from model_zoo.spec.base import (
+    DIM,
+    HEX_DIGITS,
+    MANIFEST_NAME,
+    MAX_PATH,
+    NAME,
+    PRECISION,
+    Algorithm,
+    Digest,
+    Integrity,
+    Noun,
+    Sha256,
+    Sha384,
+    Sha512,
+    Size,
+    check_precision,
+    check_relative_path,
+)
+from model_zoo.spec.model import (
+    Framework,
+    Labels,
+    Model,
+    Omz,
+    OmzInput,
+    check_unique_paths,
+)
+from model_zoo.spec.recipe import (
+    Builder,
+    Compress,
+    Cut,
+    ElementType,
+    Input,
+    Numbers,
+    Quantize,
+    Recipe,
+)
+from model_zoo.spec.results import (
+    ConvertedModel,
+    Event,
+    FetchedModel,
+    FileEntry,
+)
+
+__all__ = [
+    "DIM",
+    "HEX_DIGITS",
+    "MANIFEST_NAME",
+    "MAX_PATH",
+    "NAME",
+    "PRECISION",
+    "Algorithm",
+    "Artifact",
+    "Builder",
+    "Compress",
+    "ConvertedModel",
+    "Cut",
+    "Digest",
+    "ElementType",
+    "Event",
+    "FetchedModel",
+    "FileEntry",
+    "Framework",
+    "Input",
+    "Integrity",
+    "Labels",
+    "Model",
+    "Noun",
+    "Numbers",
+    "Omz",
+    "OmzInput",
+    "Quantize",
+    "Recipe",
+    "Replacement",
+    "Sha256",
+    "Sha384",
+    "Sha512",
+    "Size",
+    "Source",
+    "Unpack",
+    "check_precision",
+    "check_relative_path",
+    "check_unique_paths",
+]
