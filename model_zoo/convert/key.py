@@ -46,6 +46,8 @@ def key_parts(
     """
     recipe = msgspec.to_builtins(model.recipe)
     recipe.pop("precisions", None)
+    if recipe.get("builder"):
+        recipe["builder"].pop("requirements", None)  # what is installed counts, and is among the versions
     if not is_compressed(precision):
         recipe.pop("compress", None)
     if not is_quantized(precision):

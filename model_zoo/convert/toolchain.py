@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from model_zoo.errors import ConversionError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from model_zoo.spec import Model
 
 _QUANTIZED = re.compile(r"(FP16|FP32)-INT8")
@@ -68,6 +70,8 @@ def packages(model: Model, precision: str) -> tuple[str, ...]:
         names.append("torchvision")
     if builder and builder.module and not builder.paths:
         names.append(f"module:{builder.module.partition('.')[0]}")
+    if builder:
+        names += [requirement.partition("==")[0] for requirement in builder.requirements]
     if not any(a.precision for a in model.artifacts) and not _PLAIN.fullmatch(precision):
         names.append("nncf")
     return tuple(dict.fromkeys(names))
@@ -104,6 +108,32 @@ def toolchain(model: Model, precision: str, *, python: str | None = None) -> dic
     if python is None or python == sys.executable:
         return dict(_here(names))
     return dict(_elsewhere(python, names))
+
+
+def canonical(name: str) -> str:
+    """Return the one spelling of a package's name (the name normalisation of the packaging standards)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def toolchain_in(
+    model: Model, precision: str, installed: Mapping[str, str], modules: Mapping[str, str]
+) -> dict[str, str | None]:
+    """Return what ``toolchain`` would say of an interpreter whose packages are known.
+
+    Args:
+        model: the catalog entry.
+        precision: the precision to convert to.
+        installed: the version of each package, by its canonical name.
+        modules: the package that each top-level module belongs to.
+    """
+    versions: dict[str, str | None] = {}
+    for name in packages(model, precision):
+        module = name.removeprefix("module:")
+        package = name if module == name else modules.get(module, module.replace("_", "-"))
+        versions[package] = installed.get(canonical(package))
+    if versions.get("tensorflow-cpu", "") is None:
+        versions["tensorflow-cpu"] = installed.get("tensorflow")
+    return versions
 
 
 @functools.cache

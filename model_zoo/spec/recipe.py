@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -12,6 +13,8 @@ ElementType = Literal[
     "f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "boolean", "string"
 ]
 Numbers = float | tuple[float, ...]
+PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_]+")
+"""A package in one exact version."""
 
 
 class Input(Noun, frozen=True, kw_only=True):
@@ -58,7 +61,8 @@ class Builder(Noun, frozen=True, kw_only=True):
     Either ``torchvision`` names a builder of that package, or ``module`` and ``callable`` name code to
     run; ``paths`` are folders of the model's own files put on ``sys.path`` (which needs trust), and
     ``weights`` is the artifact loaded into the network. In ``kwargs`` the text ``files:PATH`` stands for
-    where that file or folder of the model is.
+    where that file or folder of the model is. ``requirements`` are the packages, each ``NAME==VERSION``,
+    that the code needs beside its framework: a converter environment gets them.
     """
 
     torchvision: str | None = None
@@ -67,15 +71,20 @@ class Builder(Noun, frozen=True, kw_only=True):
     kwargs: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it for each
     weights: str | None = None
     paths: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Exactly one of the two forms."""
+        """Exactly one of the two forms, and requirements of one exact version each."""
         if (self.torchvision is None) == (self.module is None):
             msg = "a builder is either {torchvision: NAME} or {module: …, callable: …}"
             raise ValueError(msg)
         if (self.module is None) != (self.callable is None):
             msg = "module and callable go together"
             raise ValueError(msg)
+        for requirement in self.requirements:
+            if not PIN.fullmatch(requirement):
+                msg = f"requirements: {requirement!r} is not pinned as NAME==VERSION"
+                raise ValueError(msg)
 
 
 class Compress(Noun, frozen=True, kw_only=True):
