@@ -74,6 +74,7 @@ def pick_precision(model: Model, *wishes: str | None) -> str:
     if wanted is None:
         return offered[0]
     ready = any(artifact.precision for artifact in model.artifacts)
+    ready = ready or (model.framework == "openvino" and model.is_folder)
     if wanted in offered or (not ready and wanted in UNIVERSAL):
         return wanted
     what = f"{model.name} does not come in {wanted}"

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from model_zoo.convert import folder
 from model_zoo.convert.gate import Gate
 from model_zoo.convert.key import differences, ir_key, is_ready, key_parts
 from model_zoo.convert.labels import labels_of
+from model_zoo.convert.missing import require_packages
 from model_zoo.convert.process import run_worker
-from model_zoo.convert.toolchain import optional, toolchain
-from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedModelError, WorkerCrashedError
-from model_zoo.files import as_cache_error, hash_file, link_file
+from model_zoo.convert.toolchain import toolchain
+from model_zoo.errors import ConversionError, UnsupportedModelError, WorkerCrashedError
+from model_zoo.files import as_cache_error, hash_file
 from model_zoo.files.formats import choose_network
 from model_zoo.spec import Event
 
@@ -32,12 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_reproducible", "convert", "differences", "ir_key", "key_parts", "toolchain"]
 
-EXTRAS = {
-    "torch": "torch",
-    "torchvision": "torch",
-    "tensorflow-cpu": "tensorflow",
-    "nncf": "nncf",
-}
 _gate = Gate()
 
 
@@ -51,8 +47,10 @@ def convert(
     settings: Settings,
     report: Callable[[Event], None],
     python: str | None = None,
+    isolated: bool = False,
     trust_code: bool = False,
     calibration: Path | str | None = None,
+    own: Path | None = None,
 ) -> dict[str, Any]:
     """Convert a model in one fresh worker process; a worker that crashes is tried once more, alone.
 
@@ -60,18 +58,22 @@ def convert(
         model: the catalog entry.
         precision: what to convert to.
         files: the folder of the model's files; nothing is written there.
-        staging: an empty folder; afterwards it holds exactly ``model.xml`` and ``model.bin``.
+        staging: an empty folder; afterwards it holds exactly ``model.xml`` and ``model.bin``, or all files of
+            a folder model.
         parts: what ``key_parts`` returned.
         settings: the run's settings.
         report: receives a ``convert_stage`` event for each stage.
         python: the interpreter to run the worker in; ours when unset.
+        isolated: it is that of a converter environment.
         trust_code: whether code that comes with the model may run.
         calibration: calibration data named by the caller instead of by the recipe: a folder of images,
-            a ``.npy`` or ``.npz`` file, or ``random``.
+            a ``.npy`` or ``.npz`` file, or ``random``; for language models a file with a text on each line.
+        own: the root of the layer that ``staging`` is in: only files of it may be linked to by a symlink.
 
     Returns:
         The manifest: schema, key, model, precision, framework, parts, inputs, outputs, seconds,
-        peak_memory (bytes), ports, and for compressed precisions the report.
+        peak_memory (bytes), ports, and for compressed precisions the report; of a folder model layout, opens
+        and irs instead of ports.
 
     Raises:
         ConversionError: the model cannot be converted; ``staging`` is empty again.
@@ -81,7 +83,7 @@ def convert(
     if not model.convertible:
         what = f"{model.name} cannot be converted: {model.reason}"
         raise UnsupportedModelError(what, hint="its files can still be fetched with 'model-zoo fetch'")
-    _require_packages(model, precision, parts["versions"], python)
+    require_packages(model, precision, parts["versions"], python=python, isolated=isolated)
     request = _request(model, precision, files, staging, trust_code=trust_code, calibration=calibration)
 
     name = f"{model.name}@{precision}"
@@ -92,15 +94,14 @@ def convert(
     try:
         try:
             with _gate.together():
-                result = run_worker(request, name=name, python=python, on_stage=on_stage)
+                result = run_worker(request, name=name, python=python, isolated=isolated, on_stage=on_stage)
         except WorkerCrashedError:
             on_stage("crashed, trying once more alone")
             _empty(staging)
             with _gate.alone():
-                result = run_worker(request, name=name, python=python, on_stage=on_stage)
+                result = run_worker(request, name=name, python=python, isolated=isolated, on_stage=on_stage)
         with as_cache_error(staging):
-            _take_untouched(result.pop("untouched", None), staging)
-            outputs = _outputs(staging)
+            made = _taken(model, parts, result, files, staging, own)
     except BaseException:
         _empty(staging)
         raise
@@ -115,9 +116,26 @@ def convert(
             {"path": path, "size": (files / path).stat().st_size, "sha256": digest}
             for path, digest in parts["inputs"]
         ],
-        "outputs": outputs,
         **result,
+        **made,
     }
+
+
+def _taken(
+    model: Model,
+    parts: Mapping[str, Any],
+    result: dict[str, Any],
+    files: Path,
+    staging: Path,
+    own: Path | None,
+) -> dict[str, Any]:
+    """Put what is ready-made beside what the worker wrote, and describe it all."""
+    if model.is_folder:
+        if model.framework == "openvino":
+            folder.link_all(files, (path for path, _ in parts["inputs"]), staging, own)
+        return folder.finish(staging, result["irs"])
+    _take_untouched(result.pop("untouched", None), staging, own)
+    return {"outputs": _outputs(staging)}
 
 
 def check_reproducible(model: Model, precision: str, manifest: Mapping[str, Any], **arguments: Any) -> None:  # noqa: ANN401
@@ -134,15 +152,20 @@ def check_reproducible(model: Model, precision: str, manifest: Mapping[str, Any]
     """
     with tempfile.TemporaryDirectory(prefix="model-zoo-again-") as folder:
         again = convert(model, precision, staging=Path(folder), **arguments)
-    for first, second in zip(manifest["outputs"], again["outputs"], strict=True):
-        if first["sha256"] != second["sha256"]:
+    first, second = ({e["path"]: e for e in one["outputs"]} for one in (manifest, again))
+    for path in sorted({*first, *second}):
+        if first.get(path) != second.get(path):
             raise ConversionError(
-                f"{model.name}@{precision} is not reproducible: another {first['path']} came out",
-                expected=f"sha256 {first['sha256']}, {first['size']} bytes",
-                found=f"sha256 {second['sha256']}, {second['size']} bytes",
+                f"{model.name}@{precision} is not reproducible: another {path} came out",
+                expected=_said(first.get(path)),
+                found=_said(second.get(path)),
                 left="the first result is untouched",
                 hint="report the model and the versions that 'model-zoo doctor' prints",
             )
+
+
+def _said(entry: Mapping[str, Any] | None) -> str:
+    return f"sha256 {entry['sha256']}, {entry['size']} bytes" if entry else "no such file"
 
 
 def _request(
@@ -155,7 +178,8 @@ def _request(
     calibration: Path | str | None,
 ) -> dict[str, Any]:
     named = None if calibration is None else str(calibration)
-    source = None if model.recipe.builder else choose_network(model, precision, files, ConversionError)
+    whole = model.recipe.builder or model.is_folder
+    source = None if whole else choose_network(model, precision, files, ConversionError)
     return {
         "framework": model.framework,
         "files": os.path.abspath(files),  # noqa: PTH100 - links must stay links: their neighbours matter
@@ -167,37 +191,20 @@ def _request(
         "model_info": msgspec.to_builtins(model.model_info),
         "labels": labels_of(model, files),
         "ready": is_ready(model, precision),
+        "folder": model.is_folder,
         "trust_code": trust_code,
-        "calibration": named if named in {None, "random"} else os.path.abspath(named),  # noqa: PTH100
+        "calibration": named if named in {None, "random", "auto"} else os.path.abspath(named),  # noqa: PTH100
     }
 
 
-def _require_packages(
-    model: Model, precision: str, versions: Mapping[str, str | None], python: str | None
-) -> None:
-    spare = optional(model)
-    missing = [name for name, version in versions.items() if version is None and name not in spare]
-    if not missing:
-        return
-    reason = f"precision {precision}" if missing == ["nncf"] else f"framework {model.framework}"
-    extras = sorted({EXTRAS[name] for name in missing if name in EXTRAS})
-    install = f"pip install 'model-zoo[{','.join(extras)}]'" if extras else f"pip install {' '.join(missing)}"
-    where = f" for {python}" if python else ""
-    raise MissingExtraError(
-        f"converting {model.name} ({reason}) needs {', '.join(missing)}, which is not installed{where}",
-        left="nothing was published",
-        hint=f"{install}, or name an interpreter that has it with --python",
-    )
-
-
-def _take_untouched(pair: Mapping[str, str | None] | None, staging: Path) -> None:
+def _take_untouched(pair: Mapping[str, str | None] | None, staging: Path, own: Path | None) -> None:
     """Link a ready-made IR under the fixed names; an IR without weights gets an empty ``.bin``."""
     if pair is None:
         return
-    link_file(Path(str(pair["xml"])).resolve(), staging / "model.xml")
-    if pair["bin"]:
-        link_file(Path(pair["bin"]).resolve(), staging / "model.bin")
-    else:
+    for name, path in (("model.xml", pair["xml"]), ("model.bin", pair["bin"])):
+        if path is not None:
+            folder.link(Path(path), staging / name, own)
+    if pair["bin"] is None:
         (staging / "model.bin").touch()
 
 

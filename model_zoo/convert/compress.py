@@ -99,6 +99,10 @@ def _compress(
     if "sensitivity_metric" in wanted:
         metric = wanted.pop("sensitivity_metric")
         options["sensitivity_metric"] = _member(nncf.SensitivityMetric, metric, "compress.sensitivity_metric")
+    if "group_size_fallback" in wanted:
+        name = wanted.pop("group_size_fallback")
+        fallback = _member(nncf.GroupSizeFallbackMode, name, "compress.group_size_fallback")
+        options["advanced_parameters"] = nncf.AdvancedCompressionParameters(group_size_fallback_mode=fallback)
     dataset, count = wanted.pop("dataset", None), wanted.pop("subset_size", 128)
     options |= _ignored(wanted)
     options |= {name: value for name, value in wanted.items() if name != "ignored_scope"}

@@ -10,13 +10,13 @@ from model_zoo.spec import Digest
 
 
 def digest_of(calibration: Path | str) -> str:
-    """Return the digest of a file, of a folder's files with their names, or the word ``random``.
+    """Return the digest of a file, of a folder's files with their names, or the word ``random`` or ``auto``.
 
     Raises:
         UsageError: there is no such file or folder.
     """
-    if calibration == "random":
-        return "random"
+    if calibration in {"random", "auto"}:
+        return str(calibration)
     path = Path(calibration)
     if path.is_file():
         return str(hash_file(path)["sha256"])

@@ -28,9 +28,11 @@ def run(request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     """Convert as the request says; see ``Job`` for its fields.
 
     Returns:
-        ``ports``, and where they apply ``report`` and ``untouched``.
+        ``ports``, and where they apply ``report`` and ``untouched``; of a folder model ``irs``.
     """
     job = Job.from_request(request)
+    if job.folder:
+        return _folder(job, say)
     say("read")
     model = frameworks.read(job)
     if job.framework == "openvino" and job.ready and not _asks_for_something(job):
@@ -49,6 +51,15 @@ def run(request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     if report:
         result["report"] = report
     return result
+
+
+def _folder(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
+    from model_zoo.convert import export
+
+    if job.framework in export.LIBRARIES:
+        return export.run(job, say)
+    say("read")
+    return {"irs": export.ports_in(job.files)}
 
 
 def ports(model: ov.Model) -> dict[str, Any]:

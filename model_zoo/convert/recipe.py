@@ -53,6 +53,7 @@ class Job:
     model_info: dict[str, Any] = field(default_factory=dict)
     labels: list[str] | None = None
     ready: bool = False
+    folder: bool = False
     trust_code: bool = False
     calibration: str | None = None
     keep: list[Any] = field(default_factory=list)

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 _QUANTIZED = re.compile(r"(FP16|FP32)-INT8")
 _PLAIN = re.compile(r"FP16|FP32|BF16|FP32-INT1|FP64")
 
+_EXPORTERS = ("torch", "transformers", "optimum", "optimum-intel", "nncf", "openvino-tokenizers")
+"""What optimum-intel needs to export any folder model, and what else by the model's framework."""
+_LIBRARIES = {
+    "transformers": (),
+    "diffusers": ("diffusers",),
+    "sentence-transformers": ("sentence-transformers",),
+    "timm": ("timm",),
+}
+
 # Runs in the interpreter asked, so it uses nothing but the standard library.
 _PROBE = """
 import importlib.metadata as m, json, re, sys
@@ -58,6 +67,9 @@ def packages(model: Model, precision: str) -> tuple[str, ...]:
     """Return the distributions this conversion would use; ``module:x`` is the one that has the module x."""
     builder = model.recipe.builder
     names = ["openvino"]
+    if model.is_folder:
+        exporting = model.framework in _LIBRARIES
+        return (*names, *_EXPORTERS, *_LIBRARIES[str(model.framework)]) if exporting else tuple(names)
     if model.framework == "pytorch":
         names.append("torch")
     elif model.framework == "keras":

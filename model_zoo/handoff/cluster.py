@@ -150,8 +150,7 @@ class _Fleet:
         return ConvertedModel(
             model=request.model,
             precision=str(manifest["precision"]),
-            xml=folder / "model.xml",
-            bin=folder / "model.bin",
+            directory=folder,
             key=key,
             manifest=manifest,
         )

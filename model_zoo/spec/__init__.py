@@ -30,7 +30,9 @@ from model_zoo.spec.base import (
     check_precision,
     check_relative_path,
 )
+from model_zoo.spec.folder import FOLDER, PIPELINES, opening_line
 from model_zoo.spec.model import (
+    EXPORTED,
     Framework,
     Labels,
     Model,
@@ -43,6 +45,7 @@ from model_zoo.spec.recipe import (
     Compress,
     Cut,
     ElementType,
+    Export,
     Input,
     Numbers,
     Quantize,
@@ -57,10 +60,13 @@ from model_zoo.spec.results import (
 
 __all__ = [
     "DIM",
+    "EXPORTED",
+    "FOLDER",
     "HEX_DIGITS",
     "MANIFEST_NAME",
     "MAX_PATH",
     "NAME",
+    "PIPELINES",
     "PRECISION",
     "Algorithm",
     "Artifact",
@@ -71,6 +77,7 @@ __all__ = [
     "Digest",
     "ElementType",
     "Event",
+    "Export",
     "FetchedModel",
     "FileEntry",
     "Framework",
@@ -94,4 +101,5 @@ __all__ = [
     "check_precision",
     "check_relative_path",
     "check_unique_paths",
+    "opening_line",
 ]

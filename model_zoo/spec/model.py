@@ -9,7 +9,22 @@ from model_zoo.spec.artifact import Artifact, Replacement
 from model_zoo.spec.base import NAME, Noun, check_relative_path
 from model_zoo.spec.recipe import Recipe
 
-Framework = Literal["onnx", "tensorflow", "tflite", "paddle", "pytorch", "keras", "jax", "openvino"]
+Framework = Literal[
+    "onnx",
+    "tensorflow",
+    "tflite",
+    "paddle",
+    "pytorch",
+    "keras",
+    "jax",
+    "openvino",
+    "transformers",
+    "diffusers",
+    "sentence-transformers",
+    "timm",
+]
+EXPORTED = ("transformers", "diffusers", "sentence-transformers", "timm")
+"""Frameworks whose models optimum-intel exports, each as a folder."""
 
 
 class Labels(Noun, frozen=True, kw_only=True):
@@ -87,7 +102,23 @@ class Model(Noun, frozen=True, kw_only=True):
         if not self.convertible and not self.reason:
             msg = "convertible: false needs a reason"
             raise ValueError(msg)
+        if self.recipe.export is not None and self.framework not in EXPORTED:
+            msg = f"recipe.export is for the frameworks {', '.join(EXPORTED)}"
+            raise ValueError(msg)
         check_unique_paths([a.path for a in self.artifacts if a.path != "."])
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it becomes a folder of IRs, tokenizers and configurations instead of one IR.
+
+        So does everything that optimum-intel exports, and a ready-made folder: ``recipe.model`` is ".", or
+        there are several IRs, none of them marked with a precision, and nothing says which is meant.
+        """
+        if self.framework != "openvino":
+            return self.framework in EXPORTED
+        if self.recipe.model is not None:
+            return self.recipe.model == "."
+        return sum(a.path.endswith(".xml") and a.precision is None for a in self.artifacts) > 1
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -107,6 +138,7 @@ class Model(Noun, frozen=True, kw_only=True):
             ("framework", self.framework),
             ("licence", self.license),
             ("precisions", ", ".join(self.precisions) if self.artifacts else None),
+            ("becomes", "a folder of IRs" if self.is_folder and self.artifacts else None),
             ("inputs", shapes),
             ("files", files),
             ("stages", ", ".join(self.stages)),

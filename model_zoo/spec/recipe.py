@@ -101,6 +101,7 @@ class Compress(Noun, frozen=True, kw_only=True):
     gptq: bool | None = None
     lora_correction: bool | None = None
     ignored_scope: tuple[str, ...] = ()
+    group_size_fallback: Literal["error", "ignore", "adjust"] | None = None
     dataset: str | None = None
     subset_size: Annotated[int, Meta(ge=1)] | None = None
 
@@ -117,6 +118,22 @@ class Quantize(Noun, frozen=True, kw_only=True):
     ignored_scope: tuple[str, ...] = ()
 
 
+class Export(Noun, frozen=True, kw_only=True):
+    """How optimum-intel exports a folder model, in its own terms; what is unset is told from the files.
+
+    ``task`` is one of its tasks, such as ``text-generation-with-past`` or ``fill-mask``. ``stateful``
+    keeps a decoder's cache inside the IR, ``convert_tokenizer`` adds tokenizer and detokenizer as IRs,
+    ``variant`` chooses among weight files (``fp16``), ``model_kwargs`` go to the network's constructor.
+    """
+
+    task: str | None = None
+    stateful: bool = True
+    convert_tokenizer: bool = True
+    variant: str | None = None
+    pad_token_id: int | None = None
+    model_kwargs: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it for each
+
+
 class Recipe(Noun, frozen=True, kw_only=True):
     """Declarative conversion parameters of a model; the default precision is the first."""
 
@@ -125,6 +142,7 @@ class Recipe(Noun, frozen=True, kw_only=True):
     outputs: tuple[str, ...] = ()
     cut: Cut | None = None
     builder: Builder | None = None
+    export: Export | None = None
     example: dict[str, Any] | None = None
     dynamo: bool = False
     extensions: tuple[str, ...] = ()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
+from model_zoo.errors import LoadError
 from model_zoo.spec.base import Noun
+from model_zoo.spec.folder import FOLDER, opening_line
 from model_zoo.spec.model import Model
 
 
@@ -43,16 +46,65 @@ class FetchedModel(Noun, frozen=True, kw_only=True):
 
 
 class ConvertedModel(Noun, frozen=True, kw_only=True):
-    """An IR in the cache: the two files, the IR key they are stored under, and the manifest."""
+    """An IR in the cache: its folder, the IR key it is stored under, and the manifest.
+
+    Most models are one IR, ``xml`` and ``bin``. A folder model (``is_folder``) is several IRs with tokenizers
+    and configurations; what opens it takes ``directory``.
+    """
 
     model: Model
     precision: str
-    xml: Path
-    bin: Path
+    directory: Path
     key: str
     manifest: dict[str, Any]
 
     @property
-    def directory(self) -> Path:
-        """The folder that holds the IR."""
-        return self.xml.parent
+    def is_folder(self) -> bool:
+        """Whether the whole folder is the model."""
+        return self.manifest.get("layout") == FOLDER
+
+    @property
+    def xml(self) -> Path:
+        """The network.
+
+        Raises:
+            LoadError: it is a folder model; the message says what opens it.
+        """
+        return self._file("model.xml")
+
+    @property
+    def bin(self) -> Path:
+        """The weights; raises as ``xml``."""
+        return self._file("model.bin")
+
+    @property
+    def path(self) -> Path:
+        """What people are shown: the ``.xml``, or the folder of a folder model."""
+        return self.directory if self.is_folder else self.xml
+
+    @property
+    def opening(self) -> str:
+        """A line of Python that opens it."""
+        return opening_line(self.manifest.get("opens"), f'r"{self.path}"')
+
+    def _file(self, name: str) -> Path:
+        if not self.is_folder:
+            return self.directory / name
+        opens = self.manifest.get("opens")
+        raise LoadError(
+            f"{self.model.name}@{self.precision} is a folder of several files, not one IR",
+            expected=f"{opens or 'a library'} opens the folder as a whole",
+            found=self.directory,
+            hint=self.opening,
+        )
+
+    def _repr_html_(self) -> str:
+        """Return what it is, where it is and how to open it, as a small table for notebooks."""
+        rows = (("folder" if self.is_folder else "IR", str(self.path)), ("open it with", self.opening))
+        cells = "".join(
+            f'<tr><th scope="row" style="text-align:left">{title}</th>'
+            f'<td style="text-align:left"><code>{escape(text)}</code></td></tr>'
+            for title, text in rows
+        )
+        head = f"<b>{escape(self.model.name)}</b> {escape(self.precision)}"
+        return f'<table><caption style="text-align:left">{head}</caption><tbody>{cells}</tbody></table>'

@@ -69,4 +69,4 @@ def _artifact(artifact: Artifact) -> dict[str, Any]:
 
 def _ir_path(zoo: Zoo, request: Request) -> str | None:
     found = zoo.converting.find(request, any_version=True)
-    return str(found.xml) if found else None
+    return str(found.path) if found else None
