@@ -21,12 +21,18 @@ from typing import TYPE_CHECKING, Any
 from model_zoo import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 _ABOVE = Path(__file__).resolve().parents[2]
 _TAIL = 15
 _alive: set[subprocess.Popen[str]] = set()
 _alive_lock = threading.Lock()
+ISOLATED: dict[str, str | None] = {
+    "PYTHONPATH": None,
+    "PYTHONHOME": None,
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+"""How the environment differs for an interpreter of a converter environment, which never changes."""
 _BOOTSTRAP = """
 import sys, types
 sys.path[:] = [entry for entry in sys.path if entry]
@@ -44,6 +50,7 @@ def run_worker(
     name: str,
     python: str | None = None,
     on_stage: Callable[[str], None] | None = None,
+    isolated: bool = False,
 ) -> dict[str, Any]:
     """Run one worker to its end and return its answer.
 
@@ -52,6 +59,7 @@ def run_worker(
         name: what is converted, for messages.
         python: the interpreter; ours when unset.
         on_stage: called with each stage the worker enters.
+        isolated: the interpreter is a converter environment's, in which nothing of ours may get involved.
 
     Raises:
         ConversionError: what the worker itself raised, of the same class; the log's tail is in ``found``.
@@ -61,7 +69,8 @@ def run_worker(
     with tempfile.TemporaryDirectory(prefix="model-zoo-convert-") as folder:
         scratch = Path(folder)
         (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
-        status = _run(scratch, python or sys.executable, on_stage or (lambda _: None))
+        changes = ISOLATED if isolated else {}
+        status = _run(scratch, python or sys.executable, on_stage or (lambda _: None), changes)
         tail = _tail(scratch / "log")
         answer = _read_answer(scratch / "answer.json")
     if answer is None:
@@ -71,28 +80,50 @@ def run_worker(
     return dict(answer["result"])
 
 
-def _run(scratch: Path, python: str, on_stage: Callable[[str], None]) -> int:
+def _run(
+    scratch: Path, python: str, on_stage: Callable[[str], None], changes: Mapping[str, str | None]
+) -> int:
     argv = [python, "-c", _BOOTSTRAP, f"{_ABOVE}{os.sep}", str(scratch)]
-    with (scratch / "log").open("wb") as log:
-        try:
-            process = subprocess.Popen(
-                argv,
-                cwd=scratch,
-                env=_environment(),
-                stdin=subprocess.PIPE,  # never written: its end tells the worker that we are gone
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-                encoding="utf-8",
-            )
-        except OSError as error:
-            what = f"the interpreter {python} cannot be started: {error.strerror}"
-            raise errors.UsageError(what, hint="give --python the path of a Python interpreter") from error
+    try:
+        return follow(argv, scratch, _environment(changes), scratch / "log", on_stage)
+    except OSError as error:
+        what = f"the interpreter {python} cannot be started: {error.strerror}"
+        raise errors.UsageError(what, hint="give --python the path of a Python interpreter") from error
+
+
+def follow(
+    argv: Sequence[str], folder: Path, env: Mapping[str, str], log: Path, on_line: Callable[[str], None]
+) -> int:
+    """Run a process to its end, line by line, and return its exit code; an interruption ends it.
+
+    Args:
+        argv: what to run. Its standard input never says anything, and ends when this process does.
+        folder: where it runs.
+        env: its environment.
+        log: the file that its standard error goes to.
+        on_line: called with each line of its standard output.
+
+    Raises:
+        OSError: it cannot be started.
+        KeyboardInterrupt: ``stop_all`` was called.
+    """
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            argv,
+            cwd=folder,
+            env=dict(env),
+            stdin=subprocess.PIPE,  # never written: its end tells the process that we are gone
+            stdout=subprocess.PIPE,
+            stderr=stream,
+            start_new_session=True,
+            encoding="utf-8",
+            errors="replace",
+        )
     with _alive_lock:
         _alive.add(process)
     try:
         for line in process.stdout or ():
-            on_stage(line.strip())
+            on_line(line.strip())
         status = process.wait()
     except BaseException:
         _kill(process)
@@ -127,7 +158,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
     process.kill()
 
 
-def _environment() -> dict[str, str]:
+def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     """Return the worker's environment: nothing in it may change the bytes, or reach for the network."""
     env = {
         name: value for name, value in os.environ.items() if name not in {"PYTHONSTARTUP", "PYTHONINSPECT"}
@@ -143,7 +174,13 @@ def _environment() -> dict[str, str]:
         HF_HUB_DISABLE_TELEMETRY="1",
         NNCF_CI="1",
     )
-    return env
+    return changed(env, changes)
+
+
+def changed(env: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Return an environment with some variables set, and those that are None left out."""
+    both = {**env, **changes}
+    return {name: value for name, value in both.items() if value is not None}
 
 
 def _tail(log: Path) -> str:

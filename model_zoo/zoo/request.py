@@ -61,11 +61,15 @@ class Conversion:
         trust_code: a recipe may run Python code that is not an installed package.
         python: another interpreter to convert in.
         calibration: data for quantisation: a folder of images, ``.npy``, ``.npz``, or ``random``.
+        isolate: convert in an environment built for the stack; None as the settings say. ``python`` wins.
+        environment: the interpreter of that environment, once it is known to be there.
     """
 
     trust_code: bool = False
     python: str | None = None
     calibration: str | Path | None = None
+    isolate: bool | None = None
+    environment: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,76 @@
+"""What a conversion needs and does not find: which packages, and the ways to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from model_zoo.convert.stacks import stack_of
+from model_zoo.convert.toolchain import optional
+from model_zoo.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from model_zoo.spec import Model
+
+EXTRAS = {
+    "torch": "torch",
+    "torchvision": "torch",
+    "tensorflow-cpu": "tensorflow",
+    "nncf": "nncf",
+}
+"""The extra of this package that brings a package."""
+_FOR_ITSELF = {"transformers"}
+"""Stacks that cannot live beside this package: their huggingface_hub is an older one."""
+
+
+def require_packages(
+    model: Model,
+    precision: str,
+    versions: Mapping[str, str | None],
+    *,
+    python: str | None = None,
+    isolated: bool = False,
+) -> None:
+    """Refuse a conversion whose packages are not there.
+
+    Args:
+        model: the catalog entry.
+        precision: what it is converted to.
+        versions: of the packages it would use; None where one is not installed.
+        python: the interpreter that was asked; ours when unset.
+        isolated: it is that of a converter environment.
+
+    Raises:
+        MissingExtraError: names them, and the ways to them with their sizes.
+    """
+    spare = optional(model)
+    missing = [name for name, version in versions.items() if version is None and name not in spare]
+    if not missing:
+        return
+    reason = f"precision {precision}" if missing == ["nncf"] else f"framework {model.framework}"
+    where = " in its converter environment" if isolated else f" for {python}" if python else ""
+    what = f"converting {model.name} ({reason}) needs {', '.join(missing)}, which is not installed{where}"
+    if isolated:
+        hint = f"add to the catalog entry recipe.builder.requirements: [{missing[0]}==VERSION]"
+    else:
+        hint = "; ".join(_ways(model, precision, missing))
+    raise MissingExtraError(what, left="nothing was published", hint=hint)
+
+
+def _ways(model: Model, precision: str, missing: list[str]) -> list[str]:
+    """Return what a person can do, the surest first."""
+    stack = stack_of(model, precision)
+    ways = []
+    size = f"about {stack.size / 1e9:.1f} GB" if stack else ""
+    if stack is not None:
+        ways.append(
+            f"either 'model-zoo convert --isolate {model.name}' (isolate=True, MODEL_ZOO_ISOLATE=1), which "
+            f"builds the environment {stack.name!r} in the cache once, {size}"
+        )
+    if stack is None or stack.name not in _FOR_ITSELF:
+        extras = sorted({EXTRAS[name] for name in missing if name in EXTRAS})
+        packages = f"'model-zoo[{','.join(extras)}]'" if extras else " ".join(missing)
+        ways.append(f"{'or ' if ways else ''}pip install {packages}{f' here, {size} too' if stack else ''}")
+    ways.append("or name an interpreter that has it with --python")
+    return ways
