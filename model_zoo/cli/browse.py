@@ -128,6 +128,11 @@ def info_command(run: Run, reference: str, *, as_json: bool) -> None:
     rows = [("files", cached["files"] or "no")]
     rows += [(f"IR {precision}", path or "no") for precision, path in cached["ir"].items()]
     rows += [(f"{path} adopted", f"from {origin}") for path, origin in known["adopted"].items()]
+    path = next((path for path in cached["ir"].values() if path), None)
+    if known["folder"] and path:
+        from model_zoo.spec import opening_line
+
+        rows.append(("open it with", opening_line(known["opens"], f'r"{path}"')))
     print_fields([(f"  {name}", value) for name, value in rows])
 
 
@@ -138,6 +143,9 @@ def _fields(known: dict[str, Any]) -> list[tuple[str, str]]:
         pairs.append(("stages", ", ".join(known["stages"])))
     else:
         pairs.append(("precisions", ", ".join(known["precisions"])))
+    if known["folder"]:
+        opens = f" for {known['opens']}" if known["opens"] else ""
+        pairs.append(("becomes", f"a folder of IRs, tokenizers and configurations{opens}"))
     pairs.append(("integrity", known["integrity"]))
     pairs.append(("size", human_size(known["size"])))
     if not known["convertible"]:

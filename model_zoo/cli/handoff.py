@@ -139,9 +139,10 @@ def export_command(run: Run, /, form: str, out: Path, what: With | None, **optio
     r"""Write models to OUT as other programs want them; everything written is a copy.
 
     \b
-    dir   OUT/NAME.xml, OUT/NAME.bin
+    dir   OUT/NAME.xml, OUT/NAME.bin; of a folder model OUT/NAME/
     omz   OUT/SUBDIRECTORY/PRECISION/NAME.xml, as omz_converter did
-    ovms  OUT/NAME/1/model.xml and OUT/config.json for OpenVINO Model Server
+    ovms  OUT/NAME/1/model.xml and OUT/config.json for OpenVINO Model Server; of a generative model
+          OUT/NAME/ with its graph.pbtxt
     oci   an OCI image layout: a folder, or one file when OUT ends in .tar
     tar   one file that 'model-zoo import' takes back, with --with both unless said otherwise
     """
@@ -225,11 +226,14 @@ def pull_command(run: Run, target: str) -> None:
 
 def _print_taken(run: Run, taken: Taken) -> None:
     """Print one line for each IR and each model's folder that is in the cache now."""
+    from model_zoo.spec import FOLDER
+
     run.close()
     cache = run.zoo.cache
     for key in taken.irs:
         if (found := cache.find_ir(key)) is not None:
-            click.echo(str(found[0] / "model.xml"))
+            folder, manifest = found
+            click.echo(str(folder if manifest.get("layout") == FOLDER else folder / "model.xml"))
     for model, declaration in taken.files:
         if (found := cache.find_files(model, declaration)) is not None:
             click.echo(str(found[0]))

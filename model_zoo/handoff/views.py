@@ -22,14 +22,17 @@ _AT_ONCE = 4
 
 
 def export_dir(irs: Sequence[ConvertedModel], out: Path) -> Path:
-    """Copy IRs flat: ``OUT/NAME.xml`` and ``OUT/NAME.bin``.
+    """Copy IRs flat: ``OUT/NAME.xml`` and ``OUT/NAME.bin``; a folder model as ``OUT/NAME/``.
 
     Raises:
         CacheError: the folder cannot be written.
     """
     files: dict[str, Path] = {}
     for ir, name in zip(irs, names_of(irs), strict=True):
-        files |= {f"{name}.xml": ir.xml, f"{name}.bin": ir.bin}
+        if ir.is_folder:
+            files |= {f"{name}/{path}": file for path, file in ir.files.items()}
+        else:
+            files |= {f"{name}.xml": ir.xml, f"{name}.bin": ir.bin}
     return copy_out(files, out)
 
 
@@ -45,8 +48,11 @@ def export_omz(irs: Sequence[ConvertedModel], out: Path) -> Path:
     for ir in irs:
         name = ir.model.name
         folder = ir.model.omz.subdirectory if ir.model.omz else f"public/{name}"
-        stem = f"{folder}/{ir.precision}/{name}"
-        files |= {f"{stem}.xml": ir.xml, f"{stem}.bin": ir.bin}
+        stem = f"{folder}/{ir.precision}"
+        if ir.is_folder:
+            files |= {f"{stem}/{path}": file for path, file in ir.files.items()}
+        else:
+            files |= {f"{stem}/{name}.xml": ir.xml, f"{stem}/{name}.bin": ir.bin}
     return copy_out(files, out)
 
 

@@ -83,6 +83,11 @@ class ConvertedModel(Noun, frozen=True, kw_only=True):
         return self.directory if self.is_folder else self.xml
 
     @property
+    def files(self) -> dict[str, Path]:
+        """All files of it but the manifest, by their path in its folder."""
+        return {entry["path"]: self.directory / entry["path"] for entry in self.manifest["outputs"]}
+
+    @property
     def opening(self) -> str:
         """A line of Python that opens it."""
         return opening_line(self.manifest.get("opens"), f'r"{self.path}"')

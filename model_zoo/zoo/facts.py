@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.sources import LEVELS, LocatedSource, integrity_of
+from model_zoo.spec import PIPELINES
 from model_zoo.zoo.request import Request
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
     levels = [integrity_of(artifact) for part in (model, *stages) for artifact in part.artifacts]
     fetched = zoo.fetching.find(Request(model)) if model.artifacts else None
     short = summary(zoo, model)
+    irs = {p: zoo.converting.find(Request(model, p), any_version=True) for p in short["precisions"]}
     return short | {
         "integrity": max(levels, key=LEVELS.index),
         "reason": model.reason,
@@ -51,9 +53,16 @@ def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
         "model_info": model.model_info,
         "cached": {
             "files": str(fetched.directory) if fetched else None,
-            "ir": {precision: _ir_path(zoo, Request(model, precision)) for precision in short["precisions"]},
+            "ir": {precision: str(ir.path) if ir else None for precision, ir in irs.items()},
         },
+        "folder": bool(model.artifacts) and model.is_folder,
+        "opens": next((ir.manifest.get("opens") for ir in irs.values() if ir), _opens(model)),
     }
+
+
+def _opens(model: Model) -> str | None:
+    """Return what opens a folder model that is not cached, as far as its task tells."""
+    return PIPELINES.get(model.task) if model.artifacts and model.is_folder else None
 
 
 def _artifact(artifact: Artifact) -> dict[str, Any]:
@@ -65,8 +74,3 @@ def _artifact(artifact: Artifact) -> dict[str, Any]:
         "precision": artifact.precision,
         "sources": [source.describe() for source in artifact.sources if isinstance(source, LocatedSource)],
     }
-
-
-def _ir_path(zoo: Zoo, request: Request) -> str | None:
-    found = zoo.converting.find(request, any_version=True)
-    return str(found.path) if found else None

@@ -81,6 +81,15 @@ const modelPage = (() => {
     return { node: dom("div", { class: "snippet" }, dom("pre", { tabindex: 0, role: "region", "aria-label": what }, code), copyButton(what, () => code.textContent)), show };
   };
 
+  // A folder model is opened as a whole, by a class that the catalog's task or the cached folder tells.
+  const opening = (folder, opens) => {
+    const [, module, name] = /^(.+)\.(\w+)$/.exec(opens || "") || [];
+    if (!module) return `import model_zoo\n\nfolder = ${folder}`;
+    return module === "openvino_genai"
+      ? `import model_zoo\nimport ${module}\n\npipe = ${opens}(${folder}, "CPU")`
+      : `import model_zoo\nfrom ${module} import ${name}\n\nmodel = ${name}.from_pretrained(${folder})`;
+  };
+
   const useIt = (model) => {
     const choice = dom("select", { id: "precision" }, ...model.precisions.map((p) => dom("option", { value: p }, p)));
     const reference = () => (choice.value && choice.value !== model.precisions[0] ? `${model.name}@${choice.value}` : model.name);
@@ -90,11 +99,13 @@ const modelPage = (() => {
       names
         ? `model-zoo fetch ${model.name}\nmodel-zoo convert ${model.name}`
         : model.convertible
-          ? `model-zoo convert ${reference()}\nmodel-zoo infer ${reference()}\nmodel-zoo path ${reference()}`
+          ? `model-zoo convert ${reference()}\n${model.folder ? "" : `model-zoo infer ${reference()}\n`}model-zoo path ${reference()}`
           : `model-zoo fetch ${model.name}`;
     const python = () =>
       names
         ? `import model_zoo\n\n${model.stages.map((s, i) => `stage${i + 1} = model_zoo.load(${JSON.stringify(s)})`).join("\n")}`
+        : model.folder
+          ? opening(`str(model_zoo.convert(${quoted()}).directory)`, model.opens)
         : model.convertible
           ? `import model_zoo\n\ncompiled = model_zoo.load(${quoted()}, device="AUTO")`
           : `import model_zoo\n\nfiles = model_zoo.fetch(${quoted()}).files`;
@@ -145,6 +156,7 @@ const modelPage = (() => {
       fact("Size", humanSize(model.size)),
       fact("Integrity", model.integrity),
       model.precisions.length ? fact("Precisions", model.precisions.join(", ")) : null,
+      model.folder ? fact("Becomes", `a folder of IRs${model.opens ? ` for ${model.opens}` : ""}`) : null,
       fact("Cached when written", cachedText(model)),
       fact("Converts", model.convertible ? "yes" : "no"));
     const stages = model.stages.length ? dom("section", {}, dom("h2", {}, "Made of"), dom("ul", { class: "related" }, ...model.stages.map((name) => dom("li", {}, dom("a", { href: `#/model/${encodeURIComponent(name)}` }, name))))) : null;
