@@ -64,6 +64,7 @@ def convert(
     trust_code: bool = False,
     python: str | None = None,
     calibration: str | Path | None = None,
+    isolate: bool | None = None,
 ) -> ConvertedModel:
     """Make a model's IR available in the cache and return where it is. See ``Zoo.convert``."""
     return _zoo().convert(
@@ -74,6 +75,7 @@ def convert(
         trust_code=trust_code,
         python=python,
         calibration=calibration,
+        isolate=isolate,
     )
 
 
@@ -84,10 +86,13 @@ def read(
     offline: bool | None = None,
     progress: Callable[[Event], None] | None = None,
     convert: bool = True,
+    isolate: bool | None = None,
 ) -> Any:  # noqa: ANN401 - openvino.Model, which must not be imported here
     """Return the model as an ``openvino.Model``. See ``Zoo.read``."""
     zoo = _zoo()
-    return zoo.read(reference, precision=precision, offline=offline, progress=progress, convert=convert)
+    return zoo.read(
+        reference, precision=precision, offline=offline, progress=progress, convert=convert, isolate=isolate
+    )
 
 
 def load(
@@ -99,6 +104,7 @@ def load(
     offline: bool | None = None,
     progress: Callable[[Event], None] | None = None,
     convert: bool = True,
+    isolate: bool | None = None,
 ) -> Any:  # noqa: ANN401 - openvino.CompiledModel, which must not be imported here
     """Return the model compiled for a device, as an ``openvino.CompiledModel``. See ``Zoo.load``."""
     return _zoo().load(
@@ -109,6 +115,7 @@ def load(
         offline=offline,
         progress=progress,
         convert=convert,
+        isolate=isolate,
     )
 
 

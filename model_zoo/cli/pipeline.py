@@ -39,12 +39,22 @@ def _take_lock(context: click.Context, _: click.Parameter, value: Path | None) -
     context.obj.locked = value
 
 
+def isolate_option(command: F) -> F:
+    """Add ``--isolate``; not given, the settings say."""
+    return click.option(
+        "--isolate/--no-isolate",
+        default=None,
+        help="Convert in an environment built once for the framework's packages (MODEL_ZOO_ISOLATE).",
+    )(command)
+
+
 def converting_options(command: F) -> F:
     """Add what every command that may convert accepts."""
     command = click.option("--trust-code", is_flag=True, help="Let recipes run Python code of their own.")(
         command
     )
     command = click.option("--python", metavar="PY", help="Convert with this Python interpreter.")(command)
+    command = isolate_option(command)
     command = click.option(
         "--calibrate",
         "calibration",
@@ -226,7 +236,7 @@ def convert_command(
     require_pinned: bool,
     **how: Any,  # noqa: ANN401 - the fields of Conversion
 ) -> None:
-    """Make models' IRs available in the cache and print the .xml path of each."""
+    """Make models' IRs available in the cache and print the .xml path (or the folder) of each."""
     from model_zoo.zoo import Conversion
 
     run.require_pinned = require_pinned
@@ -237,10 +247,13 @@ def convert_command(
         if again:
             run.zoo.converting.check_reproducible(converted, Conversion(**how))
         if output is None:
-            return str(converted.xml)
+            return str(converted.path)
         name = converted.model.name
+        target = output / name / converted.precision
+        if converted.is_folder:
+            return str(_copied(converted.files, target))
         files = {f"{name}.xml": converted.xml, f"{name}.bin": converted.bin}
-        return str(_copied(files, output / name / converted.precision) / f"{name}.xml")
+        return str(_copied(files, target) / f"{name}.xml")
 
     slots = chosen(run, references, everything=everything, precisions=wishes)
     if everything:
@@ -260,7 +273,7 @@ def convert_command(
 @click.argument("reference", metavar="REF")
 @click.pass_obj
 def path_command(run: Run, reference: str) -> None:
-    """Print the .xml path of a cached IR, or exit 6; never uses the network, never converts."""
+    """Print the path of a cached IR, or exit 6; never uses the network, never converts."""
     import msgspec
 
     run.settings = msgspec.structs.replace(run.settings, offline=True)
@@ -275,20 +288,21 @@ def path_command(run: Run, reference: str) -> None:
     found = run.zoo.converting.find(request, any_version=True)
     if found is None:
         raise CacheMissError(f"the IR of {reference} is not in the cache", hint=missing)
-    click.echo(str(found.xml))
+    click.echo(str(found.path))
 
 
 @click.command("why")
 @click.argument("reference", metavar="REF")
 @click.option("--python", metavar="PY", help="As for convert.")
+@isolate_option
 @click.option("--json", "as_json", is_flag=True, help="One array of lines.")
 @click.pass_obj
-def why_command(run: Run, reference: str, python: str | None, *, as_json: bool) -> None:
+def why_command(run: Run, reference: str, python: str | None, *, isolate: bool | None, as_json: bool) -> None:
     """Print which parts of the IR key differ between the IR this would make now and the cached ones."""
     from model_zoo.zoo import Conversion
 
     request = run.zoo.request(reference)
-    lines = list(run.zoo.converting.why(request, Conversion(python=python)))
+    lines = list(run.zoo.converting.why(request, Conversion(python=python, isolate=isolate)))
     if as_json:
         print_json(lines)
         return

@@ -93,12 +93,18 @@ class LineReport:
 
     def _line(self, event: Event) -> str:
         stage, _, moment = event.event.partition("_")
+        if event.event == "environment_begin":
+            size = f", about {format_bytes(event.total)}" if event.total else ""
+            return f"{event.model}: building the converter environment {event.file}{size}"
         if moment == "begin":
             self._began[stage, event.model] = time.monotonic()
             return ""
         if event.event == "fetch_end":
             size = f" {format_bytes(event.bytes)}" if event.bytes is not None else ""
             return f"{event.model}: fetched{size}{self._seconds(event)}"
+        if event.event == "environment_end":
+            size = f" {format_bytes(event.bytes)}" if event.bytes is not None else ""
+            return f"{event.model}: built {event.file}{size}{self._seconds(event)}"
         if event.event == "convert_end":
             note = f" {event.message}" if event.message else ""
             return f"{event.model}: converted{note}{self._seconds(event)}"
@@ -221,6 +227,26 @@ class BarReport:
         self._files.pop((event.model, event.file)).close()
 
     def _on_fetch_end(self, event: Event) -> None:
+        with self._writing():
+            self._lines(event)
+
+    # -- environments -----------------------------------------------------------------------------
+
+    def _on_environment_begin(self, event: Event) -> None:
+        with self._writing():
+            self._lines(event)
+        self._files[event.model, event.file] = self._bar(f"{event.file}", event.total)
+
+    def _on_environment_progress(self, event: Event) -> None:
+        bar = self._files.get((event.model, event.file))
+        if bar is not None:
+            bar.update(max(0, (event.bytes or 0) - bar.n))
+            bar.set_postfix_str(event.message or "")
+
+    def _on_environment_end(self, event: Event) -> None:
+        bar = self._files.pop((event.model, event.file), None)
+        if bar is not None:
+            bar.close()
         with self._writing():
             self._lines(event)
 

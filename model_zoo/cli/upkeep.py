@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from model_zoo.cli.pipeline import isolate_option
 from model_zoo.cli.report import human_size, print_table, say
 from model_zoo.errors import CacheDamagedError, CacheReadOnlyError, ModelZooError, UsageError
 from model_zoo.files import is_folder
@@ -66,10 +67,19 @@ def verify_command(run: Run, *, as_json: bool) -> None:
 @click.command("repair")
 @click.option("--require-pinned", is_flag=True, help="Refuse files whose content no full digest fixes.")
 @click.option("--trust-code", is_flag=True, help="Let recipes run Python code of their own.")
+@isolate_option
 @dry_run_option
 @json_option
 @click.pass_obj
-def repair_command(run: Run, *, require_pinned: bool, trust_code: bool, dry_run: bool, as_json: bool) -> None:
+def repair_command(
+    run: Run,
+    *,
+    require_pinned: bool,
+    trust_code: bool,
+    isolate: bool | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Verify, then make again just what is damaged: fetched, put together, or converted.
 
     Files that are not the cache's own are moved to its folder foreign-v1, not deleted.
@@ -84,7 +94,7 @@ def repair_command(run: Run, *, require_pinned: bool, trust_code: bool, dry_run:
     else:
         cache, timeout = run.zoo.cache, run.settings.lock_timeout
         mended = mend(cache, problems, on_wait=_waiting(run), timeout=timeout) if problems else Mended()
-        errors = _make_again(run, mended, trust_code=trust_code)
+        errors = _make_again(run, mended, trust_code=trust_code, isolate=isolate)
         rows = [{**_problem(problem), "done": done} for problem, done in mended.done]
     left = [{**_problem(problem), "why": why} for problem, why in mended.left]
     failed = [{"name": name, "error": str(error), "exit_code": error.exit_code} for name, error in errors]
@@ -126,7 +136,9 @@ def _check(run: Run) -> Checked:
     return checked
 
 
-def _make_again(run: Run, mended: Mended, *, trust_code: bool) -> list[tuple[str, ModelZooError]]:
+def _make_again(
+    run: Run, mended: Mended, *, trust_code: bool, isolate: bool | None
+) -> list[tuple[str, ModelZooError]]:
     """Fetch and convert what was removed; return what failed."""
     errors: list[tuple[str, ModelZooError]] = []
 
@@ -139,9 +151,9 @@ def _make_again(run: Run, mended: Mended, *, trust_code: bool) -> list[tuple[str
     zoo, report = run.zoo, run.report
     for model, files in sorted(mended.fetch, key=str):
         attempt(model, partial(zoo.fetch, model, precision=files, progress=report))
+    how: dict[str, Any] = {"trust_code": trust_code, "isolate": isolate, "progress": report}
     for model, precision in sorted(mended.convert):
-        convert = partial(zoo.convert, model, precision=precision, trust_code=trust_code, progress=report)
-        attempt(f"{model}@{precision}", convert)
+        attempt(f"{model}@{precision}", partial(zoo.convert, model, precision=precision, **how))
     run.close()
     return errors
 

@@ -251,6 +251,7 @@ class _Watch:
         pause = 1.0
         while not self._end.wait(pause):
             began = time.monotonic()
-            self._most = max(self._most, measure(self._folder)[0])
+            # pip first downloads, then installs what it downloaded: the larger of both is how far it is
+            self._most = max(self._most, *(measure(self._folder / part)[0] for part in ("tmp", "env")))
             self._report(self._stage, self._most)
             pause = max(1.0, 10 * (time.monotonic() - began))

@@ -223,6 +223,7 @@ class Zoo:
         trust_code: bool = False,
         python: str | None = None,
         calibration: str | Path | None = None,
+        isolate: bool | None = None,
     ) -> ConvertedModel:
         """Make a model's IR available in the cache and return where it is.
 
@@ -234,13 +235,15 @@ class Zoo:
             trust_code: allow a recipe to run Python code that is not an installed package.
             python: another interpreter to convert in.
             calibration: data for quantisation: a folder of images, ``.npy`` or ``.npz``.
+            isolate: convert in an environment built once for the model's framework; default as the settings
+                (``MODEL_ZOO_ISOLATE``) say. ``python`` wins.
 
         Raises:
             ModelZooError: one of its subclasses, see ``model_zoo.errors``.
         """
         zoo = self._with(offline)
         request = _single(zoo.request(reference, precision))
-        how = Conversion(trust_code=trust_code, python=python, calibration=calibration)
+        how = Conversion(trust_code=trust_code, python=python, calibration=calibration, isolate=isolate)
         return zoo.converting.convert(request, how, report=progress or ignore)
 
     def read(
@@ -251,6 +254,7 @@ class Zoo:
         offline: bool | None = None,
         progress: Progress = None,
         convert: bool = True,
+        isolate: bool | None = None,
     ) -> Any:  # noqa: ANN401 - openvino.Model, which must not be imported here
         """Return the model as an ``openvino.Model``.
 
@@ -261,6 +265,7 @@ class Zoo:
             progress: called with an ``Event`` for everything that happens.
             convert: False hands the original file straight to OpenVINO (ONNX, TensorFlow, TensorFlow
                 Lite, PaddlePaddle, IR), without recipe and without cached IR.
+            isolate: as for ``convert``.
 
         Raises:
             ModelZooError: one of its subclasses, see ``model_zoo.errors``.
@@ -270,9 +275,10 @@ class Zoo:
         if not convert:
             fetched = self.fetch(reference, precision=precision, offline=offline, progress=progress)
             return runtime.read_direct(fetched.model, fetched.directory)
-        return runtime.read(
-            self.convert(reference, precision=precision, offline=offline, progress=progress).xml
+        converted = self.convert(
+            reference, precision=precision, offline=offline, progress=progress, isolate=isolate
         )
+        return runtime.read(converted.xml)
 
     def load(
         self,
@@ -284,6 +290,7 @@ class Zoo:
         offline: bool | None = None,
         progress: Progress = None,
         convert: bool = True,
+        isolate: bool | None = None,
     ) -> Any:  # noqa: ANN401 - openvino.CompiledModel, which must not be imported here
         """Return the model compiled for a device, as an ``openvino.CompiledModel``.
 
@@ -295,6 +302,7 @@ class Zoo:
             offline: open no socket; default as the zoo was made.
             progress: called with an ``Event`` for everything that happens.
             convert: False hands the original file straight to OpenVINO.
+            isolate: as for ``convert``.
 
         Raises:
             ModelZooError: one of its subclasses, see ``model_zoo.errors``.
@@ -306,7 +314,9 @@ class Zoo:
                 reference, precision=precision, offline=offline, progress=progress, convert=False
             )
             return runtime.compile_model(model, device=device, config=config)
-        converted = self.convert(reference, precision=precision, offline=offline, progress=progress)
+        converted = self.convert(
+            reference, precision=precision, offline=offline, progress=progress, isolate=isolate
+        )
         return self.compile(converted, device=device, config=config)
 
     def compile(

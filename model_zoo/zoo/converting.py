@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from model_zoo.cache import IR_MANIFEST, declaration_of
 from model_zoo.catalog import pick_precision
-from model_zoo.convert import check_reproducible, convert, differences, ir_key, key_parts, pool, toolchain
+from model_zoo.convert import check_reproducible, convert, differences, ir_key, key_parts, pool
 from model_zoo.errors import (
     CacheMissError,
     CacheReadOnlyError,
@@ -21,6 +21,7 @@ from model_zoo.errors import (
     UsageError,
 )
 from model_zoo.spec import ConvertedModel, Event, FetchedModel, FileEntry
+from model_zoo.zoo.environments import Environments
 from model_zoo.zoo.request import Conversion, Converted, Report, Request, ignore
 from model_zoo.zoo.resolving import resolution_of
 
@@ -43,6 +44,7 @@ class Converting:
         self.fetching = fetching
         self.settings = fetching.settings
         self.cache = fetching.cache
+        self.environments = Environments(fetching)
 
     def convert(self, request: Request, how: Conversion, report: Report = ignore) -> ConvertedModel:
         """Make one IR available, doing only what is missing.
@@ -123,7 +125,7 @@ class Converting:
         entries = self._known_inputs(request) if self._remote is not None else None
         if self._remote is None or entries is None:
             return None
-        key = ir_key(_parts(request, entries, how))
+        key = ir_key(self._parts(request, entries, how))
         return self.find(request, how) if self._remote.find(key, request.model.name, report) else None
 
     @staticmethod
@@ -142,7 +144,8 @@ class Converting:
         request = self.fetching.resolving.settle(request) or request
         model = request.model
         entries = [FileEntry(**entry) for entry in fetched.result.manifest["files"]]
-        parts = _parts(request, entries, how)
+        how = replace(how, environment=self.environments.require(request, how, report))
+        parts = self._parts(request, entries, how)
         _hold(request, parts)
         key = ir_key(parts)
         if self._remote is not None and self.cache.find_ir(key) is None:
@@ -175,9 +178,8 @@ class Converting:
         key, request_key = ir_key(parts), _request_key(request, entries, how)
         began = time.monotonic()
         report(Event(event="convert_begin", model=model.name, message=precision))
-        with self.cache.staging("ir") as folder:
-            staged = folder / "ir"
-            staged.mkdir()
+        # As deep below the layer as the final folder: relative links stay right.
+        with self.cache.staging("ir") as staged:
             manifest = convert(
                 model,
                 precision,
@@ -186,9 +188,11 @@ class Converting:
                 parts=parts,
                 settings=self.settings,
                 report=report,
-                python=how.python,
+                python=how.environment or how.python,
+                isolated=how.environment is not None,
                 trust_code=how.trust_code,
                 calibration=how.calibration,
+                own=self.cache.writable.root,
             )
             _hold(request, parts, manifest["outputs"])
             manifest |= {"declaration": declaration_of(model, request.artifacts), "request": request_key}
@@ -209,18 +213,21 @@ class Converting:
         if fetched.result is None:
             assert fetched.error is not None  # noqa: S101 - one of the two is there
             raise fetched.error
-        check_reproducible(
-            converted.model,
-            converted.precision,
-            converted.manifest,
-            files=fetched.result.directory,
-            parts=converted.manifest["parts"],
-            settings=self.settings,
-            report=report,
-            python=how.python,
-            trust_code=how.trust_code,
-            calibration=how.calibration,
-        )
+        with self.fetching.using(report):
+            environment = self.environments.require(request, how, report)
+            check_reproducible(
+                converted.model,
+                converted.precision,
+                converted.manifest,
+                files=fetched.result.directory,
+                parts=converted.manifest["parts"],
+                settings=self.settings,
+                report=report,
+                python=environment or how.python,
+                isolated=environment is not None,
+                trust_code=how.trust_code,
+                calibration=how.calibration,
+            )
 
     def find(
         self, request: Request, how: Conversion | None = None, *, any_version: bool = False
@@ -240,14 +247,16 @@ class Converting:
         entries = self._known_inputs(request)
         if entries is None:
             return None
-        key = ir_key(_parts(request, entries, how))
+        key = ir_key(self._parts(request, entries, how))
         hit = self.cache.find_ir(key)
         if hit is not None:
             return _converted(request, key, *hit)
-        for folder, manifest in reversed(
-            self.cache.find_requested(_request_key(request, entries, how)) if any_version else []
-        ):
-            return _converted(request, manifest["key"], folder, manifest)
+        unbuilt = self.environments.unbuilt(request, how)
+        if not any_version and unbuilt is None:
+            return None
+        for folder, manifest in reversed(self.cache.find_requested(_request_key(request, entries, how))):
+            if any_version or (unbuilt and unbuilt.fits(manifest["parts"]["versions"])):
+                return _converted(request, manifest["key"], folder, manifest)
         return None
 
     def _find_locked(self, request: Request, how: Conversion) -> ConvertedModel | None:
@@ -279,15 +288,26 @@ class Converting:
         entries = self._known_inputs(request)
         if entries is None:
             return [f"{model.name}: its files were never fetched, so their digests are not known yet"]
-        parts = _parts(request, entries, how)
+        parts = self._parts(request, entries, how)
         key = ir_key(parts)
+        told = self.environments.describe(request, how)
         if self.cache.find_ir(key) is not None:
-            return [f"{model.name}@{precision}: the IR {key} is in the cache; nothing differs"]
+            return [f"{model.name}@{precision}: the IR {key} is in the cache; nothing differs", *told]
+        found = self.find(request, how)
+        if found is not None:
+            made = "made with the versions that the environment would have"
+            return [f"{model.name}@{precision}: the IR {found.key} is in the cache, {made}", *told]
         lines = [f"{model.name}@{precision}: the IR {key} is not in the cache"]
         for folder, manifest in self.cache.find_irs_of(model.name):
             lines.append(f"{folder.name} ({manifest.get('precision')}) differs:")
             lines += [f"  {line}" for line in differences(parts, manifest.get("parts", {}))]
-        return lines if len(lines) > 1 else [*lines, "no other IR of this model is cached either"]
+        if len(lines) == 1:
+            lines.append("no other IR of this model is cached either")
+        return [*lines, *told]
+
+    def _parts(self, request: Request, entries: Sequence[FileEntry], how: Conversion) -> dict[str, Any]:
+        """Return everything that determines the IR, with the tools it would be made with now."""
+        return _parts(request, entries, how, self.environments.versions(request, how))
 
     def _known_inputs(self, request: Request) -> Sequence[FileEntry] | None:
         """Return what a declaration's files are, without needing the files where digests tell it."""
@@ -336,13 +356,10 @@ def _parts(
     request: Request,
     entries: Sequence[FileEntry],
     how: Conversion,
-    versions: Mapping[str, str | None] | None = None,
+    versions: Mapping[str, str | None],
 ) -> dict[str, Any]:
-    """Return everything that determines the IR, with the tools that are installed unless others are named."""
-    model, precision = request.model, str(request.precision)
-    if versions is None:
-        versions = toolchain(model, precision, python=how.python)
-    return key_parts(model, precision, entries, versions, calibration=how.calibration)
+    """Return everything that determines the IR, made with tools of these versions."""
+    return key_parts(request.model, str(request.precision), entries, versions, calibration=how.calibration)
 
 
 def _request_key(request: Request, entries: Sequence[FileEntry], how: Conversion) -> str:
@@ -354,8 +371,7 @@ def _converted(request: Request, key: str, folder: Path, manifest: dict[str, Any
     return ConvertedModel(
         model=request.model,
         precision=str(request.precision),
-        xml=folder / "model.xml",
-        bin=folder / "model.bin",
+        directory=folder,
         key=key,
         manifest=manifest,
     )

@@ -59,6 +59,15 @@ class Environments:
         stack = self.stack(request, how)
         return stack if stack and find_environment(self.cache, stack.digest) is None else None
 
+    def describe(self, request: Request, how: Conversion) -> list[str]:
+        """Return a line about the environment a conversion would run in; none where there is none."""
+        stack = self.stack(request, how)
+        if stack is None:
+            return []
+        state = "is not built yet" if self.unbuilt(request, how) else "is built"
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions(request, how).items())
+        return [f"its converter environment {stack.name!r} {state}: {versions}"]
+
     def require(self, request: Request, how: Conversion, report: Report) -> str | None:
         """Return the interpreter of the environment a conversion runs in; built first where it is missing.
 
