@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from model_zoo.cache.environments import KIND, environments, faults_of
 from model_zoo.cache.layout import TAG_NAME, Layer, is_link
 from model_zoo.cache.manifest import (
     IR_MANIFEST,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     Report = Callable[[Event], None]
 
-Subject = Literal["blob", "files", "ir", "foreign", "state"]
+Subject = Literal["blob", "files", "ir", "env", "foreign", "state"]
 _KNOWN = re.compile(r"[a-z]+-v\d+")  # folders of other versions of the format are not foreign
 _HEX = re.compile(r"[0-9a-f]{64}")
 _SHELF = re.compile(r"[0-9a-f]{2}")
@@ -76,6 +77,7 @@ class Checked:
     blobs: int = 0
     models: int = 0
     irs: int = 0
+    environments: int = 0
     bytes: int = 0
 
 
@@ -121,6 +123,7 @@ class _Check:
             self._check_folder(folder, manifest)
         for folder in irs:
             self._check_ir(folder)
+        self._check_environments()
         self._check_blobs(blobs)
         self._check_notes()
         self.checked.blobs += len(blobs)
@@ -266,6 +269,14 @@ class _Check:
             cause = "the folder's name is not the key of what the manifest says it was made of"
             self._add("ir", folder, cause, file=IR_MANIFEST, **facts)
         self._check_files("ir", folder, entries_of(manifest.data, IR_MANIFEST), IR_MANIFEST, facts)
+
+    def _check_environments(self) -> None:
+        for _ in self._folders(self.layer.envs, depth=1):  # what is none of them is foreign
+            self.checked.environments += 1
+        for one in environments(self.layer):
+            self.checked.bytes += one.size
+            for path, cause in faults_of(one):
+                self._add("env", path, cause, model=f"{KIND}:{one.stack}", file=path.name, name=one.digest)
 
     def _check_files(
         self,

@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from model_zoo.cache.environments import ENV_MANIFEST
 from model_zoo.cache.holders import held_below
 from model_zoo.cache.manifest import IR_MANIFEST
 from model_zoo.cache.pins import is_pinned, pins
@@ -34,6 +35,8 @@ PARTIAL_GRACE = 7 * DAY
 """How long an unfinished transfer is kept for the next run to go on with."""
 BLOB_GRACE = 3600.0
 """How long a blob may be without a folder that stands on it: it may have just arrived."""
+ENV_GRACE = 30 * DAY
+"""How long a converter environment is kept that nothing is converted in: it is made again within minutes."""
 _RANK = {"compiled": 0, "env": 1, "partial": 2, "staging": 2, "blob": 3, "ir": 4, "files": 5}
 """What goes first of things used equally long ago: the cheapest to make again."""
 
@@ -156,8 +159,12 @@ def plan_collection(layer: Layer, budget: int | None, *, min_age: float = 0.0) -
 
 
 def _why_litter(item: Item, age: float, min_age: float) -> str | None:
-    if item.litter:
+    if item.litter and (not min_age or age > min_age):
         return "left behind by a process that ended"
+    if item.fault is not None:
+        return item.fault
+    if item.kind == "env" and age > ENV_GRACE:
+        return "nothing was converted in it for 30 days"
     if item.kind == "partial" and age > PARTIAL_GRACE:
         return "an unfinished transfer that nobody went on with"
     if item.kind == "blob" and age > max(BLOB_GRACE, min_age):
@@ -186,12 +193,15 @@ class _Guard:
 
 
 @no_cycles()
-def plan_removal(layer: Layer, wanted: Sequence[tuple[str, str | None]]) -> Plan:
+def plan_removal(
+    layer: Layer, wanted: Sequence[tuple[str, str | None]], environments: Sequence[str] = ()
+) -> Plan:
     """Decide what ``rm`` removes: models' folders, IRs, and the blobs only they stand on.
 
     Args:
         layer: the writable layer.
         wanted: models; with a precision only its IR.
+        environments: of these stacks, or with these digests.
 
     Raises:
         CacheMissError: there is nothing of one of them.
@@ -211,6 +221,14 @@ def plan_removal(layer: Layer, wanted: Sequence[tuple[str, str | None]]) -> Plan
         if not found:
             name = f"{model}@{precision}" if precision else model
             what = f"{name} is not in the cache {layer.root}"
+            raise CacheMissError(what, left="nothing was removed", hint="see 'model-zoo cache ls'")
+        for item in found:
+            choice.take(item, "asked for")
+    for name in environments:
+        envs = [item for item in survey.items if item.kind == "env"]
+        found = [item for item in envs if name in {item.label.partition(":")[2], item.path.name}]
+        if not found:
+            what = f"there is no converter environment {name!r} in the cache {layer.root}"
             raise CacheMissError(what, left="nothing was removed", hint="see 'model-zoo cache ls'")
         for item in found:
             choice.take(item, "asked for")
@@ -265,7 +283,7 @@ def _remove(path: Path, target: Path | None) -> None:
     if target is not None:
         path.rename(target)
     elif path.is_dir():
-        for name in (MANIFEST_NAME, IR_MANIFEST):  # without it, what is left counts for nothing
+        for name in (MANIFEST_NAME, IR_MANIFEST, ENV_MANIFEST):  # without it, what is left counts for nothing
             (path / name).unlink(missing_ok=True)
         shutil.rmtree(path)
     else:
@@ -312,6 +330,8 @@ def sweep_notes(layer: Layer) -> None:
         _unlink_unless(path, layer.ir(path.name))
     for path in _below(layer.state / "used" / "ir"):
         _unlink_unless(path, layer.ir(path.name))
+    for path in _below(layer.state / "used" / "env"):
+        _unlink_unless(path, layer.envs / path.name)
     for path in _below(layer.state / "used" / "files"):
         model, _, declaration = path.name.rpartition("@")
         _unlink_unless(path, layer.files(model, declaration))

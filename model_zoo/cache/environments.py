@@ -11,6 +11,7 @@ import contextlib
 import csv
 import ctypes
 import os
+import re
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -74,6 +75,12 @@ class Environment:
     def requirements(self) -> list[str]:
         """What pip was asked for."""
         return [str(line) for line in self.data.get("requirements") or ()]
+
+    @property
+    def pinned(self) -> list[str]:
+        """The canonical names of the packages that were asked for."""
+        names = (re.split(r"[=\[;]", line)[0].strip() for line in self.requirements)
+        return [re.sub(r"[-_.]+", "-", name).lower() for name in names]
 
     @property
     def packages(self) -> dict[str, str]:

@@ -88,6 +88,7 @@ class _Mending:
             "blob": self._blob,
             "files": self._files,
             "ir": self._ir,
+            "env": self._env,
             "foreign": self._foreign,
             "state": self._state,
         }[problem.subject](problem)
@@ -149,6 +150,10 @@ class _Mending:
             self.mended.convert.add((problem.model, problem.precision))
             return "removed, to be converted again"
         return "removed; what it was made from is not known, the next convert makes it again"
+
+    def _env(self, problem: Problem) -> str:
+        self._drop(self.layer.envs / problem.name)
+        return "removed; the next conversion in it builds it again"
 
     def _foreign(self, problem: Problem) -> str:
         if not os.path.lexists(problem.path):

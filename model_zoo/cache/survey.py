@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from model_zoo.cache.environments import KIND, environments
 from model_zoo.cache.inventory import Inventory, files_below, is_real, names, taken
 from model_zoo.cache.layout import is_link
 from model_zoo.cache.manifest import digests_of, read_manifest
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 DAY = 86400.0
 _STAGING = re.compile(r"stage-(?P<purpose>[a-z-]+)-(?P<pid>\d+)-[0-9a-f]+")
-_TRASH = {"gc", "old"}
+_USELESS = {"gc", "old", KIND}
+"""Purposes of staging folders out of which nobody takes anything back once their process has ended."""
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 Inode = tuple[int, int]
@@ -57,6 +59,7 @@ class Item:
         precision: of an IR.
         blobs: the sha256 of every blob that a model's folder stands on.
         litter: nobody can want it any more.
+        fault: why nobody can use it any more.
     """
 
     kind: str
@@ -68,6 +71,7 @@ class Item:
     precision: str | None = None
     blobs: frozenset[str] = frozenset()
     litter: bool = False
+    fault: str | None = None
 
     @property
     def path(self) -> Path:
@@ -86,7 +90,7 @@ class Survey:
         self._look_at_models()
         self._look_at_irs()
         self._look_at_folders("compiled", layer.compiled)
-        self._look_at_folders("env", layer.envs)
+        self._look_at_environments()
         self._look_at_partials()
 
     @property
@@ -147,14 +151,21 @@ class Survey:
             used = max((found.st_mtime for found in files_below(where)), default=_changed(where))
             self.items.append(Item(kind, name, where, used, _names(where)))
 
+    def _look_at_environments(self) -> None:
+        for one in environments(self.layer):
+            where = str(one.folder)
+            self.items.append(
+                Item(KIND, f"{KIND}:{one.stack}", where, one.used, _names(where), fault=one.fault)
+            )
+
     def _look_at_partials(self) -> None:
         root = self.layer.partials
         for name in names(root):
             where, match = f"{root}{os.sep}{name}", _STAGING.fullmatch(name)
             used = _changed(where)
             dead = match is not None and not is_alive(int(match["pid"]))
-            trash = match is not None and match["purpose"] in _TRASH
-            litter = dead and (trash or time.time() - used > DAY)
+            useless = match is not None and match["purpose"] in _USELESS
+            litter = dead and (useless or time.time() - used > DAY)
             self.items.append(Item("staging", name, where, used, _names(where), litter=litter))
         for entry, found in _files(str(root)) if is_real(str(root)) else ():
             only = _name(found, entry.path, taken(found))

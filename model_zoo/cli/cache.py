@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from model_zoo.cache import Layer
+    from model_zoo.cache.environments import Environment
     from model_zoo.cache.inventory import Entry
     from model_zoo.cli.frame import Run
 
@@ -64,12 +65,14 @@ def info_command(run: Run, *, as_json: bool) -> None:
             for name, part in layer["folders"].items()
         ]
         print_table([*rows, ["  together", "", human_size(layer["bytes"])]])
+        print_table([["  converter environment", *_cells(one)] for one in layer["environments"]])
     pairs = [("budget", human_size(budget) if budget is not None else "none (MODEL_ZOO_MAX_SIZE)")]
     pairs += [("free on the disk", human_size(free))] if free is not None else []
     print_fields([*pairs, ("pinned", ", ".join(pinned) or "nothing")])
 
 
 def _layer_info(layer: Layer, *, writable: bool) -> dict[str, Any]:
+    from model_zoo.cache.environments import environments
     from model_zoo.cache.inventory import Inventory
 
     totals = Inventory(layer, writable=writable).totals()
@@ -79,6 +82,7 @@ def _layer_info(layer: Layer, *, writable: bool) -> dict[str, Any]:
         "exists": is_folder(layer.root),
         "bytes": sum(shelf.size for shelf in totals.values()),
         "folders": {name: {"count": shelf.count, "bytes": shelf.size} for name, shelf in totals.items()},
+        "environments": [_environment(one) for one in environments(layer)],
     }
 
 
@@ -94,27 +98,32 @@ def _free(layer: Layer) -> int | None:
 @json_option
 @click.pass_obj
 def ls_command(run: Run, patterns: tuple[str, ...], *, as_json: bool) -> None:
-    """List the models that are cached: precisions of their IRs, size, last use.
+    """List the models that are cached: precisions of their IRs, size, last use. Then converter environments.
 
-    Files that several models share count for each of them; last use is noted once a day.
+    Files that several models share count for each of them; last use is noted once a day. An environment is
+    called env: and the name of its stack.
     """
     from model_zoo.cache import Cache
+    from model_zoo.cache.environments import environments
     from model_zoo.cache.inventory import Inventory
     from model_zoo.cache.pins import is_pinned, pins
 
     cache = Cache(run.settings.cache, run.settings.layers)
     pinned = pins(cache.top) if cache.top else {}
     found = [e for layer in cache.layers for e in Inventory(layer, writable=layer is cache.top).entries()]
+    envs = [_environment(one) for layer in cache.layers for one in environments(layer)]
     if patterns:
         from model_zoo.catalog import match_names
 
-        wanted = set(match_names(sorted({entry.name for entry in found}), patterns))
+        names = sorted({entry.name for entry in found} | {row["name"] for row in envs})
+        wanted = set(match_names(names, patterns))
         found = [entry for entry in found if entry.name in wanted]
+        envs = [row for row in envs if row["name"] in wanted]
     rows = [
         _entry(entry, pinned=entry.layer is cache.top and is_pinned(pinned, entry.name)) for entry in found
     ]
     if as_json:
-        print_value(rows)
+        print_value([*rows, *envs])
         return
     several = len(cache.layers) > 1
     print_table(
@@ -131,6 +140,7 @@ def ls_command(run: Run, patterns: tuple[str, ...], *, as_json: bool) -> None:
             for row in rows
         ]
     )
+    print_table([[row["name"], *_cells(row)[1:], *([row["layer"]] if several else [])] for row in envs])
 
 
 def _entry(entry: Entry, *, pinned: bool) -> dict[str, Any]:
@@ -163,6 +173,34 @@ def _entry(entry: Entry, *, pinned: bool) -> dict[str, Any]:
             for key, row in entry.irs.items()
         ],
     }
+
+
+def _environment(environment: Environment) -> dict[str, Any]:
+    versions, asked = environment.packages, environment.pinned
+    return {
+        "name": f"env:{environment.stack}",
+        "kind": "environment",
+        "layer": str(environment.layer.root),
+        "path": str(environment.folder),
+        "digest": environment.digest,
+        "pinned": False,
+        "bytes": environment.size,
+        "last_use": iso(environment.used),
+        "python": environment.data.get("python"),
+        "requirements": environment.requirements,
+        "packages": versions,
+        "versions": {name: versions[name] for name in asked if name in versions},
+        "fault": environment.fault,
+        "files": [],
+        "ir": [],
+    }
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    """Return what a line shows of an environment."""
+    versions = " ".join(f"{name} {version}" for name, version in row["versions"].items())
+    state = f"unusable: {row['fault']}" if row["fault"] else f"Python {row['python']}, {versions}"
+    return [row["name"], human_size(row["bytes"]), row["last_use"][:10], state]
 
 
 # --- pins

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from model_zoo.cli.frame import Run
 
 F = Any
+_ENV = "env:"
 
 
 def json_option(command: F) -> F:
@@ -51,7 +52,8 @@ def verify_command(run: Run, *, as_json: bool) -> None:
     checked = _check(run)
     problems = [_problem(problem) for problem in checked.problems]
     if as_json:
-        facts = {name: getattr(checked, name) for name in ("blobs", "models", "irs", "bytes")}
+        names = ("blobs", "models", "irs", "environments", "bytes")
+        facts = {name: getattr(checked, name) for name in names}
         print_value({"ok": not problems, **facts, "problems": problems})
     else:
         for problem in problems:
@@ -61,7 +63,9 @@ def verify_command(run: Run, *, as_json: bool) -> None:
         raise CacheDamagedError(what, hint="run 'model-zoo cache repair'")
     if not as_json:
         size = human_size(checked.bytes)
-        click.echo(f"{checked.blobs} blobs, {checked.models} models, {checked.irs} IRs, {size}: no fault")
+        envs = f"{checked.environments} environments, " if checked.environments else ""
+        counts = f"{checked.blobs} blobs, {checked.models} models, {checked.irs} IRs, {envs}"
+        click.echo(f"{counts}{size}: no fault")
 
 
 @click.command("repair")
@@ -118,6 +122,7 @@ _WOULD = {
     "blob": "would be fetched again",
     "files": "would be put together again",
     "ir": "would be converted again",
+    "env": "would be removed; the next conversion in it builds it again",
     "foreign": "would be moved to foreign-v1",
     "state": "would be noted again",
 }
@@ -192,7 +197,8 @@ def gc_command(run: Run, max_size: str | None, *, dry_run: bool, as_json: bool) 
     """Remove litter, then what was not used for longest until the cache is within its budget.
 
     Pinned models and files that a program has open stay. Without a budget only litter goes: what killed
-    runs left behind, transfers nobody went on with for a week, files no model stands on.
+    runs left behind, transfers nobody went on with for a week, files no model stands on, converter
+    environments that cannot be used any more or were not for 30 days.
     """
     from model_zoo.cache.collect import plan_collection
 
@@ -213,12 +219,14 @@ def gc_command(run: Run, max_size: str | None, *, dry_run: bool, as_json: bool) 
 def rm_command(run: Run, references: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
     """Remove models from the cache: their files, their IRs, and the bytes no other model stands on.
 
-    NAME@PRECISION removes the IR of that precision only.
+    NAME@PRECISION removes the IR of that precision only; env:NAME the converter environments of that stack.
     """
     from model_zoo.cache.collect import plan_removal
 
-    wanted, top = resolve(run, references), _top(run)
-    plan = _collect(run, lambda _: plan_removal(top, wanted), dry_run=dry_run)
+    envs = [one.removeprefix(_ENV) for one in references if one.startswith(_ENV)]
+    wanted = resolve(run, [one for one in references if not one.startswith(_ENV)])
+    top = _top(run)
+    plan = _collect(run, lambda _: plan_removal(top, wanted, envs), dry_run=dry_run)
     _print_plan(plan, dry_run=dry_run, as_json=as_json)
 
 
