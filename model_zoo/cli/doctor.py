@@ -45,6 +45,7 @@ def doctor_command(run: Run, *, network: bool, as_json: bool) -> None:
 
 def examine(run: Run, *, connect: bool = False) -> Iterator[Finding]:
     """Yield what every check finds, area by area."""
+    from model_zoo.cli.checks.environments import examine_environments
     from model_zoo.cli.checks.machine import examine_machine
     from model_zoo.cli.checks.network import examine_network
     from model_zoo.cli.checks.storage import examine_storage
@@ -54,6 +55,7 @@ def examine(run: Run, *, connect: bool = False) -> Iterator[Finding]:
     yield from wishes
     if not any(finding.status == "wrong" for finding in wishes):
         yield from examine_storage(run.settings)
+        yield from examine_environments(run.settings)
         yield from examine_catalogs(run)
         yield from examine_network(run.settings, os.environ, connect=connect)
     yield from examine_machine()

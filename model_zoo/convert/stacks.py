@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from model_zoo.spec import Model
 
 FOLDER = Path(__file__).parent / "stacks"
+SUFFIX = ".txt"
 SCHEMA = 1
 """Raised when environments are made in another way, so that those made before are not used."""
 FRAMEWORKS = {
@@ -103,7 +104,7 @@ def stack_of(model: Model, precision: str) -> Stack | None:
 
 def named(name: str, more: tuple[str, ...] = ()) -> Stack:
     """Return the stack of that name, with more requirements; these win over the stack's own."""
-    return _read(FOLDER / f"{name}.txt", more)
+    return _read(FOLDER / f"{name}{SUFFIX}", more)
 
 
 @functools.cache

@@ -1,7 +1,8 @@
 """What ``doctor`` examines, a file for each kind of place. A check looks and tells; it mends nothing.
 
 ``machine`` is Python, OpenVINO and the packages beside them, ``network`` what stands between here and a
-download, ``storage`` the cache and its layers, ``wishes`` the settings and the catalogs.
+download, ``storage`` the cache and its layers, ``environments`` those that conversions run in, ``wishes`` the
+settings and the catalogs.
 """
 
 from __future__ import annotations

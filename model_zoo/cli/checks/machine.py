@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 DISTRIBUTION = "model-zoo"
 FRAMEWORKS = ("torch", "torchvision", "tensorflow", "tensorflow-cpu", "nncf", "jax", "keras")
+STACKS = {"torch", "tensorflow", "nncf"}
+"""Extras for conversions, which a converter environment brings as well."""
 OLDEST_NOW = 1767225600
 """2026-01-01, seconds since 1970: no clock that is right shows less to somebody who has this version."""
 PATIENCE = 120.0
@@ -143,6 +145,8 @@ def _extras() -> Iterator[Finding]:
         missing = [name for name in names if not (_version(name) or _version(name.removesuffix("-cpu")))]
         if missing:
             hint = f"pip install '{DISTRIBUTION}[{extra}]', if you want what it is for"
+            if extra in STACKS:
+                hint += "; 'convert --isolate' does without"
             yield note("extras", extra, f"not installed: {', '.join(missing)}", hint)
         else:
             yield ok("extras", extra, ", ".join(f"{name} {_version(name) or ''}".strip() for name in names))

@@ -200,7 +200,8 @@ def _adoption(cache: Cache, folders: Sequence[Path]) -> Finding:
 
 def _shelves(layer: Layer) -> Iterator[Finding]:
     """Find parts of the cache that somebody else made, as a run with sudo does."""
-    parts = (layer.blobs, layer.models, layer.irs, layer.compiled, layer.partials, layer.locks, layer.state)
+    parts = [layer.blobs, layer.models, layer.irs, layer.compiled, layer.envs]
+    parts += [layer.partials, layer.locks, layer.state]
     foreign = [part for part in parts if part.exists() and not os.access(part, os.W_OK | os.X_OK)]
     linked = [part for part in parts if not layer.owns(part)]
     for part in foreign:
