@@ -1,8 +1,9 @@
 """Parcels: what one cache hands to another, and how the other takes it in.
 
 A parcel is a set of files under the names of a layer (``blobs-v1/…``, ``files-v1/…``, ``ir-v1/…``), or an IR
-in any folder: ``manifest.json`` beside ``model.xml`` and ``model.bin``. Nothing in it is believed: every
-digest is computed again, and only when all of them are right is anything published.
+in any folder: ``manifest.json`` beside ``model.xml`` and ``model.bin``, or beside what a folder model has.
+Nothing in it is believed: every digest is computed again, and only when all of them are right is anything
+published.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import hashlib
 import re
 import shutil
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.cache.layout import NOTES, TAG_NAME
@@ -21,7 +21,7 @@ from model_zoo.errors import CacheFullError, IntegrityError
 from model_zoo.files import CHUNK, as_cache_error, hash_file, link_file, set_mode
 from model_zoo.files.lock import lock
 from model_zoo.files.tar import Member, read_tar, refused
-from model_zoo.spec import MANIFEST_NAME, NAME, Artifact, Digest
+from model_zoo.spec import EXPORTED, FOLDER, MANIFEST_NAME, NAME, Artifact, Digest, check_relative_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +35,8 @@ _OF_ONE_RUN = ("seconds", "peak_memory", "sources")
 """What a manifest says about the run or the machine that made it, and not about what was made."""
 _BLOB = re.compile(r"blobs-v1/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})")
 _FILES = re.compile(r"files-v1/([0-9A-Za-z._-]+)/([0-9a-f]{64})/(.+)")
+_FOLDERS = ("openvino", *EXPORTED)
+"""Converters that make folder models."""
 _NOTE = re.compile(rf"{TAG_NAME}|state-v1/({'|'.join(NOTES)})/.+|state-v1/{SEED_NOTE}")
 
 
@@ -47,7 +49,7 @@ def portable(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ir_members(folder: Path, manifest: Mapping[str, Any], prefix: str) -> list[Member]:
-    """Return the three files of an IR of the cache, to be written below ``prefix``."""
+    """Return the files of an IR of the cache, to be written below ``prefix``; the manifest comes first."""
     files = [
         Member(f"{prefix}/{entry['path']}", folder / entry["path"], entry["size"], sha256=entry["sha256"])
         for entry in entries_of(manifest, IR_MANIFEST)
@@ -116,7 +118,7 @@ class Intake:
 
     def _place(self, path: str) -> Path:
         known = _BLOB.fullmatch(path) or _FILES.fullmatch(path) or _NOTE.fullmatch(path)
-        if not known and not _is_of_ir(path):
+        if not known and not self._may_be_of_ir(path):
             raise refused(self.name, "something that is no part of a cache", path)
         if path in self._staged or len(self._staged) >= MAX_MEMBERS:
             raise refused(self.name, "a path twice, or too many of them", path)
@@ -157,9 +159,30 @@ class Intake:
             match = _FILES.fullmatch(path)
             if match and match[3] == MANIFEST_NAME:
                 self._check_files(match[1], match[2], path.rpartition("/")[0])
-            elif not match and PurePosixPath(path).name == IR_MANIFEST and not _NOTE.fullmatch(path):
-                self._check_ir(path.rpartition("/")[0])
+        for folder in self._ir_folders():
+            self._check_ir(folder)
         self._check_rest()
+
+    def _ir_folders(self) -> list[str]:
+        """Return the folders that hold an IR's manifest; one below another is a file of that one's."""
+        found: list[str] = []
+        for path in sorted(self._staged, key=lambda path: path.count("/")):
+            folder, _, name = path.rpartition("/")
+            ours = name == IR_MANIFEST and folder and not (_FILES.fullmatch(path) or _NOTE.fullmatch(path))
+            if ours and not any(f"{folder}/".startswith(f"{above}/") for above in found):
+                found.append(folder)
+        return found
+
+    def _may_be_of_ir(self, path: str) -> bool:
+        """Whether a path may be a file of an IR: below a folder, and no path that leads out of it.
+
+        Which files an IR has is for its manifest to say.
+        """
+        try:
+            check_relative_path(path)
+        except ValueError:
+            return False
+        return "/" in path
 
     def _compare(self, path: str, staged: _Staged, sha256: object, size: object = None) -> None:
         if staged.sha256 != sha256 or (size is not None and size != staged.size):
@@ -197,7 +220,8 @@ class Intake:
         plain = {name: value for name, value in bare.items() if name != "calibration"}
         if data.get("request") not in {Digest.of_json(bare).hex, Digest.of_json(plain).hex}:
             raise refused(self.name, "an IR that claims to answer another request", folder)
-        if [e.get("path") for e in entries_of(data, IR_MANIFEST)] != [XML, BIN]:
+        whole = data.get("layout") == FOLDER and parts.get("converter") in _FOLDERS
+        if not whole and [e.get("path") for e in entries_of(data, IR_MANIFEST)] != [XML, BIN]:
             raise refused(self.name, "an IR of other files", folder)
         self._check_inputs(folder, data.get("declaration"), data.get("inputs"))
         self._irs[str(key)] = (folder, manifest)
@@ -234,11 +258,13 @@ class Intake:
             raise refused(self.name, "other files of a model than were fetched here", folder)
 
     def _check_rest(self) -> None:
-        folders = {folder for folder, _ in self._irs.values()}
+        folders = tuple(f"{folder}/" for folder, _ in self._irs.values())
         for path in self._staged:
-            match = _FILES.fullmatch(path)
-            orphan = match and (match[1], match[2]) not in self._files
-            if orphan or (_is_of_ir(path) and not match and path.rpartition("/")[0] not in folders):
+            if match := _FILES.fullmatch(path):
+                whole = (match[1], match[2]) in self._files
+            else:
+                whole = bool(_BLOB.fullmatch(path) or _NOTE.fullmatch(path)) or path.startswith(folders)
+            if not whole:
                 raise refused(self.name, "a file without its manifest", path)
         if not (self._irs or self._files):
             raise refused(self.name, "no model", self.name)
@@ -286,11 +312,6 @@ class Intake:
                 if not (folder / entry["path"]).is_symlink():
                     set_mode(folder / entry["path"], 0o444)
         self.cache.publish_folder(folder, target, manifest.data, name)
-
-
-def _is_of_ir(path: str) -> bool:
-    parts = path.split("/")
-    return len(parts) > 1 and parts[-1] in {IR_MANIFEST, XML, BIN}
 
 
 def take_in(cache: Cache, sources: Mapping[str, Path], name: str, *, timeout: float) -> Taken:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, get_args
 
+from model_zoo.catalog.folders import framework_of, needed_of
 from model_zoo.errors import UsageError
 from model_zoo.files.formats import SUFFIXES
-from model_zoo.spec import Framework
+from model_zoo.spec import EXPORTED, Framework
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,7 +34,7 @@ assert set(ORDER) <= set(get_args(Framework))  # noqa: S101 - a typo above
 
 @dataclass(frozen=True)
 class Guess:
-    """The framework, and the file (or folder) that is the network."""
+    """The framework, and the file (or folder) that is the network; "." where all files together are."""
 
     framework: Framework
     network: str
@@ -49,6 +50,9 @@ def guess(paths: Sequence[str], name: str) -> Guess:
     Raises:
         UsageError: nothing among them is a network, or several are and none has a usual name.
     """
+    whole = framework_of(paths, name)
+    if whole is not None:
+        return Guess(whole, ".")
     for framework in ORDER:
         found = _networks(framework, paths)
         usual = [path for path in found if PurePosixPath(path).stem in _USUAL or path == "."]
@@ -111,6 +115,8 @@ def needed(network: str) -> tuple[str, ...]:
 
 def without_other_formats(chosen: Guess, paths: Sequence[str]) -> list[str]:
     """Leave out the weights of other frameworks, which repositories often hold beside one another."""
+    if chosen.framework in EXPORTED:
+        return needed_of(chosen.framework, paths)
     foreign = {
         ".h5",
         ".msgpack",

@@ -25,7 +25,7 @@ from model_zoo.sources.hf import HfSource
 from model_zoo.sources.tfhub import TfhubSource
 from model_zoo.sources.url import UrlSource, safe_url
 from model_zoo.sources.wheel import WheelSource
-from model_zoo.spec import Artifact, Framework, Model, Recipe, Unpack
+from model_zoo.spec import EXPORTED, Artifact, Framework, Model, Recipe, Unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,6 +34,9 @@ _HF = re.compile(
     r"(?P<repo>[^/@]+(?:/[^/@]+)?)(?:@(?P<rev>refs/(?:pr|convert)/[^/]+|[^/]+))?(?:/(?P<file>.+))?"
 )
 _UNSAID = "unspecified"
+_FORMATS = ("FP16", "INT8", "INT4", "FP32")
+UNSTATED = "AS-IS"
+"""The precision of a ready-made folder whose name does not state one."""
 SCHEMES = ("https", "http", "hf", "torchvision", "tfhub", "wheel", "file")
 
 
@@ -139,8 +142,10 @@ def _choose(draft: Draft, paths: list[str]) -> tuple[guess.Guess, set[str]]:
         raise SourceUnavailableError(
             what, found=f"among others {shown}" if shown else "no files", hint="name one of them"
         )
-    chosen = guess.guess(inside, draft.uri)
-    return chosen, set(guess.without_other_formats(chosen, inside))
+    below = [path[len(asked) + 1 :] for path in inside]
+    chosen = guess.guess(below, draft.uri)
+    needed = {f"{asked}/{path}" for path in guess.without_other_formats(chosen, below)}
+    return replace(chosen, network=(PurePosixPath(asked) / chosen.network).as_posix()), needed
 
 
 def _at_the_top(
@@ -158,10 +163,12 @@ def _at_the_top(
 
 
 def _model(draft: Draft, artifacts: tuple[Artifact, ...], framework: Framework, network: str | None) -> Model:
-    recipe: dict[str, Any] = {"model": network} if network else {}
+    recipe: dict[str, Any] = {"model": network} if network and framework not in EXPORTED else {}
     stated = guess.precision_in(f"{draft.asked or draft.uri}") if framework == "openvino" else None
-    if stated:
-        recipe["precisions"] = (stated,)
+    if framework in EXPORTED:
+        recipe["precisions"] = _FORMATS
+    elif stated or (recipe.get("model") == "." and framework == "openvino"):
+        recipe["precisions"] = (stated or UNSTATED,)
     return Model(
         schema=1,
         name=draft.name,

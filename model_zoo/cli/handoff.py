@@ -146,7 +146,7 @@ def export_command(run: Run, /, form: str, out: Path, what: With | None, **optio
     oci   an OCI image layout: a folder, or one file when OUT ends in .tar
     tar   one file that 'model-zoo import' takes back, with --with both unless said otherwise
     """
-    from model_zoo.handoff import archive, layout, views
+    from model_zoo.handoff import archive, layout, ovms, views
     from model_zoo.zoo.image import build_image
 
     flavor, tag, arch = options.pop("flavor"), options.pop("tag"), options.pop("arch")
@@ -160,7 +160,7 @@ def export_command(run: Run, /, form: str, out: Path, what: With | None, **optio
     elif form == "omz":
         path = views.export_omz(irs, out)
     elif form == "ovms":
-        path = views.export_ovms(irs, out, version=version, base_path=base_path)
+        path = ovms.export_ovms(irs, out, version=version, base_path=base_path)
     elif form == "oci":
         image = build_image(irs, flavor, mtime=mtime, architecture=arch)
         path = layout.write_layout(image, out, tag, mtime=mtime)

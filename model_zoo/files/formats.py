@@ -19,6 +19,10 @@ SUFFIXES: dict[str, tuple[str, ...]] = {
     "keras": (".keras", ".h5", ".hdf5"),
     "pytorch": (".jit", ".pt", ".pt2", ".pth", ".ts", ".torchscript"),
     "jax": (),
+    "transformers": (),
+    "diffusers": (),
+    "sentence-transformers": (),
+    "timm": (),
 }
 
 

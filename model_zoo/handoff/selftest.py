@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from model_zoo.handoff.contents import With
+    from model_zoo.spec import ConvertedModel
     from model_zoo.zoo import Request, Zoo
 
 _ABOVE = Path(__file__).resolve().parents[2]
@@ -125,6 +126,23 @@ def _read_all(job: dict[str, Any]) -> None:
         if job["what"] != "ir":
             zoo.fetch(name, precision=precision)
         if job["what"] != "files":
+            converted = zoo.convert(name, precision=precision)
+            if converted.is_folder:
+                _read_folder(converted)
+                continue
             zoo.read(name, precision=precision)
             if job["device"]:
                 zoo.load(name, precision=precision, device=job["device"])
+
+
+def _read_folder(converted: ConvertedModel) -> None:
+    """Read every IR of a folder model, and prove all files of it."""
+    from model_zoo import runtime
+    from model_zoo.files import hash_file
+
+    for name in converted.manifest["irs"]:
+        runtime.read(converted.directory / name)
+    for entry in converted.manifest["outputs"]:
+        if hash_file(converted.directory / entry["path"])["sha256"].hex != entry["sha256"]:
+            what = f"{converted.model.name}: {entry['path']} is not what the manifest says"
+            raise CacheError(what, hint="seed again")

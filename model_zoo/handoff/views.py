@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheError
-from model_zoo.files import as_cache_error, copy_file, hash_file, set_mode, write_file
+from model_zoo.files import as_cache_error, copy_file, hash_file, set_mode
 from model_zoo.zoo.image import names_of
 
 if TYPE_CHECKING:
@@ -54,56 +53,6 @@ def export_omz(irs: Sequence[ConvertedModel], out: Path) -> Path:
         else:
             files |= {f"{stem}/{name}.xml": ir.xml, f"{stem}/{name}.bin": ir.bin}
     return copy_out(files, out)
-
-
-def export_ovms(
-    irs: Sequence[ConvertedModel], out: Path, *, version: int = 1, base_path: str | None = None
-) -> Path:
-    """Copy IRs as a repository of OpenVINO Model Server: ``OUT/NAME/VERSION/model.xml`` and ``config.json``.
-
-    The configuration is that of the server's ``model_config_list``; entries for other models stay. Model
-    paths are relative to it, which the server understands since 2023.1, unless ``base_path`` is given.
-
-    Args:
-        irs: out of the cache.
-        out: the repository.
-        version: the folder of each model's files; the server serves the highest.
-        base_path: where the server sees the repository, such as ``/models``.
-
-    Raises:
-        CacheError: the folder cannot be written, or holds a ``config.json`` that is none of the server's.
-    """
-    names = names_of(irs)
-    config = _ovms_config(out / "config.json")
-    files: dict[str, Path] = {}
-    for ir, name in zip(irs, names, strict=True):
-        files |= {f"{name}/{version}/model.xml": ir.xml, f"{name}/{version}/model.bin": ir.bin}
-    target = copy_out(files, out)
-    known = {one["config"]["name"]: one for one in config["model_config_list"]}
-    for name in names:
-        path = f"{base_path.rstrip('/')}/{name}" if base_path else name
-        own = known.get(name, {}).get("config", {})
-        known[name] = {"config": {**own, "name": name, "base_path": path}}
-    config["model_config_list"] = [known[name] for name in sorted(known)]
-    with as_cache_error(target, left="the models are there, their configuration is not"):
-        write_file(target / "config.json", json.dumps(config, indent=2).encode() + b"\n")
-        set_mode(target / "config.json", WRITABLE)
-    return target
-
-
-def _ovms_config(path: Path) -> dict[str, Any]:
-    """Return the configuration that is there, or an empty one."""
-    try:
-        config = json.loads(path.read_bytes())
-        named = all(isinstance(one["config"]["name"], str) for one in config["model_config_list"])
-    except FileNotFoundError:
-        return {"model_config_list": []}
-    except (OSError, ValueError, KeyError, TypeError):
-        named = False
-    if not named:
-        what = f"{path} is no configuration of OpenVINO Model Server"
-        raise CacheError(what, left="nothing was written", hint="move it away, or choose another folder")
-    return dict(config)
 
 
 def copy_out(files: Mapping[str, Path], target: Path) -> Path:

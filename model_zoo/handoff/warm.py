@@ -23,11 +23,12 @@ def blob_folders(irs: Sequence[ConvertedModel], device: str) -> tuple[str, ...]:
     from model_zoo.runtime import blobs  # and with it openvino, for its version
 
     layer = Layer(Path())
-    return tuple(blobs.folder_of(layer.compiled, ir.key, device, {}).as_posix() for ir in irs)
+    single = (ir for ir in irs if not ir.is_folder)
+    return tuple(blobs.folder_of(layer.compiled, ir.key, device, {}).as_posix() for ir in single)
 
 
 def warm(irs: Sequence[ConvertedModel], dest: Path, device: str, *, mtime: int) -> None:
-    """Compile each IR of a seed and keep OpenVINO's blobs in it.
+    """Compile each IR of a seed and keep OpenVINO's blobs in it; a pipeline compiles its folder by itself.
 
     The seed's files were stamped before: OpenVINO takes a blob for outdated when its model's time differs.
 
@@ -38,6 +39,8 @@ def warm(irs: Sequence[ConvertedModel], dest: Path, device: str, *, mtime: int) 
 
     layer = Layer(dest.absolute())
     for ir in irs:
+        if ir.is_folder:
+            continue
         xml = layer.ir(ir.key) / ir.xml.name
         runtime.compile(xml, key=ir.key, device=device, compiled=layer.compiled)
     stamp_files(layer.compiled, mtime)

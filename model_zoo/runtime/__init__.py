@@ -8,6 +8,7 @@ from model_zoo.errors import CompileError, LoadError
 from model_zoo.files.formats import choose_network
 from model_zoo.runtime import blobs
 from model_zoo.runtime.core import available_devices, check_device, core, version
+from model_zoo.spec import PIPELINES, opening_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -71,6 +72,12 @@ def read_direct(model: Model, files: Path, precision: str | None = None) -> Any:
     Raises:
         LoadError: OpenVINO cannot read the format, or the file.
     """
+    if model.is_folder:
+        opens = PIPELINES.get(model.task)
+        line = opening_line(opens, f'str(model_zoo.convert("{model.name}").directory)') if opens else None
+        what = f"{model.name} becomes a folder of several files, which no openvino.Model stands for"
+        hint = line or f'model_zoo.convert("{model.name}").opening is the line that opens it'
+        raise LoadError(what, found=files, hint=hint)
     if model.framework not in DIRECT:
         what = f"{model.name}: OpenVINO does not read {model.framework} files directly"
         raise LoadError(what, expected=", ".join(DIRECT), hint="load it with convert=True")

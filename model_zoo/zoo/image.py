@@ -1,9 +1,9 @@
 """IRs as an OCI image: one uncompressed tar layer for each, the same digests whoever builds it.
 
 Two flavours. ``image`` is an ordinary container image with ``/models/NAME/1/model.xml``, which is what
-KServe's modelcars and OpenVINO Model Server look for. ``modelpack`` is an artifact of the CNCF ModelPack
-specification: weights as a tar, the manifest as a raw configuration file beside them. Either way the IR's
-manifest goes along, so that ``pull`` can put the IR into a cache.
+KServe's modelcars and OpenVINO Model Server look for; a folder model is ``/models/NAME/``. ``modelpack`` is
+an artifact of the CNCF ModelPack specification: weights as a tar, the manifest as a raw configuration file
+beside them. Either way the IR's manifest goes along, so that ``pull`` can put the IR into a cache.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ def _notes(ir: ConvertedModel) -> dict[str, str]:
 
 
 def _image_layers(ir: ConvertedModel, name: str, mtime: int) -> list[Blob]:
-    tar = Tar(ir_members(ir.directory, ir.manifest, f"models/{name}/1"), mtime)
+    place = f"models/{name}" if ir.is_folder else f"models/{name}/1"
+    tar = Tar(ir_members(ir.directory, ir.manifest, place), mtime)
     return [_tar_blob(LAYER_TYPE, tar, _notes(ir))]
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from model_zoo.errors import CacheError
-from model_zoo.handoff import views
+from model_zoo.handoff import ovms, views
 from model_zoo.spec import Omz
 
 
@@ -79,7 +79,7 @@ def test_omz_has_the_old_folders(zoo, tmp_path):
 
 
 def test_model_server_finds_its_repository(zoo, tmp_path):
-    out = views.export_ovms(irs(zoo, "tiny", "other"), tmp_path / "models")
+    out = ovms.export_ovms(irs(zoo, "tiny", "other"), tmp_path / "models")
     assert names(out) == [
         "config.json",
         *(f"{n}/1/model.{x}" for n in ("other", "tiny") for x in ("bin", "xml")),
@@ -88,7 +88,7 @@ def test_model_server_finds_its_repository(zoo, tmp_path):
     check_server_schema(config)
     for one in config["model_config_list"]:
         assert (out / one["config"]["base_path"] / "1" / "model.xml").is_file()
-    views.export_ovms(irs(zoo, "tiny"), out, version=2, base_path="/models/")
+    ovms.export_ovms(irs(zoo, "tiny"), out, version=2, base_path="/models/")
     config = json.loads((out / "config.json").read_text())
     check_server_schema(config)
     assert {c["config"]["name"]: c["config"]["base_path"] for c in config["model_config_list"]} == {
@@ -105,7 +105,7 @@ def test_what_others_wrote_in_the_configuration_stays(zoo, tmp_path):
     (tmp_path / "config.json").write_text(
         json.dumps({"model_config_list": [mine, tuned], "monitoring": {"metrics": {"enable": True}}})
     )
-    views.export_ovms(irs(zoo, "tiny"), tmp_path)
+    ovms.export_ovms(irs(zoo, "tiny"), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     check_server_schema(config)
     assert config["monitoring"] == {"metrics": {"enable": True}}
@@ -121,7 +121,7 @@ def test_what_others_wrote_in_the_configuration_stays(zoo, tmp_path):
 def test_somebody_elses_config_is_not_overwritten(zoo, tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(CacheError, match="no configuration of OpenVINO Model Server"):
-        views.export_ovms(irs(zoo, "tiny"), tmp_path)
+        ovms.export_ovms(irs(zoo, "tiny"), tmp_path)
     assert names(tmp_path) == ["config.json"]
     assert (tmp_path / "config.json").read_text() == text
 
@@ -131,7 +131,7 @@ def test_copy_stays_below_its_folder(zoo, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "tiny").symlink_to(tmp_path / "outside")
     with pytest.raises(CacheError, match="leads out of"):
-        views.export_ovms(irs(zoo, "tiny"), tmp_path / "out")
+        ovms.export_ovms(irs(zoo, "tiny"), tmp_path / "out")
     assert names(tmp_path / "outside") == []
 
 
