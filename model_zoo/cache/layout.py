@@ -126,10 +126,10 @@ class Layer:
         Raises:
             CacheError: it cannot be created or written.
         """
-        make_folder(self.root)
         tag = self.root / TAG_NAME
         if exists(tag):
             return
+        make_folder(self.root)
         with as_cache_error(tag):
             if not (exists(self.models) or exists(self.irs) or self.state.is_symlink()):
                 for notes in NOTES:

@@ -66,6 +66,7 @@ def _sync_file_range() -> Any:  # noqa: ANN401 - a C function
         return None
 
 
+@functools.cache
 def boot_id() -> str:
     """Return what changes when the machine restarts, or nothing where that is unknown."""
     try:

@@ -8,7 +8,6 @@ import hashlib
 import os
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheError, CacheFullError, CacheReadOnlyError
@@ -16,9 +15,11 @@ from model_zoo.spec import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 CHUNK = 1 << 20
 _AT_ONCE = 1 << 30
+_STATUS = "/proc/self/status"
 _FICLONE = 0x40049409  # linux/fs.h: share the extents of one file with another
 
 
@@ -40,13 +41,13 @@ def hash_file(path: Path, algorithms: Iterable[str] = ("sha256",)) -> dict[str, 
 
 def current_umask() -> int:
     """Return the process's umask, without changing it where the kernel tells it."""
-    with (
-        contextlib.suppress(OSError),
-        Path("/proc/self/status").open(encoding="ascii", errors="replace") as status,
-    ):
-        for line in status:
-            if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
+    with contextlib.suppress(OSError, ValueError):
+        descriptor = os.open(_STATUS, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        try:
+            text = os.read(descriptor, 256)  # it stands in the second line
+        finally:
+            os.close(descriptor)
+        return int(text.partition(b"\nUmask:")[2].split(maxsplit=1)[0], 8)
     mask = os.umask(0o022)
     os.umask(mask)
     return mask

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Annotated, ClassVar, Literal
 
@@ -48,6 +49,12 @@ class Unpack(Noun, frozen=True, kw_only=True):
             check_relative_path(str(self.into))
 
 
+@functools.lru_cache(maxsize=4096)
+def _digest(algorithm: str, digits: str) -> Digest:
+    """Return a declared digest, which is asked for many times in a run."""
+    return Digest(algorithm=algorithm, hex=digits)  # type: ignore[arg-type]
+
+
 class Artifact(Noun, frozen=True, kw_only=True):
     """One declared file of a model: path, size, digest, ordered sources.
 
@@ -84,7 +91,7 @@ class Artifact(Noun, frozen=True, kw_only=True):
     def digests(self) -> tuple[Digest, ...]:
         """The declared digests, all of which the bytes must have."""
         pairs = (("sha256", self.sha256), ("sha384", self.sha384), ("sha512", self.sha512))
-        return tuple(Digest(algorithm=name, hex=digits) for name, digits in pairs if digits)  # type: ignore[arg-type]
+        return tuple(_digest(name, digits) for name, digits in pairs if digits)
 
 
 class Replacement(Noun, frozen=True, kw_only=True):

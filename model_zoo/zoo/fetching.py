@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,7 +18,7 @@ from model_zoo.zoo.resolving import Resolving, resolution_of
 
 if TYPE_CHECKING:
     import contextlib
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from model_zoo.settings import Settings
@@ -49,9 +51,9 @@ class Fetching:
         return self.cache.use(waiting, timeout=self.settings.lock_timeout)
 
     def _fetch_missing(self, asked: Sequence[Request], report: Report) -> list[Fetched]:
-        errors: dict[int, ModelZooError] = {}
-        missing: list[tuple[int, Artifact]] = []
         requests = list(asked)
+        work = _Arriving(requests, self._finish, report)
+        missing: list[tuple[int, Artifact]] = []
         for index, one in enumerate(asked):
             try:
                 self.check_pinned(one)
@@ -59,28 +61,16 @@ class Fetching:
                 if self.find(request) is None:
                     missing += [(index, a) for a in request.artifacts if self.cache.find_blob(a) is None]
             except ModelZooError as error:
-                errors[index] = error
+                work.failed(index, error)
         if missing:
-            for index, failure in self._download(requests, missing, report):
-                errors.setdefault(index, failure)
-        done = []
-        for index, request in enumerate(requests):
-            try:
-                if index in errors:
-                    raise errors[index]
-                done.append(Fetched(request, result=self._finish(request, report)))
-            except ModelZooError as error:
-                report(Event(event="failed", model=request.model.name, message=str(error)))
-                done.append(Fetched(request, error=error))
-        return done
+            self._download(requests, missing, work)
+        return work.finish()
 
     def _download(
-        self,
-        requests: Sequence[Request],
-        missing: Sequence[tuple[int, Artifact]],
-        report: Report,
-    ) -> list[tuple[int, ModelZooError]]:
-        from model_zoo.download import Arrival, Wanted, download
+        self, requests: Sequence[Request], missing: Sequence[tuple[int, Artifact]], work: _Arriving
+    ) -> None:
+        """Bring the missing artifacts over; a model is materialised as soon as it has all of its own."""
+        from model_zoo.download import Arrival, Outcome, Wanted, download
 
         layer = self.cache.writable
         missing = [
@@ -90,12 +80,13 @@ class Fetching:
                 artifact,
                 requests[index].model.name,
                 folders=(*requests[index].places, *self.settings.adopt),
-                report=report,
+                report=work.report,
             )
             is None
         ]
-        refused = offline_errors(requests, missing) if self.settings.offline else {}
-        missing = [(index, artifact) for index, artifact in missing if index not in refused]
+        for index, refused in offline_errors(requests, missing).items() if self.settings.offline else ():
+            work.failed(index, refused)
+        missing = [(index, artifact) for index, artifact in missing if not work.has_failed(index)]
         wanted = [Wanted(requests[index].model.name, artifact) for index, artifact in missing]
         totals: dict[str, list[int | None]] = {}
         for one in wanted:
@@ -103,26 +94,25 @@ class Fetching:
         for name, sizes in totals.items():
             known = [size for size in sizes if size is not None]
             total = sum(known) if len(known) == len(sizes) else None
-            report(Event(event="fetch_begin", model=name, total=total, message=f"{len(sizes)} files"))
+            work.report(Event(event="fetch_begin", model=name, total=total, message=f"{len(sizes)} files"))
 
         def publish(arrival: Arrival) -> None:
             self.cache.publish_blob(arrival.path, arrival.sha256, arrival.wanted.artifact)
 
-        outcomes = download(
+        def settled(position: int, outcome: Outcome) -> None:
+            work.arrived(missing[position][0], outcome.error)
+
+        work.expect(index for index, _ in missing)
+        download(
             wanted,
             settings=self.settings,
             partials=layer.partials,
             locks=layer.locks,
             present=lambda one: self.cache.find_blob(one.artifact) is not None,
             publish=publish,
-            report=report,
+            settled=settled,
+            report=work.report,
         )
-        failed = [
-            (index, outcome.error)
-            for (index, _), outcome in zip(missing, outcomes, strict=True)
-            if outcome.error is not None
-        ]
-        return [*refused.items(), *failed]
 
     def _finish(self, request: Request, report: Report) -> FetchedModel:
         """Materialise a model whose blobs are all there."""
@@ -196,6 +186,75 @@ class Fetching:
 
         path = self.cache.writable.locks / f"{name}.lock"
         return lock(path, timeout=self.settings.lock_timeout, on_wait=waiting)
+
+
+class _Arriving:
+    """Several models under way: each is finished by whichever thread brings the last of its files.
+
+    Args:
+        requests: what is wanted; an element may still be replaced before any of its files is expected.
+        finish: materialises a model whose files are all there.
+        report: receives events; calls do not overlap.
+    """
+
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        finish: Callable[[Request, Report], FetchedModel],
+        report: Report,
+    ) -> None:
+        self._requests = requests
+        self._finish = finish
+        self._listener = report
+        self._telling = threading.Lock()
+        self._counting = threading.Lock()
+        self._awaited: Counter[int] = Counter()
+        self._errors: dict[int, ModelZooError] = {}
+        self._done: dict[int, Fetched] = {}
+
+    def report(self, event: Event) -> None:
+        """Pass an event on, one at a time."""
+        with self._telling:
+            self._listener(event)
+
+    def failed(self, index: int, error: ModelZooError) -> None:
+        """Note why a model will not be there; the first reason counts."""
+        self._errors.setdefault(index, error)
+
+    def has_failed(self, index: int) -> bool:
+        """Whether a model is known not to come."""
+        return index in self._errors
+
+    def expect(self, indices: Iterable[int]) -> None:
+        """Say which models' files are about to arrive, once for each file."""
+        self._awaited.update(indices)
+
+    def arrived(self, index: int, error: ModelZooError | None) -> None:
+        """Take note of one file's end; the last one of a model that lacks nothing finishes it."""
+        with self._counting:
+            if error is not None:
+                self.failed(index, error)
+            self._awaited[index] -= 1
+            whole = self._awaited[index] == 0 and index not in self._errors
+        if whole:
+            self._complete(index)
+
+    def finish(self) -> list[Fetched]:
+        """Finish the models that nothing had to arrive for, and return all in order."""
+        for index in range(len(self._requests)):
+            if index not in self._done:
+                self._complete(index)
+        return [self._done[index] for index in range(len(self._requests))]
+
+    def _complete(self, index: int) -> None:
+        request = self._requests[index]
+        try:
+            if index in self._errors:
+                raise self._errors[index]
+            self._done[index] = Fetched(request, result=self._finish(request, self.report))
+        except ModelZooError as error:
+            self.report(Event(event="failed", model=request.model.name, message=str(error)))
+            self._done[index] = Fetched(request, error=error)
 
 
 def offline_errors(

@@ -47,7 +47,7 @@ def run(folder: Path, *, runs: int = 5) -> dict[str, Any]:
         if bin_folder:
             tree = write_omz(folder / "omz", base, models)
             lines["omz_downloader -j8"] = [str(bin_folder / "python"), "-c", OMZ, str(tree), "--all", "-j8"]
-        return compare("many", alternate(lines, out, runs), "aria2c -j8", 1.3, missing)
+        return compare("many", alternate(lines, out, runs, keep=True), "aria2c -j8", 1.3, missing)
 
 
 if __name__ == "__main__":

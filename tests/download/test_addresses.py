@@ -309,6 +309,19 @@ def test_one_pool(server: Server, place: Place) -> None:
     assert server.connections <= 3
 
 
+def test_more_workers_while_servers_are_slow(server: Server, place: Place) -> None:
+    """Eight answers that wait for one another: fewer than eight workers would never finish."""
+    together = threading.Barrier(8, timeout=30)
+
+    def meet(exchange: Exchange) -> None:
+        together.wait()
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\n"
+        exchange.send(head + pattern(100, int(exchange.seen.path[1:])))
+
+    wanted = [place.artifact(pattern(100, n), server.add(f"/{n}", b"", Answer(act=meet))) for n in range(8)]
+    assert all(outcome.error is None for outcome in place.run(*wanted, jobs=8, stall_timeout=40.0))
+
+
 def test_closed_idle_connection(server: Server, place: Place) -> None:
     """A server that drops idle connections: the next file just opens another."""
 

@@ -130,7 +130,7 @@ def test_without_digest_only_the_same_address_and_boot(
 
 def test_no_boot_id_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_BOOT", Path("/nonexistent"))
-    assert not module.boot_id()
+    assert not module.boot_id.__wrapped__()
 
 
 def test_degraded_partials_are_their_own(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_current_umask(monkeypatch, tmp_path):
     previous = os.umask(0o027)
     try:
         assert current_umask() == 0o027
-        monkeypatch.setattr(files, "Path", lambda _: tmp_path / "nothing")
+        monkeypatch.setattr(files, "_STATUS", str(tmp_path / "nothing"))
         assert current_umask() == 0o027
         assert os.umask(0o027) == 0o027, "it was put back"
     finally:

@@ -153,6 +153,31 @@ def test_one_failure_does_not_stop_the_others(make_zoo, server, tmp_path):
     assert len(server.seen("/bad.onnx")) == 2
 
 
+def test_a_model_is_ready_as_soon_as_its_own_files_are(make_zoo, server, tmp_path):
+    """The answer with the second model's file is held back until the first model is finished."""
+    ready, data = threading.Event(), tiny_onnx(2)
+
+    def hold(exchange):
+        assert ready.wait(30), "the first model waited for the second one's file"
+        exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(data))
+        exchange.send(data)
+
+    publish(server, tmp_path, "first")
+    publish(server, tmp_path, "second", data, Answer(act=hold))
+    told = []
+
+    def report(event):
+        told.append((event.event, event.model))
+        if told[-1] == ("fetch_end", "first"):
+            ready.set()
+
+    zoo = make_zoo()
+    done = zoo.fetching.fetch_all(zoo.expand(["second", "first"]), report)
+    assert [d.result.files["m.onnx"].is_file() for d in done] == [True, True]
+    assert [d.result.model.name for d in done] == ["second", "first"], "the order of the requests"
+    assert told.index(("fetch_end", "first")) < told.index(("fetch_end", "second"))
+
+
 def test_offline_names_what_is_missing(make_zoo, server, tmp_path):
     publish(server, tmp_path)
     with pytest.raises(errors.OfflineError) as caught:

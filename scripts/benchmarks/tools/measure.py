@@ -23,8 +23,7 @@ ENVIRONMENT = {
 
 
 def once(line: Sequence[str], out: Path) -> float:
-    """Return the seconds of one run into a new, empty folder; the disk is quiet when it starts."""
-    shutil.rmtree(out, ignore_errors=True)
+    """Return the seconds of one run into the new, empty folder ``out``; the disk is quiet when it starts."""
     out.mkdir()
     os.sync()
     began = time.perf_counter()
@@ -44,15 +43,32 @@ def once(line: Sequence[str], out: Path) -> float:
     return seconds
 
 
-def alternate(lines: Mapping[str, Sequence[str]], out: Path, runs: int) -> dict[str, list[float]]:
-    """Return the seconds of each command, run in turn, after one warm-up each."""
+def alternate(
+    lines: Mapping[str, Sequence[str]], out: Path, runs: int, *, keep: bool = False
+) -> dict[str, list[float]]:
+    """Return the seconds of each command, run in turn, after one warm-up each.
+
+    Args:
+        lines: the commands by name.
+        out: the folder each runs in, empty at its start.
+        runs: how many count.
+        keep: remove the results at the end and not in between. ext4 does not reuse an inode within minutes
+            of its deletion, and searches past all such: with many small files, what was removed before a
+            run slows it down.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in lines}
+    kept: list[Path] = []
     for turn in range(runs + 1):
         for name, line in lines.items():
             found = once(line, out)
             if turn:
                 seconds[name].append(found)
-    shutil.rmtree(out, ignore_errors=True)
+            if keep:
+                kept.append(out.rename(out.with_name(f"{out.name}-{turn}-{len(kept)}")))
+            else:
+                shutil.rmtree(out)
+    for folder in kept:
+        shutil.rmtree(folder)
     return seconds
 
 
