@@ -19,6 +19,7 @@ def make_wheel(
     members: Mapping[str, bytes],
     *,
     record: Mapping[str, str] | None = None,
+    build: str | None = None,
 ) -> Path:
     """Write ``NAME-VERSION-py3-none-any.whl``; ``record`` overrides what RECORD says of a member."""
     info = f"{name}-{version}.dist-info"
@@ -27,6 +28,8 @@ def make_wheel(
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
+    if build is not None:
+        files[f"{info}/WHEEL"] += f"Build: {build}\n".encode()
     rows = []
     for path, data in files.items():
         digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()

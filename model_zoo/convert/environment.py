@@ -234,7 +234,7 @@ class _Watch:
 
     def say(self, line: str) -> None:
         """Take a line of pip's, and tell what it means."""
-        collecting = re.match(r"Collecting ([^\s;]+)", line)
+        collecting = re.match(r"(?:Collecting|Processing) (?:\S*/)?([^\s;/]+)", line)
         downloading = re.match(r"Downloading (?:\S*/)?([^\s/]+\.whl)\S* (\([^)]*\))", line)
         installing = re.match(r"Installing collected packages: (.*)", line)
         if collecting:

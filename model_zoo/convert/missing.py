@@ -20,6 +20,7 @@ EXTRAS = {
     "nncf": "nncf",
 }
 """The extra of this package that brings a package."""
+_GIGA = 10**9
 _FOR_ITSELF = {"transformers"}
 """Stacks that cannot live beside this package: their huggingface_hub is an older one."""
 
@@ -62,15 +63,26 @@ def _ways(model: Model, precision: str, missing: list[str]) -> list[str]:
     """Return what a person can do, the surest first."""
     stack = stack_of(model, precision)
     ways = []
-    size = f"about {stack.size / 1e9:.1f} GB" if stack else ""
+    size = f", about {_size(stack.size)}" if stack else ""
     if stack is not None:
         ways.append(
             f"either 'model-zoo convert --isolate {model.name}' (isolate=True, MODEL_ZOO_ISOLATE=1), which "
-            f"builds the environment {stack.name!r} in the cache once, {size}"
+            f"builds the environment {stack.name!r} in the cache once{size}"
         )
     if stack is None or stack.name not in _FOR_ITSELF:
-        extras = sorted({EXTRAS[name] for name in missing if name in EXTRAS})
-        packages = f"'model-zoo[{','.join(extras)}]'" if extras else " ".join(missing)
-        ways.append(f"{'or ' if ways else ''}pip install {packages}{f' here, {size} too' if stack else ''}")
+        ways.append(f"{'or ' if ways else ''}pip install {_arguments(model, missing)}{size}")
     ways.append("or name an interpreter that has it with --python")
     return ways
+
+
+def _arguments(model: Model, missing: list[str]) -> str:
+    """Return what to give pip: extras of this package, and the rest as the recipe pins it."""
+    extras = sorted({EXTRAS[name] for name in missing if name in EXTRAS})
+    builder = model.recipe.builder
+    pins = {line.partition("==")[0]: line for line in (builder.requirements if builder else ())}
+    rest = [pins.get(name, name) for name in missing if name not in EXTRAS]
+    return " ".join([f"'model-zoo[{','.join(extras)}]'"] * bool(extras) + rest)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= _GIGA // 10 else f"{count / 1e6:.0f} MB"
