@@ -89,6 +89,8 @@ def beside(network: str, paths: Iterable[str]) -> list[str]:
     The weights of IR and PaddlePaddle, the checkpoint of a meta graph, and what exporters call the external
     data of ONNX: ``NAME.onnx_data``, ``NAME.onnx.data``, ``NAME.data``, ``NAME.bin``, ``NAME.weight``.
     """
+    if network == ".":
+        return []  # nothing in particular
     path = PurePosixPath(network)
     stem = path.with_suffix("").as_posix()
     wanted = {network}
