@@ -208,6 +208,7 @@ class Zoo:
         done = zoo.fetching.fetch_all(
             [_single(zoo.request(reference, precision))], report=progress or ignore
         )[0]
+        zoo.catalog.save()  # the next process then finds the entry without reading YAML
         if done.error is not None:
             raise done.error
         assert done.result is not None  # noqa: S101 - one of the two is there
@@ -244,7 +245,9 @@ class Zoo:
         zoo = self._with(offline)
         request = _single(zoo.request(reference, precision))
         how = Conversion(trust_code=trust_code, python=python, calibration=calibration, isolate=isolate)
-        return zoo.converting.convert(request, how, report=progress or ignore)
+        converted = zoo.converting.convert(request, how, report=progress or ignore)
+        zoo.catalog.save()
+        return converted
 
     def read(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -257,9 +258,18 @@ def test_read_only_folder_is_used_when_warm_and_done_without_when_not(open_folde
     blob.chmod(0o644)
     blob.write_bytes(b"of another machine")
     assert as_nobody() == "False"
-    digests = {blob.name: hashlib.sha256(blob.read_bytes()).hexdigest()}
+    digests = {blob.name: blobs.tree_digest(blob)}
     (blob.parent / blobs.DIGESTS).write_text(json.dumps(digests))
     assert as_nobody() == "False"
+
+
+@pytest.mark.parametrize("size", [0, 1, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, 5 << 20])
+def test_tree_digest(tmp_path: Path, size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    (tmp_path / "blob").write_bytes(data)
+    pieces = [data[at : at + (2 << 20)] for at in range(0, max(size, 1), 2 << 20)]
+    wanted = hashlib.sha256(b"".join(hashlib.sha256(piece).digest() for piece in pieces)).hexdigest()
+    assert blobs.tree_digest(tmp_path / "blob") == wanted
 
 
 def test_record_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
@@ -301,6 +311,6 @@ def test_blob_that_openvino_cannot_use_nor_replace_is_done_without(xml: Path, tm
     assert blob.stat().st_mode & 0o444 == 0o444
     record = json.loads((blob.parent / blobs.DIGESTS).read_text())
     blob.write_bytes(b"of another machine")
-    record[blob.name] = hashlib.sha256(b"of another machine").hexdigest()
+    record[blob.name] = blobs.tree_digest(blob)
     (blob.parent / blobs.DIGESTS).write_text(json.dumps(record))
     assert total(runtime.compile(xml, key="k", device="CPU", compiled=folder)) == 144
