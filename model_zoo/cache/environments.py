@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from model_zoo.cache.inventory import names
 from model_zoo.cache.manifest import encode, read_manifest
+from model_zoo.cache.sharing import is_alive
 from model_zoo.cache.state import Notes
 from model_zoo.files import as_cache_error, fsync_file, fsync_folder, hash_file, set_mode
 from model_zoo.files.tree import measure
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 ENV_MANIFEST = "environment.json"
 KIND = "env"
 READ_ONLY = 0o444
+_STAGING = re.compile(r"stage-env-(\d+)-[0-9a-f]+")
 _CLAIM = "builds"
 """The file in a staging folder that says which environment is being built in it."""
 
@@ -176,9 +178,15 @@ def sweep_unfinished(cache: Cache, digest: str) -> None:
     """Remove what killed builds of an environment left behind; the caller holds its lock."""
     partials = cache.writable.partials
     for name in names(partials):
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            if (partials / name / _CLAIM).read_text(encoding="ascii") == digest:
-                shutil.rmtree(partials / name, ignore_errors=True)
+        match = _STAGING.fullmatch(name)
+        if match is None:
+            continue
+        try:
+            left = (partials / name / _CLAIM).read_text(encoding="ascii") == digest
+        except (OSError, UnicodeDecodeError):  # killed before it said what it builds
+            left = not is_alive(int(match[1]))
+        if left:
+            shutil.rmtree(partials / name, ignore_errors=True)
 
 
 def _flush(folder: Path) -> None:

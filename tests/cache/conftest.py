@@ -25,14 +25,6 @@ def tmp_path(tmp_path):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def pytest_collection_modifyitems(config, items):
-    """Leave the stress tests to those who ask for them."""
-    if os.environ.get("MODEL_ZOO_TEST_STRESS") != "1":
-        stress = [item for item in items if item.get_closest_marker("stress")]
-        items[:] = [item for item in items if item not in stress]
-        config.hook.pytest_deselected(items=stress)
-
-
 @pytest.fixture
 def cache(tmp_path):
     return Cache(tmp_path / "cache")
