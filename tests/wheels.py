@@ -8,7 +8,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -20,6 +20,7 @@ def make_wheel(
     *,
     record: Mapping[str, str] | None = None,
     build: str | None = None,
+    requires: Sequence[str] = (),
 ) -> Path:
     """Write ``NAME-VERSION-py3-none-any.whl``; ``record`` overrides what RECORD says of a member."""
     info = f"{name}-{version}.dist-info"
@@ -28,6 +29,7 @@ def make_wheel(
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
+    files[f"{info}/METADATA"] += "".join(f"Requires-Dist: {one}\n" for one in requires).encode()
     if build is not None:
         files[f"{info}/WHEEL"] += f"Build: {build}\n".encode()
     rows = []

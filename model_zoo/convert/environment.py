@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _TAIL = 12
 _PATIENCE = 60.0
+_PAUSE = 1.0
+"""Seconds between two measurements of what is on disk, at least."""
 _SECRET = re.compile(r"(\w+://)[^/\s@]*@")
 _ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", "PIP_REQUIRE_VIRTUALENV")
 """Of pip's settings those that say where it installs: here that is settled."""
@@ -248,10 +250,10 @@ class _Watch:
         self._report(self._stage, self._most)
 
     def _measure(self) -> None:
-        pause = 1.0
+        pause = _PAUSE
         while not self._end.wait(pause):
             began = time.monotonic()
             # pip first downloads, then installs what it downloaded: the larger of both is how far it is
             self._most = max(self._most, *(measure(self._folder / part)[0] for part in ("tmp", "env")))
             self._report(self._stage, self._most)
-            pause = max(1.0, 10 * (time.monotonic() - began))
+            pause = max(_PAUSE, 10 * (time.monotonic() - began))

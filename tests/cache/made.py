@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from model_zoo.cache import IR_MANIFEST, Cache, alias_names, declaration_of, materialise
+from model_zoo.cache.environments import KIND, publish_environment
+from model_zoo.files.tree import measure
 from model_zoo.spec import MANIFEST_NAME, Artifact, Digest, FileEntry, Model
 
 if TYPE_CHECKING:
@@ -103,6 +107,27 @@ def put_ir(cache: Cache, name: str, precision: str = "FP32", data: bytes = b"wei
         }
         cache.publish_folder(staged, cache.writable.ir(key), manifest, IR_MANIFEST)
     return cache.writable.ir(key)
+
+
+def put_environment(cache: Cache, stack: str, data: bytes = b"code = 1\n", digest: str = "") -> Path:
+    """Publish an environment of one package that runs this interpreter; return its folder."""
+    digest = digest or Digest.of_json(["environment", stack]).hex
+    row = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+    with cache.staging(KIND) as staging:
+        packages = staging / "env" / "lib" / "site-packages"
+        (packages / "code").mkdir(parents=True)
+        (packages / "code" / "__init__.py").write_bytes(data)
+        info = packages / "code-1.0.dist-info"
+        info.mkdir()
+        record = f"code/__init__.py,sha256={row},{len(data)}\n../../bin/code,,\n{info.name}/RECORD,,\n"
+        (info / "RECORD").write_text(record)
+        (staging / "env" / "bin").mkdir()
+        (staging / "env" / "bin" / "python").symlink_to(sys.executable)
+        size, count = measure(staging / "env")
+        found = {"packages": {"code": "1.0"}, "modules": {"code": "code"}, "python": "3.1"}
+        asked = {"stack": stack, "requirements": ["code==1.0"], "size": size, "files": count}
+        publish_environment(cache, staging / "env", digest, {**asked, **found})
+    return cache.writable.envs / digest
 
 
 def request_of(name: str, precision: str = "FP32") -> str:

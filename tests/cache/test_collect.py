@@ -20,7 +20,7 @@ from model_zoo.cache.collect import carry_out, plan_collection, plan_removal
 from model_zoo.cache.holders import held_below
 from model_zoo.cache.pins import pin
 from model_zoo.errors import CacheError, CacheMissError, LockTimeoutError
-from tests.cache.made import OLD, age, ir_key, put_blob, put_ir, put_model, request_of
+from tests.cache.made import OLD, age, ir_key, put_blob, put_environment, put_ir, put_model, request_of
 
 DAY = 86400
 
@@ -196,16 +196,15 @@ def test_partials_are_kept_for_a_week(cache):
 
 
 def test_compiled_and_environments_are_the_first_of_equals(cache):
-    for root in (cache.writable.compiled, cache.top.envs):
-        (root / "x/lib").mkdir(parents=True)
-        (root / "x/lib/file").write_bytes(b"1" * 100)
-    ir = put_ir(cache, "m")
-    for path in (cache.top.compiled, cache.top.envs, ir):
-        age(path)
-    total = disk(cache.top.root)
-    assert [r.item.kind for r in gc(cache, total - 1).removals] == ["compiled"]
-    assert [r.item.kind for r in gc(cache, total - 101).removals] == ["env"]
-    assert [r.item.kind for r in gc(cache, total - 201).removals] == ["ir"]
+    (cache.writable.compiled / "x").mkdir(parents=True)
+    (cache.top.compiled / "x/file").write_bytes(b"1" * 100)
+    environment, ir = put_environment(cache, "torch"), put_ir(cache, "m")
+    lately = time.time() - 2 * DAY
+    for path in (cache.top.compiled, environment, ir):
+        age(path, lately)
+    assert [r.item.kind for r in gc(cache, disk(cache.top.root) - 1).removals] == ["compiled"]
+    assert [r.item.kind for r in gc(cache, disk(cache.top.root) - 1).removals] == ["env"]
+    assert [r.item.kind for r in gc(cache, disk(cache.top.root) - 1).removals] == ["ir"]
 
 
 def test_an_unwanted_blob_has_an_hour(cache):

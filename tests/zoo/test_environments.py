@@ -322,12 +322,3 @@ def test_lock_and_locked(warm: Zoo, tmp_path: Path) -> None:
     shutil.rmtree(warm.cache.writable.irs)
     locked = Zoo(settings=warm.settings, lock=tmp_path / "x.lock")
     assert locked.convert("adder", isolate=True).xml.is_file()
-
-
-def test_needs_of_every_framework() -> None:
-    from model_zoo.convert.missing import require_packages
-    from tests.convert.support import entry as model_of
-
-    with pytest.raises(MissingExtraError, match="installed for /x/python"):
-        require_packages(model_of("pytorch", "m.pth"), "FP32", {"torch": None}, python="/x/python")
-    require_packages(model_of("pytorch", "m.pth"), "FP32", {"torch": "2.0"})

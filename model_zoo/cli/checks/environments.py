@@ -34,7 +34,7 @@ def examine_environments(settings: Settings) -> Iterator[Finding]:
 
 
 def _environment(one: Environment) -> Finding:
-    name = f"{KIND}:{one.stack}"
+    name = f"{KIND}:{one.stack} {one.digest[:8]}"
     fault = one.fault or fault_of(one.folder, str(one.data.get("python")))
     if fault is not None:
         return note(AREA, name, f"{one.folder} cannot be used: {fault}", _AGAIN)
