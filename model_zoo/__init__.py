@@ -10,6 +10,7 @@ Importing this package is cheap: neither openvino nor any network library is loa
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,23 @@ from model_zoo.errors import ModelZooError
 from model_zoo.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from model_zoo.spec import ConvertedModel, Event, FetchedModel, Model
     from model_zoo.zoo import Zoo
 
-__all__ = ["ModelZooError", "Zoo", "__version__", "convert", "fetch", "list_models", "load", "read"]
+__all__ = [
+    "ModelZooError",
+    "Zoo",
+    "__version__",
+    "convert",
+    "fetch",
+    "list_models",
+    "load",
+    "progress_bars",
+    "read",
+]
 
 
 def list_models(
@@ -117,6 +128,22 @@ def load(
         convert=convert,
         isolate=isolate,
     )
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator[Callable[[Event], None]]:
+    """Give a ``progress=`` that draws bars: as widgets in a notebook that has ipywidgets, else as text.
+
+    >>> with model_zoo.progress_bars() as bars:                     # doctest: +SKIP
+    ...     compiled = model_zoo.load("magika-standard-v3", progress=bars)
+    """
+    from model_zoo.cli.progress import BarReport
+
+    bars = BarReport(sys.stderr)
+    try:
+        yield bars
+    finally:
+        bars.close()
 
 
 _made: dict[object, Zoo] = {}
