@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import openvino as ov
 
-from model_zoo.convert import weights
+from model_zoo.convert import sentences, weights
 from model_zoo.convert.recipe import describe_ports
 from model_zoo.convert.torchvision import make_importable
 from model_zoo.errors import ConversionError, MissingExtraError
@@ -55,7 +56,7 @@ def run(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
     export = job.recipe.get("export") or {}
     say("import")
     main_export, quantize, ov_config = _optimum()
-    library = LIBRARIES[job.framework]
+    library = _library_of(job, export)
     task = export.get("task") or _task_of(library)
     say("export")
     _refuse_code(job)
@@ -86,6 +87,10 @@ def run(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
             model_kwargs=export.get("model_kwargs") or None,
         )
     _check(job, library, tokenizers=export.get("convert_tokenizer", True))
+    if job.framework == "sentence-transformers":
+        for name in sentences.settings_of(Path(_MODEL)):
+            (Path(_IR) / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(Path(_MODEL) / name, Path(_IR) / name)
     return {"irs": ports_in(job.staging)}
 
 
@@ -146,6 +151,18 @@ def _optimum() -> tuple[Any, Any, Any]:
         raise MissingExtraError(what, hint=hint) from error
     torch.manual_seed(0)  # weights that a checkpoint lacks, and texts that calibration makes up
     return main_export, _main_quantize, OVConfig
+
+
+def _library_of(job: Job, export: dict[str, Any]) -> str:
+    """Return what optimum-intel calls the library.
+
+    Where an embedding is nothing but the pooled last hidden state, the network alone is exported, as
+    TextEmbeddingPipeline and OpenVINO Model Server take it: they pool. Else, or where a task of
+    sentence-transformers is asked for, the whole sequence is one IR.
+    """
+    if job.framework == "sentence-transformers" and not export.get("task"):
+        return "transformers" if sentences.pooling_of(Path(_MODEL)) else LIBRARIES[job.framework]
+    return LIBRARIES[job.framework]
 
 
 def _refuse_code(job: Job) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from model_zoo.convert import sentences
 from model_zoo.errors import ConversionError
 from model_zoo.files import hash_file, link_file, set_mode
 from model_zoo.spec import FOLDER
@@ -58,7 +59,10 @@ def finish(staging: Path, irs: Mapping[str, Any]) -> dict[str, Any]:
             set_mode(path, _READ_ONLY)
         digest = hash_file(path)["sha256"].hex
         outputs.append({"path": name, "size": path.stat().st_size, "sha256": digest})
-    return {"layout": FOLDER, "opens": opener_of(staging, names, irs), "outputs": outputs}
+    opens = opener_of(staging, names, irs)
+    options = sentences.pooling_of(staging) if opens == f"{_GENAI}TextEmbeddingPipeline" else None
+    made = {"layout": FOLDER, "opens": opens, "outputs": outputs}
+    return made | ({"options": options} if options else {})
 
 
 def link_all(files: Path, paths: Iterable[str], staging: Path, own: Path | None) -> None:
@@ -120,7 +124,7 @@ def _of_one(kind: str, config: Mapping[str, Any], there: set[str], ir: Mapping[s
         one = len(config.get("id2label") or ()) == 1 or config.get("num_labels") == 1
         return f"{_GENAI}TextRerankPipeline" if one and tokenizer else f"{_OPTIMUM}SequenceClassification"
     if "sentence_embedding" in outputs:
-        return "optimum.intel.OVSentenceTransformer"
+        return None
     for ending, name in _HEADS.items():
         if kind.endswith(ending):
             return _OPTIMUM + name

@@ -23,6 +23,7 @@ _MODES = {
     "INT4_SYM": {"bits": 4, "sym": True, "dtype": "int4"},
     "INT4_ASYM": {"bits": 4, "sym": False, "dtype": "int4"},
 }
+_BYTE = 8
 _SAME = (
     "ratio",
     "group_size",
@@ -38,7 +39,7 @@ def config_of(job: Job, tokenizer: str) -> dict[str, Any] | None:
     """Return how weights are compressed, in optimum-intel's terms; None for floating point.
 
     What neither precision nor recipe says is optimum-intel's default: all weights in 8 bits, or in 4 with a
-    zero point for each 128.
+    zero point for each 128. With 8 bits only the mode and the ignored scope of a recipe mean anything.
 
     Args:
         job: the conversion.
@@ -55,11 +56,17 @@ def config_of(job: Job, tokenizer: str) -> dict[str, Any] | None:
         raise UnknownPrecisionError(what, expected=known, hint="choose one of these")
     bits, dtype = _FORMATS[job.precision]
     config: dict[str, Any] = {"bits": bits, "dtype": dtype, "sym": False}
-    if dtype == "int4":
-        config["group_size"] = 128
     wanted = dict(job.recipe.get("compress") or {})
     if "mode" in wanted:
-        config |= _mode(wanted["mode"], bits)
+        config |= _mode(wanted["mode"], dtype)
+    if wanted.get("ignored_scope"):
+        config["ignored_scope"] = _scope(wanted["ignored_scope"])
+    return config if bits == _BYTE else config | _finer(job, wanted, dtype, tokenizer)
+
+
+def _finer(job: Job, wanted: dict[str, Any], dtype: str, tokenizer: str) -> dict[str, Any]:
+    """Return what only formats below 8 bits know."""
+    config: dict[str, Any] = {"group_size": 128} if dtype == "int4" else {}
     config |= {name: wanted[name] for name in _SAME if name in wanted}
     if "sensitivity_metric" in wanted:
         config["sensitivity_metric"] = wanted["sensitivity_metric"].lower()
@@ -67,8 +74,6 @@ def config_of(job: Job, tokenizer: str) -> dict[str, Any] | None:
         config["backup_precision"] = wanted["backup_mode"].lower()
     if wanted.get("awq"):
         config["quant_method"] = "awq"
-    if wanted.get("ignored_scope"):
-        config["ignored_scope"] = _scope(wanted["ignored_scope"])
     if job.calibration or "dataset" in wanted:
         config["dataset"] = _texts(job, wanted.get("dataset"))
         config["num_samples"] = wanted.get("subset_size", 128)
@@ -76,13 +81,17 @@ def config_of(job: Job, tokenizer: str) -> dict[str, Any] | None:
     return config
 
 
-def _mode(name: str, bits: int) -> dict[str, Any]:
+def _mode(name: str, dtype: str) -> dict[str, Any]:
+    """Return what a mode of NNCF means here; one for another number of bits means nothing.
+
+    Raises:
+        ConversionError: there is no such mode.
+    """
     mode = _MODES.get(name.upper().replace("-", "_"))
-    if mode is None or mode["bits"] != bits:
-        known = ", ".join(one for one, what in _MODES.items() if what["bits"] == bits)
-        what = f"recipe.compress.mode: {name!r} does not fit the precision"
-        raise ConversionError(what, expected=f"one of {known}", hint="correct it")
-    return mode
+    if mode is None:
+        what = f"recipe.compress.mode: {name!r} is no mode that precisions leave open"
+        raise ConversionError(what, expected=f"one of {', '.join(_MODES)}", hint="correct it")
+    return mode if mode["dtype"] == dtype else {}
 
 
 def _scope(names: list[str]) -> dict[str, list[str]]:

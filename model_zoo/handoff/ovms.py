@@ -18,7 +18,7 @@ from model_zoo.handoff.views import WRITABLE, copy_out
 from model_zoo.zoo.image import names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from model_zoo.spec import ConvertedModel
@@ -60,8 +60,7 @@ NODES = {
     "openvino_genai.LLMPipeline": _LLM,
     "openvino_genai.VLMPipeline": _LLM,
     "openvino_genai.TextEmbeddingPipeline": Node(
-        "EmbeddingsCalculatorOV", "EMBEDDINGS_NODE_RESOURCES:embeddings_servable", "", "target_device",
-        ("normalize_embeddings: true",),
+        "EmbeddingsCalculatorOV", "EMBEDDINGS_NODE_RESOURCES:embeddings_servable", "", "target_device"
     ),
     "openvino_genai.TextRerankPipeline": Node(
         "RerankCalculatorOV", "RERANK_NODE_RESOURCES:rerank_servable", "", "target_device"
@@ -110,7 +109,7 @@ def export_ovms(
     for ir, name in zip(irs, names, strict=True):
         node = NODES.get(str(ir.manifest.get("opens"))) if ir.is_folder else None
         if node is not None:
-            graphs[name] = graph_text(node, device, _pooling(ir))
+            graphs[name] = graph_text(node, device, ir.manifest.get("options"))
             files |= {f"{name}/{path}": file for path, file in ir.files.items() if path != GRAPH}
         else:
             xml, weights = _one_ir(ir)
@@ -144,12 +143,13 @@ def _one_ir(ir: ConvertedModel) -> tuple[Path, Path]:
     )
 
 
-def graph_text(node: Node, device: str, pooling: str | None = None) -> str:
-    """Return ``graph.pbtxt`` for a model in the same folder."""
+def graph_text(node: Node, device: str, options: Mapping[str, Any] | None = None) -> str:
+    """Return ``graph.pbtxt`` for a model in the same folder; ``options`` as its manifest states them."""
     source, result = f"{node.streams}REQUEST_PAYLOAD:input", f"{node.streams}RESPONSE_PAYLOAD:output"
-    options = ['models_path: "./"', f'{node.device}: "{device}"', *node.options]
-    if pooling is not None and node.calculator.startswith("Embeddings"):
-        options.append(f"pooling: {pooling}")
+    stated = ['models_path: "./"', f'{node.device}: "{device}"', *node.options]
+    if options is not None:
+        stated.append(f"pooling: {options['pooling_type'].removesuffix('_TOKEN')}")
+        stated.append(f"normalize_embeddings: {str(options['normalize']).lower()}")
     lines = [f'input_stream: "{source}"', f'output_stream: "{result}"', "node {"]
     inside = [f'calculator: "{node.calculator}"', f'input_side_packet: "{node.packet}"']
     if node.loops:
@@ -158,7 +158,7 @@ def graph_text(node: Node, device: str, pooling: str | None = None) -> str:
     if node.loops:
         inside += ['input_stream_info { tag_index: "LOOPBACK:0" back_edge: true }']
     kind = f"[type.googleapis.com/mediapipe.{node.calculator.removeprefix('Http')}Options]"
-    inside += ["node_options {", f"  {kind} {{", *(f"    {one}" for one in options), "  }", "}"]
+    inside += ["node_options {", f"  {kind} {{", *(f"    {one}" for one in stated), "  }", "}"]
     if node.loops:
         inside += [
             "input_stream_handler {",
@@ -169,19 +169,6 @@ def graph_text(node: Node, device: str, pooling: str | None = None) -> str:
             "}",
         ]
     return "\n".join([*lines, *(f"  {line}" for line in inside), "}"]) + "\n"
-
-
-def _pooling(ir: ConvertedModel) -> str | None:
-    """Return how token embeddings become one, where sentence-transformers wrote it down."""
-    path = ir.directory / "1_Pooling" / "config.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    for key, name in (("mean_tokens", "MEAN"), ("cls_token", "CLS"), ("lasttoken", "LAST")):
-        if found.get(f"pooling_mode_{key}"):
-            return name
-    return None
 
 
 def _list(config: dict[str, Any], names: Sequence[str], graphs: set[str], base_path: str | None) -> None:

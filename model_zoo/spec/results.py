@@ -90,7 +90,10 @@ class ConvertedModel(Noun, frozen=True, kw_only=True):
     @property
     def opening(self) -> str:
         """A line of Python that opens it."""
-        return opening_line(self.manifest.get("opens"), f'r"{self.path}"')
+        opens, options = self.manifest.get("opens"), self.manifest.get("options")
+        if opens is None and self.is_folder:
+            return opening_line(None, f'r"{self.directory / "openvino_model.xml"}"')
+        return opening_line(opens, f'r"{self.path}"', options)
 
     def _file(self, name: str) -> Path:
         if not self.is_folder:
@@ -98,7 +101,9 @@ class ConvertedModel(Noun, frozen=True, kw_only=True):
         opens = self.manifest.get("opens")
         raise LoadError(
             f"{self.model.name}@{self.precision} is a folder of several files, not one IR",
-            expected=f"{opens or 'a library'} opens the folder as a whole",
+            expected=f"{opens} opens the folder as a whole"
+            if opens
+            else "OpenVINO opens each IR of it by itself",
             found=self.directory,
             hint=self.opening,
         )
