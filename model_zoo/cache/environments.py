@@ -231,10 +231,12 @@ def faults_of(environment: Environment) -> Iterator[tuple[Path, str]]:
 def _recorded(folder: Path) -> dict[Path, set[str]]:
     """Return what the packages' RECORDs say of their files (wheel format: ``path,sha256=<base64>,size``).
 
-    Two packages may bring the same file, and the later one's is there.
+    Two packages may bring the same file, and the later one's is there. Records of packages that others have
+    vendored are not looked at: they list what is not there.
     """
     found: dict[Path, set[str]] = {}
-    for record in sorted(folder.glob("[Ll]ib/**/*.dist-info/RECORD")):
+    places = [folder / "Lib" / "site-packages", *folder.glob("lib/*/site-packages")]
+    for record in sorted(one for top in places for one in top.glob("*.dist-info/RECORD")):
         with contextlib.suppress(OSError, UnicodeDecodeError, csv.Error):
             for name, digest, *_ in csv.reader(record.read_text(encoding="utf-8").splitlines()):
                 if digest.startswith("sha256=") and not name.startswith(("..", "/")):  # scripts, bytecode

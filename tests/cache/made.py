@@ -114,12 +114,12 @@ def put_environment(cache: Cache, stack: str, data: bytes = b"code = 1\n", diges
     digest = digest or Digest.of_json(["environment", stack]).hex
     row = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
     with cache.staging(KIND) as staging:
-        packages = staging / "env" / "lib" / "site-packages"
+        packages = staging / "env" / "lib" / "python3" / "site-packages"
         (packages / "code").mkdir(parents=True)
         (packages / "code" / "__init__.py").write_bytes(data)
         info = packages / "code-1.0.dist-info"
         info.mkdir()
-        record = f"code/__init__.py,sha256={row},{len(data)}\n../../bin/code,,\n{info.name}/RECORD,,\n"
+        record = f"code/__init__.py,sha256={row},{len(data)}\n../../../bin/code,,\n{info.name}/RECORD,,\n"
         (info / "RECORD").write_text(record)
         (staging / "env" / "bin").mkdir()
         (staging / "env" / "bin" / "python").symlink_to(sys.executable)

@@ -55,7 +55,7 @@ def test_what_is_published_is_found_and_whole(cache):
 @pytest.mark.parametrize("damage", ["flip", "delete", "more", "manifest", "seal", "python"])
 def test_every_damage_is_found_and_mended(cache, damage):
     folder = put_environment(cache, "torch")
-    code = folder / "lib/site-packages/code/__init__.py"
+    code = folder / "lib/python3/site-packages/code/__init__.py"
     if damage == "flip":
         flip(code)
         wanted = ("__init__.py", "its bytes have changed")
@@ -97,7 +97,7 @@ def test_foreign_things_beside_environments(cache, tmp_path):
 
 def test_two_packages_may_bring_the_same_file(cache):
     folder = put_environment(cache, "torch")
-    other = folder / "lib/site-packages/other-1.0.dist-info"
+    other = folder / "lib/python3/site-packages/other-1.0.dist-info"
     other.mkdir()
     (other / "RECORD").write_text("code/__init__.py,sha256=AAAA,3\n")
     ((_, cause),) = faults_of(environments(cache.top)[0])
