@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from model_zoo.cli.pipeline import json_option, put_result
 from model_zoo.errors import CatalogError, ModelZooError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ def catalog_group() -> None:
 
 @catalog_group.command("validate")
 @click.argument("path", type=click.Path(path_type=Path), required=False)
+@json_option("One object: entries, and errors with path, message and hint.")
 @click.pass_obj
 def validate_command(run: Run, path: Path | None) -> None:
     """Check every entry of a catalog, or of all configured ones; exit 3 if any is wrong.
@@ -54,12 +56,14 @@ def validate_command(run: Run, path: Path | None) -> None:
         if stage not in known:
             what = f"{file}: stages: no catalog has a model named {stage!r}"
             errors.append((str(file), CatalogError(what, hint="correct the name or add the model")))
+    rows = [{"path": file, "message": str(wrong), "hint": wrong.hint} for file, wrong in errors]
     for _, wrong in errors:
         run.fail(wrong)
+    if run.as_json or not errors:
+        put_result(run, f"{count} entries, no errors", entries=count, errors=rows)
     if errors:
-        click.echo(f"{len(errors)} errors in {count} entries", err=True)
+        run.remark(f"{len(errors)} errors in {count} entries")
         raise SystemExit(CatalogError.exit_code)
-    click.echo(f"{count} entries, no errors")
 
 
 @catalog_group.command("add")
@@ -71,6 +75,7 @@ def validate_command(run: Run, path: Path | None) -> None:
     metavar="FILE",
     help="The entry to write (default: NAME.yaml here); '-' prints it.",
 )
+@json_option("One object: name, path.")
 @click.pass_obj
 def add_command(run: Run, uri: str, output: Path | None) -> None:
     """Fetch what a URI means now, write the catalog entry that pins exactly that, and print its path.
@@ -94,7 +99,7 @@ def add_command(run: Run, uri: str, output: Path | None) -> None:
     with as_cache_error(target):
         write_file(target, text.encode("utf-8"))
     read_model(target)
-    click.echo(str(target))
+    put_result(run, str(target), name=model.name, path=str(target))
 
 
 @catalog_group.command("import-omz")
@@ -107,7 +112,9 @@ def add_command(run: Run, uri: str, output: Path | None) -> None:
     default="catalog",
     help="Where the entries go.",
 )
-def import_omz_command(folder: Path, output: Path) -> None:
+@json_option("One object: paths.")
+@click.pass_obj
+def import_omz_command(run: Run, folder: Path, output: Path) -> None:
     """Write a tree of Open Model Zoo's model.yml files as catalog entries, and print their paths.
 
     DIR is the tree, or a checkout of Open Model Zoo or of a fork. To use it as it is, without writing
@@ -115,8 +122,8 @@ def import_omz_command(folder: Path, output: Path) -> None:
     """
     from model_zoo.catalog.omz.importing import import_tree
 
-    for path in import_tree(folder, output):
-        click.echo(str(path))
+    paths = [str(path) for path in import_tree(folder, output)]
+    put_result(run, "\n".join(paths), paths=paths)
 
 
 @catalog_group.command("schema")
@@ -137,6 +144,7 @@ def schema_command() -> None:
     help="Where the page goes.",
 )
 @click.argument("patterns", nargs=-1, metavar="[PATTERN…]")
+@json_option("One object: path, and how many models it shows.")
 @click.pass_obj
 def html_command(run: Run, output: Path, patterns: tuple[str, ...]) -> None:
     """Write the catalog as a web page that needs neither server nor network, and print its path.
@@ -155,5 +163,6 @@ def html_command(run: Run, output: Path, patterns: tuple[str, ...]) -> None:
             models.append(facts(run.zoo, run.zoo.catalog.get(name)))
         except ModelZooError as error:
             errors.append((name, error))
-    click.echo(str(write_site(models, output)))
+    path = str(write_site(models, output))
+    put_result(run, path, path=path, models=len(models))
     run.finish(errors, len(names))

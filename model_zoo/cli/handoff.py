@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.cli.pipeline import chosen, convertible, converting_options, set_jobs
-from model_zoo.cli.report import human_size
+from model_zoo.cli.pipeline import (
+    chosen,
+    convertible,
+    converting_options,
+    json_option,
+    put_result,
+    set_jobs,
+)
+from model_zoo.cli.report import human_size, print_json
 from model_zoo.errors import ModelZooError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from model_zoo.cache.parcel import Taken
     from model_zoo.cli.frame import Run
@@ -78,6 +85,7 @@ def _mtime(run: Run) -> int:
 @_selecting
 @_with("ir")
 @click.option("--compile", "device", metavar="DEVICE", help="Also store OpenVINO's compiled blobs for it.")
+@json_option("One object: path, models, and files, bytes, written and removed.")
 @click.pass_obj
 def seed_command(run: Run, /, dest: Path, what: With, device: str | None, **options: Any) -> None:  # noqa: ANN401
     """Write a read-only layer for a container image to DEST, then prove offline that it works.
@@ -100,9 +108,15 @@ def seed_command(run: Run, /, dest: Path, what: With, device: str | None, **opti
     if device is not None:
         warm(contents.irs, dest, device, mtime=mtime)
     prove(run.zoo, dest, requests, what, device)
-    run.close()
-    click.echo(str(dest.absolute()))
-    if not run.quiet:
+    path = str(dest.absolute())
+    counts = {
+        "files": written.files,
+        "bytes": written.size,
+        "written": written.written,
+        "removed": written.removed,
+    }
+    put_result(run, path, path=path, models=_names(requests), **counts)
+    if not (run.quiet or run.as_json):
         summary = f"{written.files} files, {human_size(written.size)}; {written.written} written"
         removed = f", {written.removed} removed" if written.removed else ""
         click.echo(f"{summary}{removed}; every model was read from it offline", err=True)
@@ -134,6 +148,7 @@ def seed_command(run: Run, /, dest: Path, what: With, device: str | None, **opti
 )
 @click.option("--base-path", metavar="PATH", help="ovms: where the server sees OUT (default: relative).")
 @click.option("--model-version", type=click.IntRange(1), default=1, show_default=True, help="ovms: version.")
+@json_option("One object: format, path, models.")
 @click.pass_obj
 def export_command(run: Run, /, form: str, out: Path, what: With | None, **options: Any) -> None:  # noqa: ANN401
     r"""Write models to OUT as other programs want them; everything written is a copy.
@@ -153,7 +168,7 @@ def export_command(run: Run, /, form: str, out: Path, what: With | None, **optio
     base_path, version = options.pop("base_path"), options.pop("model_version")
     if form != "tar" and what not in {None, "ir"}:
         raise UsageError(f"--format {form} holds IRs only", hint="--with is for --format tar")
-    _, contents = _gathered(run, what or ("both" if form == "tar" else "ir"), options)
+    requests, contents = _gathered(run, what or ("both" if form == "tar" else "ir"), options)
     irs, mtime = contents.irs, _mtime(run)
     if form == "dir":
         path = views.export_dir(irs, out)
@@ -166,12 +181,15 @@ def export_command(run: Run, /, form: str, out: Path, what: With | None, **optio
         path = layout.write_layout(image, out, tag, mtime=mtime)
     else:
         path = archive.export_tar(contents, run.zoo.cache, out, mtime=mtime)
-    run.close()
-    click.echo(str(path))
+    put_result(run, str(path), format=form, path=str(path), models=_names(requests))
+
+
+_taken_option = json_option("One array with an object for each folder: name, precision, path, key.")
 
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@_taken_option
 @click.pass_obj
 def import_command(run: Run, file: Path) -> None:
     """Take models from a tar made by 'export --format tar' into the cache; every digest is checked first."""
@@ -191,6 +209,7 @@ def import_command(run: Run, file: Path) -> None:
     help="A ModelPack artifact, or a container image.",
 )
 @click.option("--arch", default="amd64", show_default=True, help="Architecture an image is said to be for.")
+@json_option("One object: reference, digest, models, blobs, sent.")
 @click.pass_obj
 def push_command(run: Run, /, target: str, flavor: Any, arch: str, **options: Any) -> None:  # noqa: ANN401
     """Send IRs to a registry and print the digest they are pulled by; blobs it has are not sent again.
@@ -204,17 +223,19 @@ def push_command(run: Run, /, target: str, flavor: Any, arch: str, **options: An
     place = target_of(target)
     if place.digest is not None:
         raise UsageError(f"{target} names a digest, which follows from the content", hint="push to a tag")
-    _, contents = _gathered(run, "ir", options)
+    requests, contents = _gathered(run, "ir", options)
     image = build_image(contents.irs, flavor, mtime=_mtime(run), architecture=arch)
     sent = push(place, image, run.settings, run.report)
-    run.close()
-    click.echo(f"{place.host}/{place.repository}@{image.digest}")
-    if not run.quiet:
+    name = f"{place.host}/{place.repository}@{image.digest}"
+    facts = {"digest": str(image.digest), "blobs": len(image.blobs), "sent": sent}
+    put_result(run, name, reference=name, models=_names(requests), **facts)
+    if not (run.quiet or run.as_json):
         click.echo(f"{sent} of {len(image.blobs)} blobs sent", err=True)
 
 
 @click.command("pull")
 @click.argument("target", metavar="REGISTRY/REPO[:TAG|@DIGEST]")
+@_taken_option
 @click.pass_obj
 def pull_command(run: Run, target: str) -> None:
     """Take IRs from a registry into the cache; an interrupted pull goes on where it stopped."""
@@ -229,11 +250,23 @@ def _print_taken(run: Run, taken: Taken) -> None:
     from model_zoo.spec import FOLDER
 
     run.close()
-    cache = run.zoo.cache
+    cache, rows = run.zoo.cache, []
     for key in taken.irs:
         if (found := cache.find_ir(key)) is not None:
             folder, manifest = found
-            click.echo(str(folder if manifest.get("layout") == FOLDER else folder / "model.xml"))
+            path = folder if manifest.get("layout") == FOLDER else folder / "model.xml"
+            rows.append(
+                {"name": manifest["model"], "precision": manifest["precision"], "path": str(path), "key": key}
+            )
     for model, declaration in taken.files:
         if (found := cache.find_files(model, declaration)) is not None:
-            click.echo(str(found[0]))
+            rows.append({"name": model, "precision": None, "path": str(found[0]), "key": None})
+    if run.as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        click.echo(row["path"])
+
+
+def _names(requests: Sequence[Request]) -> list[str]:
+    return [request.model.name for request in requests]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.cli.pipeline import converting_options
+from model_zoo.cli.pipeline import converting_options, json_option, put_result
 from model_zoo.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--files-only", is_flag=True, help="Lock the files, and no IR.")
 @converting_options
+@json_option("One object: path, and models with the name and precisions of each.")
 @click.pass_obj
 def lock_command(
     run: Run,
@@ -55,4 +56,5 @@ def lock_command(
     run.close()
     with as_cache_error(output):
         write_file(output, lock_text(models).encode("utf-8"))
-    click.echo(str(output))
+    locked = [{"name": name, "precisions": sorted(one.ir)} for name, one in models.items()]
+    put_result(run, str(output), path=str(output), models=locked)

@@ -135,16 +135,25 @@ def carry_out(
     run.finish(errors, len(slots))
 
 
-def json_option(command: F) -> F:
-    """Add ``--json`` to a command that ends in ``carry_out``."""
+def json_option(text: str) -> Callable[[F], F]:
+    """Add ``--json``, which sets ``run.as_json``; ``text`` says what is printed then."""
 
     def take(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
         context.obj.as_json = value
 
-    text = "One array with an object for each model: name, precision, path, error."
-    return click.option("--json", "as_json", is_flag=True, expose_value=False, callback=take, help=text)(
-        command
-    )
+    return click.option("--json", "as_json", is_flag=True, expose_value=False, callback=take, help=text)
+
+
+def put_result(run: Run, text: str, **fields: object) -> None:
+    """Print the one result of a command: its text, or with ``--json`` an object of the fields."""
+    run.close()
+    if run.as_json:
+        print_json(fields)
+    else:
+        click.echo(text)
+
+
+rows_option = json_option("One array with an object for each model: name, precision, path, error.")
 
 
 @click.command("fetch")
@@ -155,7 +164,7 @@ def json_option(command: F) -> F:
     "-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Also copy the files to DIR/NAME."
 )
 @fetching_options
-@json_option
+@rows_option
 @click.pass_obj
 def fetch_command(
     run: Run,
@@ -220,7 +229,7 @@ def _copied(files: dict[str, Path], target: Path) -> Path:
 @click.option("--dask", metavar="ADDRESS", help="Convert on the workers of this Dask scheduler.")
 @click.option("--check-reproducible", "again", is_flag=True, help="Convert twice and compare the bytes.")
 @converting_options
-@json_option
+@rows_option
 @click.pass_obj
 def convert_command(
     run: Run,
@@ -271,6 +280,7 @@ def convert_command(
 
 @click.command("path")
 @click.argument("reference", metavar="REF")
+@json_option("One object: name, precision, path, key.")
 @click.pass_obj
 def path_command(run: Run, reference: str) -> None:
     """Print the path of a cached IR, or exit 6; never uses the network, never converts."""
@@ -288,7 +298,8 @@ def path_command(run: Run, reference: str) -> None:
     found = run.zoo.converting.find(request, any_version=True)
     if found is None:
         raise CacheMissError(f"the IR of {reference} is not in the cache", hint=missing)
-    click.echo(str(found.path))
+    name, precision = request.model.name, found.precision
+    put_result(run, str(found.path), name=name, precision=precision, path=str(found.path), key=found.key)
 
 
 @click.command("why")

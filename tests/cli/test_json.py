@@ -24,3 +24,42 @@ def test_conversions_tell_their_precision(shell, catalog):
         "convert", "zooey-one", "--precision", "FP32,FP16"
     ).out.split()
     assert shell("why", "zooey-one", "--json").json == shell("why", "zooey-one").out.splitlines()
+
+
+def test_one_result_is_one_object(shell, catalog, tmp_path):
+    ir = shell("convert", "zooey-one").out.strip()
+    found = shell("path", "zooey-one", "--json").json
+    assert found == {"name": "zooey-one", "precision": "FP32", "path": ir, "key": ir.split("/")[-2]}
+    lock = tmp_path / "zoo.lock"
+    assert shell("lock", "zooey-one", "-o", str(lock), "--json").json == {
+        "path": str(lock),
+        "models": [{"name": "zooey-one", "precisions": ["FP32"]}],
+    }
+    seed = shell("seed", str(tmp_path / "layer"), "zooey-one", "--json").json
+    assert seed["models"] == ["zooey-one"]
+    assert seed["files"] == seed["written"] > 0
+    tar = tmp_path / "zoo.tar"
+    done = shell("export", "--format", "tar", "-o", str(tar), "zooey-one", "--json")
+    assert done.json == {"format": "tar", "path": str(tar), "models": ["zooey-one"]}
+    taken = shell("--cache", str(tmp_path / "other"), "import", str(tar), "--json").json
+    assert [(row["name"], row["precision"]) for row in taken] == [("zooey-one", "FP32"), ("zooey-one", None)]
+    assert all(row["path"].startswith(str(tmp_path / "other")) for row in taken)
+
+
+def test_catalogs_tell_what_is_wrong(shell, catalog, tmp_path):
+    entries = len(list(catalog.glob("*.yaml")))
+    assert shell("catalog", "validate", str(catalog), "--json").json == {"entries": entries, "errors": []}
+    page = shell("catalog", "html", "-o", str(tmp_path / "page"), "zooey-*", "--json").json
+    assert page["path"].startswith(str(tmp_path / "page"))
+    assert page["models"] == len(shell("list", "zooey-*").out.split())
+    entry = shell(
+        "catalog", "add", str(catalog / "zooey-one.onnx"), "-o", str(tmp_path / "m.yaml"), "--json"
+    ).json
+    assert entry == {"name": "m", "path": str(tmp_path / "m.yaml")}
+    (catalog / "zooey-odd.yaml").write_text("schema: 1\nname: zooey-odd\nframework: tea\n")
+    done = shell("catalog", "validate", str(catalog), "--json")
+    assert done.code == 3
+    (wrong,) = done.json["errors"]
+    assert done.json["entries"] == entries + 1
+    assert wrong["path"].endswith("zooey-odd.yaml")
+    assert "framework" in wrong["message"]
