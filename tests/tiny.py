@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 
@@ -39,16 +39,25 @@ def _port(name: str, shape: Sequence[int]) -> bytes:
     return _bytes(1, name) + _bytes(2, _bytes(1, _int(1, 1) + _bytes(2, dims)))
 
 
-def tiny_onnx(add: float = 1.0, shape: Sequence[int] = (1, 4), op: str = "Add", *, weights: int = 1) -> bytes:
+def tiny_onnx(
+    add: float = 1.0,
+    shape: Sequence[int] = (1, 4),
+    op: str = "Add",
+    *,
+    weights: int = 1,
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
     """Return an ONNX model ``y = x OP c``: f32 ``x``, ``y`` of ``shape``, ``c`` of ``weights`` equal numbers.
 
-    With an ``op`` that ONNX does not know the model is well formed but cannot be converted.
+    With an ``op`` that ONNX does not know the model is well formed but cannot be converted. ``metadata`` are
+    its ``metadata_props``.
     """
     constant = _int(1, weights) + _int(2, 1) + _bytes(8, "c") + _bytes(9, struct.pack("<f", add) * weights)
     node = _bytes(1, "x") + _bytes(1, "c") + _bytes(2, "y") + _bytes(3, "n") + _bytes(4, op)
     ports = _bytes(11, _port("x", shape)) + _bytes(12, _port("y", shape))
     graph = _bytes(1, node) + _bytes(2, "g") + _bytes(5, constant) + ports
-    return _int(1, 8) + _bytes(8, _int(2, 13)) + _bytes(7, graph)
+    props = (_bytes(1, name) + _bytes(2, text) for name, text in (metadata or {}).items())
+    return _int(1, 8) + _bytes(8, _int(2, 13)) + _bytes(7, graph) + b"".join(_bytes(14, one) for one in props)
 
 
 def external_onnx(location: str, shape: Sequence[int] = (1, 4)) -> bytes:

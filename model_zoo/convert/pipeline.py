@@ -102,7 +102,8 @@ def _reshape(job: Job, model: ov.Model) -> None:
 def _without_traces(job: Job, model: ov.Model) -> ov.Model:
     """Drop run-time information, which names files of this machine, and names that are memory addresses.
 
-    What a ready-made IR has of either is content.
+    What a ready-made IR has of either is content, and so is the metadata that an ONNX file carries, such as
+    the characters that a reader of text knows: it stays where OpenVINO puts it, under ``framework``.
     """
     if job.framework == "openvino":
         return model
@@ -111,4 +112,15 @@ def _without_traces(job: Job, model: ov.Model) -> ov.Model:
             kept = {name for name in output.get_names() if not _ADDRESS.fullmatch(name)}
             if kept != output.get_names():
                 output.set_names(kept)
-    return cut.rebuild(model)
+    carried = _metadata(model) if job.framework == "onnx" else {}
+    model = cut.rebuild(model)
+    for name, text in sorted(carried.items()):
+        model.set_rt_info(text, ["framework", name])
+    return model
+
+
+def _metadata(model: ov.Model) -> dict[str, str]:
+    """Return what ONNX calls ``metadata_props``, by name."""
+    if not model.has_rt_info(["framework"]):
+        return {}
+    return {str(name): str(value) for name, value in model.get_rt_info(["framework"]).value.items()}

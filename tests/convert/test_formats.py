@@ -232,3 +232,16 @@ def test_check_reproducible_accepts_the_same_and_names_the_different(tmp_path: P
     (tmp_path / "m.onnx").write_bytes(tiny.tiny_onnx(2.0))
     with pytest.raises(ConversionError, match=r"not reproducible: another model\.bin"):
         check_reproducible(model, "FP32", manifest, **how)
+
+
+@pytest.mark.parametrize("precision", ["FP32", "FP16"])
+def test_metadata_of_an_onnx_file_stays(tmp_path: Path, precision: str) -> None:
+    """What a reader of text knows stands there, one character a line."""
+    characters = "a\n<\n&\n\u5b57\n"
+    data = tiny.tiny_onnx(metadata={"character": characters, "author": "us"})
+    (tmp_path / "m.onnx").write_bytes(data)
+    run(entry("onnx", "m.onnx"), tmp_path, tmp_path / "ir", precision)
+    model = ov.Core().read_model(tmp_path / "ir" / "model.xml")
+    assert model.get_rt_info(["framework", "character"]).astype(str) == characters
+    assert model.get_rt_info(["framework", "author"]).astype(str) == "us"
+    assert str(tmp_path) not in (tmp_path / "ir" / "model.xml").read_text()
