@@ -49,12 +49,12 @@ def framework_of(paths: Sequence[str], name: str) -> Framework | None:
     return "timm" if name.startswith("hf:timm/") else "transformers"
 
 
-def needed_of(framework: Framework, paths: Sequence[str]) -> list[str]:
+def needed_of(framework: str, paths: Sequence[str]) -> list[str]:
     """Return the files of a folder that its framework's library reads, without weights it has no use for."""
     return [path for path in paths if _is_needed(framework, PurePosixPath(path), set(paths))]
 
 
-def _is_needed(framework: Framework, path: PurePosixPath, there: set[str]) -> bool:
+def _is_needed(framework: str, path: PurePosixPath, there: set[str]) -> bool:
     folder = "" if str(path.parent) == "." else str(path.parent)
     if path.parts[0] in _OTHERS and folder:
         return False
@@ -72,7 +72,7 @@ def _is_needed(framework: Framework, path: PurePosixPath, there: set[str]) -> bo
     return not path.name.startswith("consolidated") or all(one.startswith("consolidated") for one in tensors)
 
 
-def _has_weights(framework: Framework, folder: str) -> bool:
+def _has_weights(framework: str, folder: str) -> bool:
     """Whether the library looks for weights in a folder."""
     if framework == "diffusers":
         return bool(folder)

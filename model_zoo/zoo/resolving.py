@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.catalog import artifacts_from
+from model_zoo.catalog.folders import needed_of
 from model_zoo.errors import DownloadError, ModelZooError, OfflineError
 from model_zoo.sources import LocatedSource
-from model_zoo.spec import Digest
+from model_zoo.spec import EXPORTED, Digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from model_zoo.cache import Cache
     from model_zoo.settings import Settings
-    from model_zoo.spec import Artifact
+    from model_zoo.spec import Artifact, Model
     from model_zoo.zoo.request import Request
 
 
@@ -109,8 +110,17 @@ class Resolving:
 
 
 def _settled(request: Request, artifacts: tuple[Artifact, ...]) -> Request:
+    if request.model.framework in EXPORTED:
+        artifacts = _needed(request.model, artifacts)
     model = msgspec.structs.replace(request.model, artifacts=artifacts)
     return replace(request, model=model, resolution=(key_of(request.model.artifacts), artifacts))
+
+
+def _needed(model: Model, artifacts: tuple[Artifact, ...]) -> tuple[Artifact, ...]:
+    """Leave out weights that the model's framework has no use for, unless the entry names them."""
+    paths = [artifact.path for artifact in artifacts]
+    wanted = {*needed_of(str(model.framework), paths), *(artifact.path for artifact in model.artifacts)}
+    return tuple(artifact for artifact in artifacts if artifact.path in wanted)
 
 
 def resolution_of(request: Request) -> dict[str, Any]:
