@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import sys
 from typing import TYPE_CHECKING, Any
 
+from model_zoo.convert.installed import modules
 from model_zoo.errors import ConversionError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def callable_of(job: Job, builder: dict[str, Any]) -> Callable[..., Any]:
 
 def _refuse_foreign(module: str, *, brought: bool) -> None:
     top = module.partition(".")[0]
-    if not brought and top in importlib.metadata.packages_distributions():
+    if not brought and top in modules():
         return
     whose = "code that comes with the model" if brought else f"{top}, which is not an installed package"
     raise ConversionError(

@@ -16,8 +16,10 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from model_zoo.convert import installed
+from model_zoo.convert.installed import canonical
 from model_zoo.convert.process import changed, follow
-from model_zoo.convert.toolchain import canonical
+from model_zoo.convert.toolchain import ASK
 from model_zoo.errors import CacheFullError, ConversionError
 from model_zoo.files import as_cache_error
 from model_zoo.files.tree import measure
@@ -49,19 +51,6 @@ threading.Thread(target=watch, daemon=True).start()
 sys.path[:] = [entry for entry in sys.path if entry]
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-"""
-# Runs in the environment, so it uses nothing but the standard library.
-_FOUND = """
-import importlib.metadata as m, json, platform, re, sys
-packages = {}
-for one in m.distributions():
-    name, version = one.metadata["Name"], one.version
-    if name.lower() == "openvino":
-        build = re.search(r"^Build: *(\\S+)", one.read_text("WHEEL") or "", re.M)
-        version += "-" + build[1] if build else ""
-    packages.setdefault(re.sub(r"[-_.]+", "-", name).lower(), version)
-modules = {name: found[0] for name, found in m.packages_distributions().items()}
-print(json.dumps({"packages": packages, "modules": modules, "python": platform.python_version()}))
 """
 _STARTS = (
     "import json, platform, sys; print(json.dumps([sys.implementation.cache_tag, platform.python_version()]))"
@@ -194,11 +183,9 @@ def _full(text: str) -> CacheFullError:
 
 def _look(folder: Path, stack: Stack) -> dict[str, Any]:
     """Ask the environment what is in it."""
-    python = str(python_of(folder))
+    argv = [str(python_of(folder)), "-I", "-c", ASK, str(installed.__file__)]
     try:
-        done = subprocess.run(
-            [python, "-I", "-c", _FOUND], capture_output=True, check=True, timeout=_PATIENCE, encoding="utf-8"
-        )
+        done = subprocess.run(argv, capture_output=True, check=True, timeout=_PATIENCE, encoding="utf-8")
         found: dict[str, Any] = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         what = f"the converter environment {stack.name!r} does not answer: {error}"

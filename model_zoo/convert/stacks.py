@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_zoo.convert.toolchain import canonical, packages
+from model_zoo.convert.installed import canonical
+from model_zoo.convert.toolchain import packages
 from model_zoo.spec import Digest
 
 if TYPE_CHECKING:

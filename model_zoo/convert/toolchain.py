@@ -9,6 +9,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from model_zoo.convert import installed
+from model_zoo.convert.installed import canonical
 from model_zoo.errors import ConversionError, UsageError
 
 if TYPE_CHECKING:
@@ -28,28 +30,11 @@ _LIBRARIES = {
     "timm": ("timm",),
 }
 
-# Runs in the interpreter asked, so it uses nothing but the standard library.
-_PROBE = """
-import importlib.metadata as m, json, re, sys
-def version(name):
-    try:
-        found = m.distribution(name)
-    except m.PackageNotFoundError:
-        return None
-    if name != "openvino":
-        return found.version
-    build = re.search(r"^Build: *(\\S+)", found.read_text("WHEEL") or "", re.M)
-    return found.version + ("-" + build[1] if build else "")
-def package(name):
-    if not name.startswith("module:"):
-        return name
-    module = name[7:]
-    return (m.packages_distributions().get(module) or [module.replace("_", "-")])[0]
-def answer(names):
-    versions = {package(name): version(package(name)) for name in names}
-    if versions.get("tensorflow-cpu", "") is None:
-        versions["tensorflow-cpu"] = version("tensorflow")
-    return versions
+# Runs in the interpreter asked, where this package need not be.
+ASK = """
+import runpy, sys
+sys.path[:] = [entry for entry in sys.path if entry]
+runpy.run_path(sys.argv[1])["main"](sys.argv[2:])
 """
 
 
@@ -122,47 +107,37 @@ def toolchain(model: Model, precision: str, *, python: str | None = None) -> dic
     return dict(_elsewhere(python, names))
 
 
-def canonical(name: str) -> str:
-    """Return the one spelling of a package's name (the name normalisation of the packaging standards)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def toolchain_in(
-    model: Model, precision: str, installed: Mapping[str, str], modules: Mapping[str, str]
+    model: Model, precision: str, known: Mapping[str, str], modules: Mapping[str, str]
 ) -> dict[str, str | None]:
     """Return what ``toolchain`` would say of an interpreter whose packages are known.
 
     Args:
         model: the catalog entry.
         precision: the precision to convert to.
-        installed: the version of each package, by its canonical name.
+        known: the version of each package, by its canonical name.
         modules: the package that each top-level module belongs to.
     """
     versions: dict[str, str | None] = {}
     for name in packages(model, precision):
         module = name.removeprefix("module:")
         package = name if module == name else modules.get(module, module.replace("_", "-"))
-        versions[package] = installed.get(canonical(package))
+        versions[package] = known.get(canonical(package))
     if versions.get("tensorflow-cpu", "") is None:
-        versions["tensorflow-cpu"] = installed.get("tensorflow")
+        versions["tensorflow-cpu"] = known.get("tensorflow")
     return versions
 
 
 @functools.cache
 def _here(names: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
-    scope: dict[str, object] = {}
-    exec(_PROBE, scope)  # noqa: S102 - our own constant above, also run in other interpreters
-    versions: dict[str, str | None] = scope["answer"](names)  # type: ignore[operator]
-    return tuple(versions.items())
+    return tuple(installed.versions(list(names)).items())
 
 
 @functools.cache
 def _elsewhere(python: str, names: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
-    code = _PROBE + "print(json.dumps(answer(sys.argv[1:])))"
+    argv = [python, "-c", ASK, str(installed.__file__), *names]
     try:
-        done = subprocess.run(
-            [python, "-c", code, *names], capture_output=True, check=True, timeout=60, encoding="utf-8"
-        )
+        done = subprocess.run(argv, capture_output=True, check=True, timeout=60, encoding="utf-8")
         versions: dict[str, str | None] = json.loads(done.stdout)
     except OSError as error:
         what = f"the interpreter {python} cannot be started: {error.strerror}"
