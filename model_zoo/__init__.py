@@ -97,12 +97,19 @@ def read(
     offline: bool | None = None,
     progress: Callable[[Event], None] | None = None,
     convert: bool = True,
+    trust_code: bool = False,
     isolate: bool | None = None,
 ) -> Any:  # noqa: ANN401 - openvino.Model, which must not be imported here
     """Return the model as an ``openvino.Model``. See ``Zoo.read``."""
     zoo = _zoo()
     return zoo.read(
-        reference, precision=precision, offline=offline, progress=progress, convert=convert, isolate=isolate
+        reference,
+        precision=precision,
+        offline=offline,
+        progress=progress,
+        convert=convert,
+        trust_code=trust_code,
+        isolate=isolate,
     )
 
 
@@ -115,6 +122,7 @@ def load(
     offline: bool | None = None,
     progress: Callable[[Event], None] | None = None,
     convert: bool = True,
+    trust_code: bool = False,
     isolate: bool | None = None,
 ) -> Any:  # noqa: ANN401 - openvino.CompiledModel, which must not be imported here
     """Return the model compiled for a device, as an ``openvino.CompiledModel``. See ``Zoo.load``."""
@@ -126,6 +134,7 @@ def load(
         offline=offline,
         progress=progress,
         convert=convert,
+        trust_code=trust_code,
         isolate=isolate,
     )
 

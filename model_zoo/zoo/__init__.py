@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.catalog import Catalog, builtin_catalog, match_names
-from model_zoo.errors import UsageError
+from model_zoo.errors import LoadError, UsageError
 from model_zoo.settings import Settings, load_settings
 from model_zoo.zoo.request import Conversion, Converted, Fetched, Progress, Report, Request, ignore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from model_zoo.cache import Cache
     from model_zoo.spec import ConvertedModel, FetchedModel, Model
@@ -257,6 +257,7 @@ class Zoo:
         offline: bool | None = None,
         progress: Progress = None,
         convert: bool = True,
+        trust_code: bool = False,
         isolate: bool | None = None,
     ) -> Any:  # noqa: ANN401 - openvino.Model, which must not be imported here
         """Return the model as an ``openvino.Model``.
@@ -268,6 +269,7 @@ class Zoo:
             progress: called with an ``Event`` for everything that happens.
             convert: False hands the original file straight to OpenVINO (ONNX, TensorFlow, TensorFlow
                 Lite, PaddlePaddle, IR), without recipe and without cached IR.
+            trust_code: as for ``convert``.
             isolate: as for ``convert``.
 
         Raises:
@@ -278,10 +280,15 @@ class Zoo:
         if not convert:
             fetched = self.fetch(reference, precision=precision, offline=offline, progress=progress)
             return runtime.read_direct(fetched.model, fetched.directory)
-        converted = self.convert(
-            reference, precision=precision, offline=offline, progress=progress, isolate=isolate
+        return self._with_ir(
+            lambda converted: runtime.read(converted.xml),
+            reference,
+            precision=precision,
+            offline=offline,
+            progress=progress,
+            trust_code=trust_code,
+            isolate=isolate,
         )
-        return runtime.read(converted.xml)
 
     def load(
         self,
@@ -293,6 +300,7 @@ class Zoo:
         offline: bool | None = None,
         progress: Progress = None,
         convert: bool = True,
+        trust_code: bool = False,
         isolate: bool | None = None,
     ) -> Any:  # noqa: ANN401 - openvino.CompiledModel, which must not be imported here
         """Return the model compiled for a device, as an ``openvino.CompiledModel``.
@@ -305,6 +313,7 @@ class Zoo:
             offline: open no socket; default as the zoo was made.
             progress: called with an ``Event`` for everything that happens.
             convert: False hands the original file straight to OpenVINO.
+            trust_code: as for ``convert``.
             isolate: as for ``convert``.
 
         Raises:
@@ -317,10 +326,25 @@ class Zoo:
                 reference, precision=precision, offline=offline, progress=progress, convert=False
             )
             return runtime.compile_model(model, device=device, config=config)
-        converted = self.convert(
-            reference, precision=precision, offline=offline, progress=progress, isolate=isolate
+        return self._with_ir(
+            lambda converted: self.compile(converted, device=device, config=config),
+            reference,
+            precision=precision,
+            offline=offline,
+            progress=progress,
+            trust_code=trust_code,
+            isolate=isolate,
         )
-        return self.compile(converted, device=device, config=config)
+
+    def _with_ir(self, use: Callable[[ConvertedModel], Any], reference: str, **how: Any) -> Any:  # noqa: ANN401
+        """Do something with a model's IR; once more where a collector took it away in between."""
+        converted = self.convert(reference, **how)
+        try:
+            return use(converted)
+        except LoadError:
+            if converted.path.exists():
+                raise
+        return use(self.convert(reference, **how))
 
     def compile(
         self, converted: ConvertedModel, *, device: str = "AUTO", config: Mapping[str, Any] | None = None

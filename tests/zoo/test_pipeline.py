@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -176,6 +177,24 @@ def test_a_model_is_ready_as_soon_as_its_own_files_are(make_zoo, server, tmp_pat
     assert [d.result.files["m.onnx"].is_file() for d in done] == [True, True]
     assert [d.result.model.name for d in done] == ["second", "first"], "the order of the requests"
     assert told.index(("fetch_end", "first")) < told.index(("fetch_end", "second"))
+
+
+@pytest.mark.parametrize("use", ["read", "load"])
+def test_an_ir_that_is_collected_just_before_it_is_read(make_zoo, server, tmp_path, monkeypatch, use):
+    publish(server, tmp_path)
+    zoo = make_zoo()
+    real, taken = Zoo.convert, []
+
+    def convert(self, *given, **how):
+        converted = real(self, *given, **how)
+        if not taken:
+            taken.append(shutil.rmtree(converted.directory))
+        return converted
+
+    monkeypatch.setattr(Zoo, "convert", convert)
+    model = getattr(zoo, use)("tiny", **({"device": "CPU"} if use == "load" else {}))
+    assert [port.any_name for port in model.inputs] == ["x"]
+    assert taken == [None]
 
 
 def test_offline_names_what_is_missing(make_zoo, server, tmp_path):
