@@ -27,8 +27,14 @@ def _timm(architecture: str, function: str, weights: str) -> dict[str, Any]:
 
 def _transformers(family: str, network: str, folder: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
     kwargs = {"pretrained_model_name_or_path": f"files:{folder}", **more}
-    call = f"{network}.from_pretrained"
-    return {"module": f"transformers.models.{family}", "callable": call, "kwargs": kwargs, "paths": ["."]}
+    return {
+        "module": f"transformers.models.{family}",
+        "callable": f"{network}.from_pretrained",
+        "kwargs": kwargs,
+        "paths": ["."],
+        # What these versions import beside torch and NumPy, and none of the stacks brings.
+        "requirements": ["requests==2.34.2"],
+    }
 
 
 def _modnet(kind: str) -> dict[str, Any]:
