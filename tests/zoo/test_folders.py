@@ -153,6 +153,36 @@ def test_several_irs_of_a_catalog_entry_are_a_folder(make_zoo, tmp_path):
     ]
 
 
+def test_only_the_weights_that_are_read_are_fetched(hub, make_zoo, tmp_path):
+    kept = {"config.json": b"{}", "model.safetensors": b"w", "tokenizer.json": b"{}", "README.md": b"#"}
+    spare = {
+        "pytorch_model.bin": b"w",
+        "tf_model.h5": b"w",
+        "onnx/model.onnx": b"w",
+        "onnx/config.json": b"{}",
+    }
+    hub.branch("org/net", "main", hub.commit("org/net", {**kept, **spare}))
+    place = [{"path": ".", "sources": [{"hf": "org/net", "revision": "main"}], "integrity": "first-use"}]
+    asked = {
+        "path": "pytorch_model.bin",
+        "sources": [{"hf": "org/net", "revision": "main", "file": "tf_model.h5"}],
+    }
+    exported = {"framework": "transformers", "recipe": {}}
+    write_entry(tmp_path / "catalog", entry("net", artifacts=place, **exported))
+    write_entry(
+        tmp_path / "catalog",
+        entry("both", artifacts=[*place[:0], {**asked, "integrity": "first-use"}, *_but(place)], **exported),
+    )
+    assert plain(make_zoo().fetch("net").directory) == kept
+    assert plain(make_zoo().fetch("hf:org/net").directory) == kept
+    assert plain(make_zoo(offline=True).fetch("net").directory) == kept
+    assert set(plain(make_zoo().fetch("both").directory)) == {"pytorch_model.bin", "sub/config.json"}
+
+
+def _but(place):
+    return [{**place[0], "path": "sub", "sources": [{**place[0]["sources"][0], "file": "config.json*"}]}]
+
+
 def test_a_local_folder(make_zoo, tmp_path):
     files = language_model(tmp_path / "folder")
     made = make_zoo().convert(str(tmp_path / "folder"))
