@@ -123,10 +123,14 @@ def find_environment(cache: Cache, digest: str) -> Environment | None:
             continue
         found = _read(layer, digest)
         if found.fault is None:
-            if layer is cache.top:
-                Notes(layer, writable=True).note_use(KIND, digest, found.made)
             return found
     return None
+
+
+def note_use(cache: Cache, environment: Environment) -> None:
+    """Note that something is converted in an environment, at most once a day."""
+    if environment.layer is cache.top:
+        Notes(environment.layer, writable=True).note_use(KIND, environment.digest, environment.made)
 
 
 def _read(layer: Layer, digest: str) -> Environment:

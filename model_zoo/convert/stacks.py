@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_zoo.convert.installed import canonical
+from model_zoo.convert.installed import canonical, versions
 from model_zoo.convert.toolchain import packages
 from model_zoo.spec import Digest
 
@@ -61,6 +61,15 @@ class Stack:
         matches = filter(None, map(_LINE.fullmatch, self.requirements))
         return {canonical(match["name"]): match["version"] for match in matches}
 
+    @property
+    def expected(self) -> dict[str, str]:
+        """The version of each package that an environment will most likely have.
+
+        Indexes have one build of OpenVINO, and where this interpreter has the pinned version it tells which.
+        """
+        pin, own = self.pins.get("openvino"), versions(["openvino"])["openvino"]
+        return self.pins | ({"openvino": own} if own and _is_build_of(own, pin) else {})
+
     @functools.cached_property
     def digest(self) -> str:
         """What an environment of it is stored under: of the requirements, this Python and this platform."""
@@ -73,15 +82,13 @@ class Stack:
             }
         ).hex
 
-    def fits(self, versions: Mapping[str, str | None]) -> bool:
+    def fits(self, found: Mapping[str, str | None]) -> bool:
         """Whether an IR made with these versions is one that an environment of the stack would make.
 
         An index may have several builds of a pinned version: OpenVINO's carry the number of their build, and
         those of others a local part, as in ``2.13.0+cpu``.
         """
-        return all(
-            _is_build_of(version, self.pins.get(canonical(name))) for name, version in versions.items()
-        )
+        return all(_is_build_of(version, self.pins.get(canonical(name))) for name, version in found.items())
 
 
 def _is_build_of(version: str | None, pin: str | None) -> bool:

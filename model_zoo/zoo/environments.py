@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from model_zoo.cache.environments import KIND, claim, find_environment, publish_environment, sweep_unfinished
+from model_zoo.cache.environments import (
+    KIND,
+    claim,
+    find_environment,
+    note_use,
+    publish_environment,
+    sweep_unfinished,
+)
 from model_zoo.convert.environment import build, fault_of
 from model_zoo.convert.stacks import stack_of
 from model_zoo.convert.toolchain import toolchain, toolchain_in
@@ -51,7 +58,7 @@ class Environments:
             return toolchain(model, precision, python=how.python)
         found = find_environment(self.cache, stack.digest)
         if found is None:
-            return toolchain_in(model, precision, stack.pins, {})
+            return toolchain_in(model, precision, stack.expected, {})
         return toolchain_in(model, precision, found.packages, found.modules)
 
     def unbuilt(self, request: Request, how: Conversion) -> Stack | None:
@@ -88,6 +95,7 @@ class Environments:
                 raise self._offline(stack, name)
             with self.fetching.locked(f"env-{stack.digest[:_SHORT]}", name, report) as works:
                 found = self._usable(stack) or self._build(stack, name, report, alone=works)
+        note_use(self.cache, found)
         return str(found.python)
 
     def _usable(self, stack: Stack) -> Environment | None:

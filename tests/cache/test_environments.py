@@ -17,6 +17,7 @@ from model_zoo.cache.environments import (
     environments,
     faults_of,
     find_environment,
+    note_use,
     sweep_unfinished,
 )
 from model_zoo.cache.inventory import Inventory
@@ -116,7 +117,9 @@ def test_unused_for_a_month(cache):
 def test_use_is_noted_and_counts(cache):
     old = put_environment(cache, "torch")
     age(old, time.time() - ENV_GRACE - DAY)
-    find_environment(cache, old.name)
+    one = find_environment(cache, old.name)
+    assert one.used == one.made, "looking is no use"
+    note_use(cache, one)
     assert abs(environments(cache.top)[0].used - time.time()) < DAY
     assert collect(cache) == []
     assert collect(cache, 0) == [("env:torch", "least recently used, over the budget")]

@@ -126,3 +126,13 @@ def test_a_requirement_pins(requirement: str) -> None:
 
     with pytest.raises(msgspec.ValidationError, match="is not pinned as NAME==VERSION"):
         entry("pytorch", "m", recipe={"builder": {"torchvision": "x", "requirements": [requirement]}})
+
+
+def test_build_of_openvino_is_known_beforehand_where_it_is_the_one_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stack = named("nncf")
+    pin = stack.pins["openvino"]
+    for own, wanted in ((f"{pin}-77", f"{pin}-77"), ("2020.1-1", pin), (None, pin)):
+        monkeypatch.setattr(stacks, "versions", lambda _, own=own: {"openvino": own})
+        assert stack.expected == {**stack.pins, "openvino": wanted}
