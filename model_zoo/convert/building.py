@@ -67,7 +67,10 @@ def callable_of(job: Job, builder: dict[str, Any]) -> Callable[..., Any]:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
         what = f"recipe.builder: the module {error.name} is not installed"
-        hint = f"install the package that has {error.name}, or name an interpreter that has it with --python"
+        hint = (
+            f"install the package that has {error.name}, or name it in recipe.builder.requirements and convert "
+            "with --isolate, or name an interpreter that has it with --python"
+        )
         raise MissingExtraError(what, hint=hint) from error
     for part in name.split("."):
         if not hasattr(found, part):

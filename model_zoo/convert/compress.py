@@ -53,7 +53,8 @@ def _require_nncf() -> None:
     except ImportError as error:
         what = f"this precision needs nncf, which cannot be imported: {error}"
         raise MissingExtraError(
-            what, hint="pip install 'model-zoo[nncf]', or name an interpreter that has it with --python"
+            what,
+            hint="convert with --isolate, or pip install 'model-zoo[nncf]', or name an interpreter that has it with --python",
         ) from error
     nncf.set_log_level(40)
 

@@ -158,5 +158,6 @@ def import_torchvision() -> Any:  # noqa: ANN401 - the module
             return torchvision
     what = "building this network needs torchvision, which cannot be imported beside this torch"
     raise MissingExtraError(
-        what, hint="pip install 'model-zoo[torch]', or name an interpreter that has it with --python"
+        what,
+        hint="convert with --isolate, or pip install 'model-zoo[torch]', or name an interpreter that has it with --python",
     )

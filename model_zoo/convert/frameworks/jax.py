@@ -27,7 +27,8 @@ def read(job: Job) -> ov.Model:
     except ImportError as error:
         what = f"converting a JAX model needs jax, which cannot be imported: {error}"
         raise MissingExtraError(
-            what, hint="pip install jax, or name an interpreter that has it with --python"
+            what,
+            hint="convert with --isolate, or pip install jax, or name an interpreter that has it with --python",
         ) from error
     builder = builder_of(job)
     kwargs = dict(builder.get("kwargs", {}))

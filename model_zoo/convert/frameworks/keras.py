@@ -27,7 +27,8 @@ def read(job: Job) -> ov.Model:
     except ImportError as error:
         what = f"converting a Keras model needs tensorflow, which cannot be imported: {error}"
         raise MissingExtraError(
-            what, hint="pip install 'model-zoo[tensorflow]', or name an interpreter that has it with --python"
+            what,
+            hint="convert with --isolate, or pip install 'model-zoo[tensorflow]', or name an interpreter that has it with --python",
         ) from error
     try:
         network = keras.saving.load_model(job.network, compile=False, safe_mode=True)

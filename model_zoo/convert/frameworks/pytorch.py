@@ -37,7 +37,8 @@ def read(job: Job) -> ov.Model:
     except ImportError as error:
         what = f"converting a PyTorch model needs torch, which cannot be imported: {error}"
         raise MissingExtraError(
-            what, hint="pip install 'model-zoo[torch]', or name an interpreter that has it with --python"
+            what,
+            hint="convert with --isolate, or pip install 'model-zoo[torch]', or name an interpreter that has it with --python",
         ) from error
     torch.manual_seed(0)
     torch.backends.mha.set_fastpath_enabled(False)  # OpenVINO converts its parts, not the fused operator

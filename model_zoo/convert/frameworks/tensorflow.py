@@ -46,7 +46,8 @@ def _tensorflow() -> Any:  # noqa: ANN401 - the module
     except ImportError as error:
         what = f"this SavedModel has no serving signature, and tensorflow cannot be imported: {error}"
         raise MissingExtraError(
-            what, hint="pip install 'model-zoo[tensorflow]', or name an interpreter that has it with --python"
+            what,
+            hint="convert with --isolate, or pip install 'model-zoo[tensorflow]', or name an interpreter that has it with --python",
         ) from error
     return tf
 
