@@ -68,8 +68,8 @@ def callable_of(job: Job, builder: dict[str, Any]) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         what = f"recipe.builder: the module {error.name} is not installed"
         hint = (
-            f"install the package that has {error.name}, or name it in recipe.builder.requirements and convert "
-            "with --isolate, or name an interpreter that has it with --python"
+            f"install the package that has {error.name}, or name it in recipe.builder.requirements and "
+            "convert with --isolate, or name an interpreter that has it with --python"
         )
         raise MissingExtraError(what, hint=hint) from error
     for part in name.split("."):

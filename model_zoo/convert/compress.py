@@ -9,6 +9,7 @@ import numpy as np
 import openvino as ov
 
 from model_zoo.convert import calibrate
+from model_zoo.convert.messages import ways_to
 from model_zoo.convert.recipe import Job, name_of
 from model_zoo.errors import ConversionError, MissingExtraError, UnknownPrecisionError
 
@@ -52,10 +53,7 @@ def _require_nncf() -> None:
         import nncf
     except ImportError as error:
         what = f"this precision needs nncf, which cannot be imported: {error}"
-        raise MissingExtraError(
-            what,
-            hint="convert with --isolate, or pip install 'model-zoo[nncf]', or name an interpreter that has it with --python",
-        ) from error
+        raise MissingExtraError(what, hint=ways_to("'model-zoo[nncf]'")) from error
     nncf.set_log_level(40)
 
 

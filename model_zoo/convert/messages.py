@@ -15,6 +15,12 @@ _FAILED = re.compile(
 )
 
 
+def ways_to(packages: str) -> str:
+    """Return the ways to packages, in pip's terms, that a conversion lacks."""
+    there = "name an interpreter that has it with --python"
+    return f"convert with --isolate, or pip install {packages}, or {there}"
+
+
 def explain(error: Exception) -> ModelZooError:
     """Return our error for something a framework or OpenVINO raised."""
     text = str(error).strip()

@@ -15,6 +15,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
+from model_zoo.convert.messages import ways_to
 from model_zoo.errors import ConversionError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -157,7 +158,4 @@ def import_torchvision() -> Any:  # noqa: ANN401 - the module
             torchvision.declared_by_model_zoo = declared  # a library that is freed takes its operators along
             return torchvision
     what = "building this network needs torchvision, which cannot be imported beside this torch"
-    raise MissingExtraError(
-        what,
-        hint="convert with --isolate, or pip install 'model-zoo[torch]', or name an interpreter that has it with --python",
-    )
+    raise MissingExtraError(what, hint=ways_to("'model-zoo[torch]'"))

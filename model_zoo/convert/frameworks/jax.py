@@ -9,6 +9,7 @@ import openvino as ov
 from model_zoo.convert import frontend
 from model_zoo.convert.building import builder_of, callable_of
 from model_zoo.convert.examples import examples_of
+from model_zoo.convert.messages import ways_to
 from model_zoo.convert.naming import name_ports
 from model_zoo.errors import MissingExtraError
 
@@ -26,10 +27,7 @@ def read(job: Job) -> ov.Model:
         import jax
     except ImportError as error:
         what = f"converting a JAX model needs jax, which cannot be imported: {error}"
-        raise MissingExtraError(
-            what,
-            hint="convert with --isolate, or pip install jax, or name an interpreter that has it with --python",
-        ) from error
+        raise MissingExtraError(what, hint=ways_to("jax")) from error
     builder = builder_of(job)
     kwargs = dict(builder.get("kwargs", {}))
     if builder.get("weights"):

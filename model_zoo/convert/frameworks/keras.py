@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import openvino as ov
 
 from model_zoo.convert import frontend
+from model_zoo.convert.messages import ways_to
 from model_zoo.convert.naming import name_ports
 from model_zoo.errors import ConversionError, MissingExtraError
 
@@ -26,10 +27,7 @@ def read(job: Job) -> ov.Model:
         import tensorflow as tf
     except ImportError as error:
         what = f"converting a Keras model needs tensorflow, which cannot be imported: {error}"
-        raise MissingExtraError(
-            what,
-            hint="convert with --isolate, or pip install 'model-zoo[tensorflow]', or name an interpreter that has it with --python",
-        ) from error
+        raise MissingExtraError(what, hint=ways_to("'model-zoo[tensorflow]'")) from error
     try:
         network = keras.saving.load_model(job.network, compile=False, safe_mode=True)
     except (ValueError, TypeError, OSError) as error:

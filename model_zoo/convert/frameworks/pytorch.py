@@ -11,6 +11,7 @@ import openvino as ov
 from model_zoo.convert import frontend, torchvision
 from model_zoo.convert.building import FILES, arguments_of, builder_of, callable_of
 from model_zoo.convert.examples import examples_of
+from model_zoo.convert.messages import ways_to
 from model_zoo.convert.naming import name_ports
 from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedModelError
 from model_zoo.files.formats import SUFFIXES
@@ -36,10 +37,7 @@ def read(job: Job) -> ov.Model:
         import torch
     except ImportError as error:
         what = f"converting a PyTorch model needs torch, which cannot be imported: {error}"
-        raise MissingExtraError(
-            what,
-            hint="convert with --isolate, or pip install 'model-zoo[torch]', or name an interpreter that has it with --python",
-        ) from error
+        raise MissingExtraError(what, hint=ways_to("'model-zoo[torch]'")) from error
     torch.manual_seed(0)
     torch.backends.mha.set_fastpath_enabled(False)  # OpenVINO converts its parts, not the fused operator
     network = _build(job) if job.recipe.get("builder") else _load(job, job.network)

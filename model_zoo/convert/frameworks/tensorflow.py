@@ -8,6 +8,7 @@ import openvino as ov
 
 from model_zoo.convert import frontend
 from model_zoo.convert.building import arguments_of, builder_of, callable_of
+from model_zoo.convert.messages import ways_to
 from model_zoo.convert.naming import name_ports
 from model_zoo.errors import ConversionError, MissingExtraError
 
@@ -45,10 +46,7 @@ def _tensorflow() -> Any:  # noqa: ANN401 - the module
         import tensorflow as tf
     except ImportError as error:
         what = f"this SavedModel has no serving signature, and tensorflow cannot be imported: {error}"
-        raise MissingExtraError(
-            what,
-            hint="convert with --isolate, or pip install 'model-zoo[tensorflow]', or name an interpreter that has it with --python",
-        ) from error
+        raise MissingExtraError(what, hint=ways_to("'model-zoo[tensorflow]'")) from error
     return tf
 
 
