@@ -1,4 +1,4 @@
-"""The folders that the OpenVINO organisation publishes: what the script writes, and honest about its level."""
+"""The folders of the OpenVINO organisation: what the script writes, and honest about their level."""
 
 from __future__ import annotations
 
