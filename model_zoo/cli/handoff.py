@@ -161,25 +161,29 @@ def export_command(run: Run, /, form: str, out: Path, what: With | None, **optio
     oci   an OCI image layout: a folder, or one file when OUT ends in .tar
     tar   one file that 'model-zoo import' takes back, with --with both unless said otherwise
     """
-    from model_zoo.handoff import archive, layout, ovms, views
-    from model_zoo.zoo.image import build_image
-
     flavor, tag, arch = options.pop("flavor"), options.pop("tag"), options.pop("arch")
     base_path, version = options.pop("base_path"), options.pop("model_version")
     if form != "tar" and what not in {None, "ir"}:
         raise UsageError(f"--format {form} holds IRs only", hint="--with is for --format tar")
     requests, contents = _gathered(run, what or ("both" if form == "tar" else "ir"), options)
     irs, mtime = contents.irs, _mtime(run)
-    if form == "dir":
-        path = views.export_dir(irs, out)
-    elif form == "omz":
-        path = views.export_omz(irs, out)
+    if form in {"dir", "omz"}:
+        from model_zoo.handoff import views
+
+        path = views.export_dir(irs, out) if form == "dir" else views.export_omz(irs, out)
     elif form == "ovms":
+        from model_zoo.handoff import ovms
+
         path = ovms.export_ovms(irs, out, version=version, base_path=base_path)
     elif form == "oci":
+        from model_zoo.handoff import layout
+        from model_zoo.zoo.image import build_image
+
         image = build_image(irs, flavor, mtime=mtime, architecture=arch)
         path = layout.write_layout(image, out, tag, mtime=mtime)
     else:
+        from model_zoo.handoff import archive
+
         path = archive.export_tar(contents, run.zoo.cache, out, mtime=mtime)
     put_result(run, str(path), format=form, path=str(path), models=_names(requests))
 
