@@ -67,9 +67,9 @@ def test_seed_answers_offline_with_nothing_else(zoo, catalog, tmp_path, what):
 
 def test_seed_is_found_by_another_openvino(zoo, catalog, tmp_path, monkeypatch):
     seed(zoo, tmp_path / "seed", "third")
-    from model_zoo.zoo import converting
+    from model_zoo.zoo import environments
 
-    monkeypatch.setattr(converting, "toolchain", lambda *_, **__: {"openvino": "2031.0.0-1"})
+    monkeypatch.setattr(environments, "toolchain", lambda *_, **__: {"openvino": "2031.0.0-1"})
     alone = reader(tmp_path / "seed", catalog)
     assert alone.read("third").inputs[0].get_any_name() == "x"
 
