@@ -60,27 +60,31 @@ def run(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
     task = export.get("task") or _task_of(library)
     say("export")
     _refuse_code(job)
-    main_export(
-        _MODEL,
-        output=Path(_IR),
-        task=task,
-        library_name=library,
-        local_files_only=True,
-        trust_remote_code=job.trust_code,
-        ov_config=ov_config(quantization_config=config) if config else ov_config(dtype=job.precision.lower()),
-        stateful=export.get("stateful", True),
-        convert_tokenizer=export.get("convert_tokenizer", True),
-        pad_token_id=export.get("pad_token_id"),
-        variant=export.get("variant"),
-        model_kwargs=export.get("model_kwargs") or None,
-    )
-    if config:
+    weights_of = ov_config(quantization_config=config) if config else ov_config(dtype=job.precision.lower())
+    if library == "timm":
+        _export_timm(weights_of)
+    else:
+        main_export(
+            _MODEL,
+            output=Path(_IR),
+            task=task,
+            library_name=library,
+            local_files_only=True,
+            trust_remote_code=job.trust_code,
+            ov_config=weights_of,
+            stateful=export.get("stateful", True),
+            convert_tokenizer=export.get("convert_tokenizer", True),
+            pad_token_id=export.get("pad_token_id"),
+            variant=export.get("variant"),
+            model_kwargs=export.get("model_kwargs") or None,
+        )
+    if config and library != "timm":
         say("compress")
         quantize(
             _MODEL,
             task,
             library,
-            ov_config(quantization_config=config).quantization_config,
+            weights_of.quantization_config,
             Path(_IR),
             cache_dir="cache",
             trust_remote_code=job.trust_code,
@@ -92,6 +96,37 @@ def run(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
             (Path(_IR) / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(Path(_MODEL) / name, Path(_IR) / name)
     return {"irs": ports_in(job.staging)}
+
+
+def _export_timm(weights_of: Any) -> None:  # noqa: ANN401 - an OVConfig
+    """Export a classifier of timm, which ``main_export`` would only look for on the hub."""
+    import timm
+    from optimum.exporters.openvino.convert import export
+    from optimum.intel.openvino import modeling_timm
+
+    said = _json(Path(_MODEL) / "config.json")
+    known = {**said, **said.get("pretrained_cfg", {})}
+    config = modeling_timm.TimmConfig(
+        architectures=[known.get("architecture")],
+        num_labels=known["num_classes"],
+        image_size=known["input_size"][-1],
+        **{name: known[name] for name in ("mean", "std", "crop_pct", "interpolation") if name in known},
+    )
+
+    class Local(modeling_timm.TimmForImageClassification):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super(modeling_timm.TimmForImageClassification, self).__init__(config)
+            self.model = timm.create_model(f"local-dir:{_MODEL}", pretrained=True, exportable=True).eval()
+
+    shape = modeling_timm.TimmOpenVINOConfig(config, task="image-classification")
+    path = Path(_IR) / "openvino_model.xml"
+    export(Local(), shape, path, ov_config=weights_of, stateful=False)
+    config.save_pretrained(_IR)
+    if weights_of.quantization_config is not None:
+        from optimum.intel.openvino.quantization import _weight_only_quantization
+
+        model = ov.Core().read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
+        ov.save_model(_weight_only_quantization(model, weights_of.quantization_config), path)
 
 
 def ports_in(folder: Path) -> dict[str, Any]:

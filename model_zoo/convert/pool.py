@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from model_zoo.convert import process
+from model_zoo.spec import EXPORTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 _MIB = 1 << 20
-_BASE = {"pytorch": 600, "keras": 900, "jax": 600}
+_BASE = {"pytorch": 600, "keras": 900, "jax": 600, **dict.fromkeys(EXPORTED, 650)}
 """Mebibytes a framework needs before it has read anything; measured. The others need ``_PLAIN``."""
 _PLAIN, _NNCF = 80, 500
 _PATIENCE = 10.0
