@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -177,8 +178,6 @@ def _required():
 
 
 def test_a_second_time_nothing_runs_and_nothing_is_asked(llama, make_zoo, hub, monkeypatch):
-    import subprocess
-
     asked = len(hub.seen())
 
     def refuse(*_, **__):
@@ -248,6 +247,44 @@ def _embeddings(made, texts):
     pooling = getattr(pipe.PoolingType, options["pooling_type"])
     opened = pipe(str(made.directory), "CPU", pooling_type=pooling, normalize=options["normalize"], **EXACT)
     return np.array(opened.embed_documents(texts))
+
+
+@pytest.fixture(scope="module")
+def pictures(make_zoo, llama, tmp_path_factory):
+    """A classifier of timm and a pipeline of diffusers, which only the converter environment can make."""
+    folder, zoo = tmp_path_factory.mktemp("pictures"), make_zoo()
+    request = zoo.request("tiny-llama", "FP16")
+    python = zoo.converting.environments.require(request, Conversion(), lambda _: None)
+    done = subprocess.run(
+        [python, Path(__file__).with_name("pictures.py"), Path(__file__).resolve().parents[2], folder],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder
+
+
+def test_a_classifier_of_timm(make_zoo, pictures, tmp_path):
+    files = sorted(contents(pictures / "timm"))
+    place = os.path.relpath(pictures / "timm", tmp_path / "catalog")
+    artifacts = [{"path": n, "integrity": "first-use", "sources": [{"file": f"{place}/{n}"}]} for n in files]
+    (tmp_path / "catalog").mkdir()
+    write_entry(tmp_path / "catalog", entry("classifier", artifacts) | {"framework": "timm"})
+    made = make_zoo(catalogs=(tmp_path / "catalog",)).convert("classifier@INT8")
+    known = np.load(pictures / "truth.npz")
+    compiled = ov.Core().compile_model(made.directory / "openvino_model.xml", "CPU", EXACT)
+    assert np.abs(compiled(known["picture"])[0] - known["truth"]).max() < 0.05 * np.abs(known["truth"]).max()
+    assert set(made.files) == {"config.json", "openvino_model.xml", "openvino_model.bin"}
+
+
+def test_a_pipeline_of_diffusers_draws(make_zoo, pictures):
+    import openvino_genai
+
+    made = make_zoo().convert(f"file:{pictures / 'draw'}", precision="FP16")
+    assert made.manifest["opens"] == "openvino_genai.Text2ImagePipeline"
+    assert {"unet/openvino_model.xml", "tokenizer/openvino_tokenizer.xml"} <= set(made.files)
+    pipe = openvino_genai.Text2ImagePipeline(str(made.directory), "CPU")
+    drawn = pipe.generate("a picture of a zoo", width=16, height=16, num_inference_steps=2)
+    assert tuple(drawn.shape) == (1, 16, 16, 3)
 
 
 def test_what_an_export_asks_for(make_zoo, models, tmp_path):
