@@ -265,6 +265,29 @@ def test_deep_link_to_a_model_keeps_to_its_precision(browser, site):
 
 
 @pytest_browser
+@pytest.mark.parametrize(("opens", "lines"), [
+    ("openvino_genai.LLMPipeline",
+     ["import openvino_genai", "pipe = openvino_genai.LLMPipeline(str(model_zoo.convert(", '"CPU")']),
+    ("optimum.intel.OVModelForCTC",
+     ["from optimum.intel import OVModelForCTC", "OVModelForCTC.from_pretrained(str(model_zoo.convert("]),
+    (None, ['folder = str(model_zoo.convert("chat").directory)']),
+])  # fmt: skip
+def test_a_folder_is_opened_by_what_opens_it(browser, site, opens, lines):
+    chat = made("chat", folder=True, opens=opens, precisions=["INT4", "INT8"])
+    index = write_site([chat], site.parent / "folders")
+    browser.open(index, "#/model/chat")
+    browser.wait_for("document.querySelector('#model h1')?.textContent === 'chat'")
+    text = browser.run("document.getElementById('model').innerText")
+    assert "a folder of IRs" in text
+    assert "model-zoo infer" not in text
+    assert "model_zoo.load(" not in text
+    for line in lines:
+        assert line in text
+    browser.run("precision.value = 'INT8'; precision.dispatchEvent(new Event('change'))")
+    assert 'model_zoo.convert("chat@INT8")' in browser.run("document.getElementById('model').innerText")
+
+
+@pytest_browser
 def test_composites_and_unknown_models(browser, site):
     browser.open(site, "#/model/both")
     browser.wait_for("document.querySelector('#model h1')?.textContent === 'both'")
