@@ -35,7 +35,7 @@ class Environments:
         self.settings = fetching.settings
         self.cache = fetching.cache
         self._proven: dict[str, Environment] = {}
-        self._failed: dict[str, ConversionError] = {}
+        self._failed: dict[str, tuple[Conversion, ConversionError]] = {}
 
     def stack(self, request: Request, how: Conversion) -> Stack | None:
         """Return the stack whose environment a conversion runs in; None where it runs in an interpreter.
@@ -94,7 +94,7 @@ class Environments:
             if self.settings.offline:
                 raise self._offline(stack, name)
             with self.fetching.locked(f"env-{stack.digest[:_SHORT]}", name, report) as works:
-                found = self._usable(stack) or self._build(stack, name, report, alone=works)
+                found = self._usable(stack) or self._once(stack, name, how, report, alone=works)
         note_use(self.cache, found)
         return str(found.python)
 
@@ -115,11 +115,20 @@ class Environments:
             hint=f"run 'model-zoo convert --isolate {name}' online once, on this machine or into this cache",
         )
 
+    def _once(self, stack: Stack, name: str, how: Conversion, report: Report, *, alone: bool) -> Environment:
+        """Build an environment; what failed for one model of a run, which shares ``how``, fails for all."""
+        asked, error = self._failed.get(stack.digest, (None, None))
+        if error is not None and asked is how:
+            raise error
+        try:
+            return self._build(stack, name, report, alone=alone)
+        except ConversionError as failure:
+            self._failed[stack.digest] = (how, failure)
+            raise
+
     def _build(self, stack: Stack, name: str, report: Report, *, alone: bool) -> Environment:
         """Build and publish an environment; its lock is held, and keeps others out if ``alone``."""
         title = f"{KIND}:{stack.name}"
-        if stack.digest in self._failed:
-            raise self._failed[stack.digest]
 
         def told(message: str, size: int) -> None:
             report(
@@ -139,11 +148,7 @@ class Environments:
             if alone:
                 sweep_unfinished(self.cache, stack.digest)
             claim(folder, stack.digest)
-            try:
-                data = build(stack, folder, report=told)
-            except ConversionError as error:
-                self._failed[stack.digest] = error
-                raise
+            data = build(stack, folder, report=told)
             publish_environment(self.cache, folder / "env", stack.digest, data)
         found = find_environment(self.cache, stack.digest)
         if found is None:

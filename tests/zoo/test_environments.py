@@ -158,6 +158,14 @@ def test_failure_is_found_out_once_in_a_run(zoo: Zoo, index: Index, monkeypatch:
     assert list(zoo.cache.writable.partials.iterdir()) == []
 
 
+def test_failure_is_forgotten_with_its_run(zoo: Zoo, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("PIP_FIND_LINKS", os.devnull)
+        with pytest.raises(ConversionError, match="could not be built"):
+            zoo.convert("adder", isolate=True)
+    assert zoo.convert("adder", isolate=True).xml.is_file()
+
+
 def test_settings_and_arguments_say_where_to_convert(warm: Zoo, no_process: None) -> None:
     import msgspec
 
