@@ -53,16 +53,18 @@ def run(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
     """
     config = weights.config_of(job, _MODEL)
     _settle(job)
-    export = job.recipe.get("export") or {}
+    asked = job.recipe.get("export") or {}
     say("import")
     main_export, quantize, ov_config = _optimum()
-    library = _library_of(job, export)
-    task = export.get("task") or _task_of(library)
+    library = _library_of(job, asked)
+    task = asked.get("task") or _task_of(library)
+    tokenizers = asked.get("convert_tokenizer", True)
+    more = {"trust_remote_code": job.trust_code, "model_kwargs": asked.get("model_kwargs") or None}
+    stored = ov_config(quantization_config=config) if config else ov_config(dtype=job.precision.lower())
     say("export")
     _refuse_code(job)
-    weights_of = ov_config(quantization_config=config) if config else ov_config(dtype=job.precision.lower())
     if library == "timm":
-        _export_timm(weights_of)
+        _export_timm(stored)
     else:
         main_export(
             _MODEL,
@@ -70,35 +72,30 @@ def run(job: Job, say: Callable[[str], None]) -> dict[str, Any]:
             task=task,
             library_name=library,
             local_files_only=True,
-            trust_remote_code=job.trust_code,
-            ov_config=weights_of,
-            stateful=export.get("stateful", True),
-            convert_tokenizer=export.get("convert_tokenizer", True),
-            pad_token_id=export.get("pad_token_id"),
-            variant=export.get("variant"),
-            model_kwargs=export.get("model_kwargs") or None,
+            ov_config=stored,
+            stateful=asked.get("stateful", True),
+            convert_tokenizer=tokenizers,
+            pad_token_id=asked.get("pad_token_id"),
+            variant=asked.get("variant"),
+            **more,
         )
     if config and library != "timm":
         say("compress")
-        quantize(
-            _MODEL,
-            task,
-            library,
-            weights_of.quantization_config,
-            Path(_IR),
-            cache_dir="cache",
-            trust_remote_code=job.trust_code,
-            model_kwargs=export.get("model_kwargs") or None,
-        )
-    _check(job, library, tokenizers=export.get("convert_tokenizer", True))
+        quantize(_MODEL, task, library, stored.quantization_config, Path(_IR), cache_dir="cache", **more)
+    _check(job, library, tokenizers=tokenizers)
     if job.framework == "sentence-transformers":
-        for name in sentences.settings_of(Path(_MODEL)):
-            (Path(_IR) / name).parent.mkdir(exist_ok=True)
-            shutil.copyfile(Path(_MODEL) / name, Path(_IR) / name)
+        _copy_settings()
     return {"irs": ports_in(job.staging)}
 
 
-def _export_timm(weights_of: Any) -> None:  # noqa: ANN401 - an OVConfig
+def _copy_settings() -> None:
+    """Keep the small files of sentence-transformers, which say how to pool."""
+    for name in sentences.settings_of(Path(_MODEL)):
+        (Path(_IR) / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(_MODEL) / name, Path(_IR) / name)
+
+
+def _export_timm(stored: Any) -> None:  # noqa: ANN401 - an OVConfig
     """Export a classifier of timm, which ``main_export`` would only look for on the hub."""
     import timm
     from optimum.exporters.openvino.convert import export
@@ -120,13 +117,13 @@ def _export_timm(weights_of: Any) -> None:  # noqa: ANN401 - an OVConfig
 
     shape = modeling_timm.TimmOpenVINOConfig(config, task="image-classification")
     path = Path(_IR) / "openvino_model.xml"
-    export(Local(), shape, path, ov_config=weights_of, stateful=False)
+    export(Local(), shape, path, ov_config=stored, stateful=False)
     config.save_pretrained(_IR)
-    if weights_of.quantization_config is not None:
+    if stored.quantization_config is not None:
         from optimum.intel.openvino.quantization import _weight_only_quantization
 
         model = ov.Core().read_model(path.read_bytes(), path.with_suffix(".bin").read_bytes())
-        ov.save_model(_weight_only_quantization(model, weights_of.quantization_config), path)
+        ov.save_model(_weight_only_quantization(model, stored.quantization_config), path)
 
 
 def ports_in(folder: Path) -> dict[str, Any]:
