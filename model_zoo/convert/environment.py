@@ -139,7 +139,8 @@ def _run(
         on_line(line)
 
     env = changed(dict(os.environ), dict.fromkeys((*_ELSEWHERE, *_OTHERS)))
-    env |= {"TMPDIR": str(staging / "tmp"), "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
+    env |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(staging / "tmp"))
+    env |= {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
     with as_cache_error(log):
         status = follow([sys.executable, "-c", _GUARDED, *argv], staging, env, log, take)
     if status:
