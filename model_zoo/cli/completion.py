@@ -105,7 +105,16 @@ def complete_reference(ctx: click.Context, incomplete: str) -> list[CompletionIt
         else:
             values = catalog.names()
         folded = incomplete.casefold()
+        values = [*values, *(_environments(ctx) if ctx.info_name == "rm" else ())]
         found = [CompletionItem(value) for value in values if value.casefold().startswith(folded)][:MOST]
     if not found and not at:
         found = [CompletionItem(incomplete, type="file")]
     return found
+
+
+def _environments(ctx: click.Context) -> list[str]:
+    """Return the converter environments of the writable layer, as ``cache rm`` takes them."""
+    from model_zoo.cache.environments import KIND, environments
+
+    top = ctx.obj.zoo.cache.top
+    return sorted({f"{KIND}:{one.stack}" for one in environments(top)}) if top is not None else []

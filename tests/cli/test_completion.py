@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from model_zoo.cache import Cache
 from model_zoo.cli.completion import SHELLS, VARIABLE
 from model_zoo.cli.frame import cli, main
+from tests.cache.made import put_environment
 from tests.tools import require_tool
 
 
@@ -62,6 +64,12 @@ def answers(catalog, monkeypatch, capfd, tmp_path):
 )
 def test_bash_is_answered_by_the_line(answers, line, expected):
     assert answers(line) == expected
+
+
+def test_environments_can_be_removed(answers, tmp_path):
+    put_environment(Cache(tmp_path / "cache"), "torch")
+    assert answers("model-zoo cache rm env:t") == ["plain,torch"]
+    assert answers("model-zoo convert env:t") == ["file,t"]
 
 
 def test_zsh_and_fish_are_answered_by_words(answers):
