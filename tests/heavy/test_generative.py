@@ -148,7 +148,7 @@ def test_logits_are_those_of_pytorch(llama, models, precision, most):
     assert np.abs(found - wanted).mean() / wanted.std() < most
 
 
-def test_genai_generates_the_tokens_of_transformers(llama, models, tmp_path):
+def test_genai_generates_the_tokens_of_transformers(llama, models, hub, make_zoo, tmp_path):
     genai = pytest.importorskip("openvino_genai") if not _required() else __import__("openvino_genai")
     import torch
 
@@ -164,7 +164,10 @@ def test_genai_generates_the_tokens_of_transformers(llama, models, tmp_path):
         (linked / path.name).symlink_to(path)
     config = genai.GenerationConfig()
     config.max_new_tokens, config.do_sample, config.ignore_eos = NEW, False, True
-    for place in (folder, linked):
+    ready = {path: data for path, data in contents(folder).items() if path != "manifest.json"}
+    hub.branch("tiny-org/ready-fp16-ov", "main", hub.commit("tiny-org/ready-fp16-ov", ready))
+    fetched = make_zoo().fetch("hf:tiny-org/ready-fp16-ov").directory
+    for place in (folder, linked, fetched):
         pipe = genai.LLMPipeline(str(place), "CPU", **EXACT)
         tokens = genai.TokenizedInputs(ov.Tensor(ids), ov.Tensor(np.ones_like(ids)))
         assert list(pipe.generate(tokens, config).tokens[0]) == wanted
