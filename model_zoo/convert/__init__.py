@@ -37,7 +37,7 @@ __all__ = ["check_reproducible", "convert", "differences", "ir_key", "key_parts"
 _gate = Gate()
 
 
-def convert(
+def convert(  # noqa: PLR0913 - all of it is what one conversion depends on
     model: Model,
     precision: str,
     *,
@@ -51,6 +51,7 @@ def convert(
     trust_code: bool = False,
     calibration: Path | str | None = None,
     own: Path | None = None,
+    reference: str | None = None,
 ) -> dict[str, Any]:
     """Convert a model in one fresh worker process; a worker that crashes is tried once more, alone.
 
@@ -69,6 +70,7 @@ def convert(
         calibration: calibration data named by the caller instead of by the recipe: a folder of images,
             a ``.npy`` or ``.npz`` file, or ``random``; for language models a file with a text on each line.
         own: the root of the layer that ``staging`` is in: only files of it may be linked to by a symlink.
+        reference: what to type for the model, where that is not its name.
 
     Returns:
         The manifest: schema, key, model, precision, framework, parts, inputs, outputs, seconds,
@@ -83,7 +85,9 @@ def convert(
     if not model.convertible:
         what = f"{model.name} cannot be converted: {model.reason}"
         raise UnsupportedModelError(what, hint="its files can still be fetched with 'model-zoo fetch'")
-    require_packages(model, precision, parts["versions"], python=python, isolated=isolated)
+    require_packages(
+        model, precision, parts["versions"], python=python, isolated=isolated, reference=reference
+    )
     request = _request(model, precision, files, staging, trust_code=trust_code, calibration=calibration)
 
     name = f"{model.name}@{precision}"

@@ -32,6 +32,7 @@ def require_packages(
     *,
     python: str | None = None,
     isolated: bool = False,
+    reference: str | None = None,
 ) -> None:
     """Refuse a conversion whose packages are not there.
 
@@ -41,6 +42,7 @@ def require_packages(
         versions: of the packages it would use; None where one is not installed.
         python: the interpreter that was asked; ours when unset.
         isolated: it is that of a converter environment.
+        reference: what to type for the model, where that is not its name.
 
     Raises:
         MissingExtraError: names them, and the ways to them with their sizes.
@@ -55,18 +57,18 @@ def require_packages(
     if isolated:
         hint = f"add to the catalog entry recipe.builder.requirements: [{missing[0]}==VERSION]"
     else:
-        hint = "; ".join(_ways(model, precision, missing))
+        hint = "; ".join(_ways(model, reference or model.name, precision, missing))
     raise MissingExtraError(what, left="nothing was published", hint=hint)
 
 
-def _ways(model: Model, precision: str, missing: list[str]) -> list[str]:
+def _ways(model: Model, reference: str, precision: str, missing: list[str]) -> list[str]:
     """Return what a person can do, the surest first."""
     stack = stack_of(model, precision)
     ways = []
     size = f", about {_size(stack.size)}" if stack else ""
     if stack is not None:
         ways.append(
-            f"either 'model-zoo convert --isolate {model.name}' (isolate=True, MODEL_ZOO_ISOLATE=1), which "
+            f"either 'model-zoo convert --isolate {reference}' (isolate=True, MODEL_ZOO_ISOLATE=1), which "
             f"builds the environment {stack.name!r} in the cache once{size}"
         )
     if stack is None or stack.name not in _FOR_ITSELF:

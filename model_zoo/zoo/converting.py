@@ -193,6 +193,7 @@ class Converting:
                 trust_code=how.trust_code,
                 calibration=how.calibration,
                 own=self.cache.writable.root,
+                reference=request.name,
             )
             _hold(request, parts, manifest["outputs"])
             manifest |= {"declaration": declaration_of(model, request.artifacts), "request": request_key}

@@ -183,6 +183,14 @@ def _but(place):
     return [{**place[0], "path": "sub", "sources": [{**place[0]["sources"][0], "file": "config.json*"}]}]
 
 
+def test_without_the_stack_the_way_out_names_what_was_typed(hub, make_zoo):
+    files = {"config.json": b'{"architectures": ["LlamaForCausalLM"]}', "model.safetensors": b"w"}
+    hub.branch("org/net", "main", hub.commit("org/net", files))
+    with pytest.raises(errors.MissingExtraError, match="optimum-intel") as caught:
+        make_zoo().convert("hf:org/net")
+    assert "'model-zoo convert --isolate hf:org/net'" in caught.value.hint
+
+
 def test_a_local_folder(make_zoo, tmp_path):
     files = language_model(tmp_path / "folder")
     made = make_zoo().convert(str(tmp_path / "folder"))
