@@ -25,7 +25,7 @@ from model_zoo.sources.hf import HfSource
 from model_zoo.sources.tfhub import TfhubSource
 from model_zoo.sources.url import UrlSource, safe_url
 from model_zoo.sources.wheel import WheelSource
-from model_zoo.spec import EXPORTED, Artifact, Framework, Model, Recipe, Unpack
+from model_zoo.spec import EXPORTED, UNSTATED, Artifact, Framework, Model, Recipe, Unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,8 +35,6 @@ _HF = re.compile(
 )
 _UNSAID = "unspecified"
 _FORMATS = ("FP16", "INT8", "INT4", "FP32")
-UNSTATED = "AS-IS"
-"""The precision of a ready-made folder whose name does not state one."""
 SCHEMES = ("https", "http", "hf", "torchvision", "tfhub", "wheel", "file")
 
 

@@ -151,7 +151,7 @@ def _picture(file: Path, model: ov.Model, info: dict[str, str]) -> Sample:
         tensor = pictures.picture_tensor(file, shape, layout, port.get_element_type().to_dtype(), info)
     except ImportError as error:
         what = "calibrating with pictures needs pillow, which is not installed"
-        raise MissingExtraError(what, hint="pip install 'model-zoo[vision]', or give a .npy file") from error
+        raise MissingExtraError(what, hint="pip install pillow, or give a .npy file") from error
     return {name_of(port): tensor}
 
 

@@ -53,7 +53,7 @@ def _require_nncf() -> None:
         import nncf
     except ImportError as error:
         what = f"this precision needs nncf, which cannot be imported: {error}"
-        raise MissingExtraError(what, hint=ways_to("'model-zoo[nncf]'")) from error
+        raise MissingExtraError(what, hint=ways_to("nncf")) from error
     nncf.set_log_level(40)
 
 

@@ -13,13 +13,6 @@ if TYPE_CHECKING:
 
     from model_zoo.spec import Model
 
-EXTRAS = {
-    "torch": "torch",
-    "torchvision": "torch",
-    "tensorflow-cpu": "tensorflow",
-    "nncf": "nncf",
-}
-"""The extra of this package that brings a package."""
 _GIGA = 10**9
 _FOR_ITSELF = {"transformers"}
 """Stacks that cannot live beside this package: their huggingface_hub is an older one."""
@@ -65,10 +58,11 @@ def _ways(model: Model, reference: str, precision: str, missing: list[str]) -> l
     """Return what a person can do, the surest first."""
     stack = stack_of(model, precision)
     ways = []
+    asked = "" if precision == model.precisions[0] else f" --precision {precision}"
     size = f", about {_size(stack.size)}" if stack else ""
     if stack is not None:
         ways.append(
-            f"either 'model-zoo convert --isolate {reference}' (isolate=True, MODEL_ZOO_ISOLATE=1), which "
+            f"either 'model-zoo convert --isolate {reference}{asked}' (isolate=True, MODEL_ZOO_ISOLATE=1), which "
             f"builds the environment {stack.name!r} in the cache once{size}"
         )
     if stack is None or stack.name not in _FOR_ITSELF:
@@ -78,12 +72,10 @@ def _ways(model: Model, reference: str, precision: str, missing: list[str]) -> l
 
 
 def _arguments(model: Model, missing: list[str]) -> str:
-    """Return what to give pip: extras of this package, and the rest as the recipe pins it."""
-    extras = sorted({EXTRAS[name] for name in missing if name in EXTRAS})
+    """Return what to give pip: the packages themselves, as the recipe pins them."""
     builder = model.recipe.builder
     pins = {line.partition("==")[0]: line for line in (builder.requirements if builder else ())}
-    rest = [pins.get(name, name) for name in missing if name not in EXTRAS]
-    return " ".join([f"'model-zoo[{','.join(extras)}]'"] * bool(extras) + rest)
+    return " ".join(pins.get(name, name) for name in missing)
 
 
 def _size(count: int) -> str:

@@ -158,4 +158,4 @@ def import_torchvision() -> Any:  # noqa: ANN401 - the module
             torchvision.declared_by_model_zoo = declared  # a library that is freed takes its operators along
             return torchvision
     what = "building this network needs torchvision, which cannot be imported beside this torch"
-    raise MissingExtraError(what, hint=ways_to("'model-zoo[torch]'"))
+    raise MissingExtraError(what, hint=ways_to("torch torchvision"))

@@ -77,7 +77,7 @@ def _distributed() -> Any:  # noqa: ANN401 - distributed has no types here
         import distributed
     except ImportError as error:
         what = "converting on a Dask cluster needs distributed, which is not installed"
-        raise MissingExtraError(what, hint="pip install 'model-zoo[dask]'") from error
+        raise MissingExtraError(what, hint="pip install distributed") from error
     return distributed
 
 

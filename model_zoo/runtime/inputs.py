@@ -143,7 +143,7 @@ def _picture(path: Path, ports: Sequence[Port], info: Mapping[str, str], zeros: 
         tensor = pictures.picture_tensor(path, port.shape, port.layout, port.dtype, info)
     except ImportError as error:
         what = "reading pictures needs pillow, which is not installed"
-        raise MissingExtraError(what, hint="pip install 'model-zoo[vision]', or give a .npy file") from error
+        raise MissingExtraError(what, hint="pip install pillow, or give a .npy file") from error
     sizes = dict(zip(port.layout, tensor.shape, strict=True))
     return Feed(path.name, zeros | {port.name: tensor}, path, (sizes["W"], sizes["H"]))
 

@@ -16,7 +16,7 @@ import sys
 import zipfile
 from typing import TYPE_CHECKING, ClassVar
 
-from model_zoo.errors import DigestMismatchError, SourceUnavailableError
+from model_zoo.errors import CacheFullError, DigestMismatchError, SourceUnavailableError
 from model_zoo.files import CHUNK
 from model_zoo.sources.base import BundleLocation, LocatedSource, Say
 from model_zoo.spec import check_relative_path
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_]+")
 _TAIL = 12
+_FULL = re.compile(r"\[Errno (28|122)\]|No space left on device|Disk quota exceeded")
 _SECRET = re.compile(r"(\w+://)[^/\s@]*@")
 
 
@@ -74,9 +75,15 @@ def _download(requirement: str, folder: Path, say: Say) -> Path:
     wheels = list(folder.glob("*.whl"))
     if done.returncode == 0 and len(wheels) == 1:
         return wheels[0]
-    errors = [
-        line for line in done.stderr.splitlines() if line.startswith("ERROR")
-    ] or done.stderr.splitlines()
+    lines = [line for line in done.stderr.splitlines() if line.strip() and line != "ERROR: Exception:"]
+    if full := next((line for line in lines if _FULL.search(line)), None):
+        raise CacheFullError(
+            f"no space left for the wheel {requirement}, which pip downloads into {folder}",
+            found=full.removeprefix("ERROR: ").strip(),
+            hint="free space there and in the folder for temporary files, run 'model-zoo cache gc', or point "
+            "MODEL_ZOO_CACHE (TMPDIR for pip's temporary files) at a larger disk",
+        )
+    errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
     tail = _SECRET.sub(r"\1", " / ".join(line.removeprefix("ERROR: ") for line in errors[-_TAIL:]))
     raise SourceUnavailableError(
         f"pip could not download the wheel {requirement}",

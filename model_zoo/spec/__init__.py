@@ -18,7 +18,6 @@ from model_zoo.spec.base import (
     MANIFEST_NAME,
     MAX_PATH,
     NAME,
-    PRECISION,
     Algorithm,
     Digest,
     Integrity,
@@ -27,7 +26,6 @@ from model_zoo.spec.base import (
     Sha384,
     Sha512,
     Size,
-    check_precision,
     check_relative_path,
 )
 from model_zoo.spec.folder import FOLDER, PIPELINES, opening_line
@@ -39,6 +37,15 @@ from model_zoo.spec.model import (
     Omz,
     OmzInput,
     check_unique_paths,
+)
+from model_zoo.spec.precision import (
+    BY_NNCF,
+    PRECISION,
+    PRECISIONS,
+    UNIVERSAL,
+    UNSTATED,
+    check_precision,
+    near_precisions,
 )
 from model_zoo.spec.recipe import (
     Builder,
@@ -59,6 +66,7 @@ from model_zoo.spec.results import (
 )
 
 __all__ = [
+    "BY_NNCF",
     "DIM",
     "EXPORTED",
     "FOLDER",
@@ -68,6 +76,7 @@ __all__ = [
     "NAME",
     "PIPELINES",
     "PRECISION",
+    "PRECISIONS",
     "Algorithm",
     "Artifact",
     "Builder",
@@ -97,9 +106,12 @@ __all__ = [
     "Sha512",
     "Size",
     "Source",
+    "UNIVERSAL",
+    "UNSTATED",
     "Unpack",
     "check_precision",
     "check_relative_path",
     "check_unique_paths",
+    "near_precisions",
     "opening_line",
 ]

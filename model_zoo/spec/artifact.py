@@ -16,9 +16,9 @@ from model_zoo.spec.base import (
     Sha384,
     Sha512,
     Size,
-    check_precision,
     check_relative_path,
 )
+from model_zoo.spec.precision import check_precision
 
 
 class Source:
@@ -85,7 +85,7 @@ class Artifact(Noun, frozen=True, kw_only=True):
             msg = "sources: a pattern stands for several files, which cannot share a size or a digest"
             raise ValueError(msg)
         if self.precision is not None:
-            check_precision(self.precision)
+            check_precision(self.precision, "precision")
 
     @property
     def digests(self) -> tuple[Digest, ...]:

@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Meta
 
 NAME = re.compile(r"[0-9A-Za-z._-]+")
-PRECISION = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)*")
 DIM = re.compile(r"\?|\d+|\d*\.\.\d*")
 MANIFEST_NAME = ".model-zoo.json"
 """The manifest inside a materialised folder; a folder counts only with it."""
@@ -96,14 +95,3 @@ def _fault_of_part(part: str) -> str:
     if part.endswith((" ", ".")):
         return "has a part that ends in a dot or a space"
     return f"must not use the name {MANIFEST_NAME}" if part == MANIFEST_NAME else ""
-
-
-def check_precision(text: str) -> None:
-    """Refuse something that is not spelt like a precision.
-
-    Raises:
-        ValueError: the text is not upper-case words joined by dashes.
-    """
-    if not PRECISION.fullmatch(text):
-        msg = f"{text!r} is not a precision such as FP32 or FP16-INT8"
-        raise ValueError(msg)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from model_zoo.spec.artifact import Artifact, Replacement
 from model_zoo.spec.base import NAME, Noun, check_relative_path
+from model_zoo.spec.precision import check_precision
 from model_zoo.spec.recipe import Recipe
 
 Framework = Literal[
@@ -105,6 +106,9 @@ class Model(Noun, frozen=True, kw_only=True):
         if self.recipe.export is not None and self.framework not in EXPORTED:
             msg = f"recipe.export is for the frameworks {', '.join(EXPORTED)}"
             raise ValueError(msg)
+        if self.framework != "openvino" and not any(a.precision for a in self.artifacts):
+            for index, precision in enumerate(self.recipe.precisions):
+                check_precision(precision, f"recipe.precisions[{index}]", ready=False)
         check_unique_paths([a.path for a in self.artifacts if a.path != "."])
 
     @property

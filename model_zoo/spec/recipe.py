@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from model_zoo.spec.base import DIM, Noun, check_precision, check_relative_path
+from model_zoo.spec.base import DIM, Noun, check_relative_path
+from model_zoo.spec.precision import check_precision
 
 ElementType = Literal[
     "f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "boolean", "string"
@@ -156,8 +157,8 @@ class Recipe(Noun, frozen=True, kw_only=True):
         if not self.precisions:
             msg = "precisions is empty"
             raise ValueError(msg)
-        for precision in self.precisions:
-            check_precision(precision)
+        for index, precision in enumerate(self.precisions):
+            check_precision(precision, f"precisions[{index}]")
         if len(set(self.precisions)) != len(self.precisions):
             msg = "precisions lists one twice"
             raise ValueError(msg)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 
-from model_zoo.errors import DigestMismatchError, SourceUnavailableError
+from model_zoo.errors import CacheFullError, DigestMismatchError, SourceUnavailableError
 from model_zoo.settings import Settings
 from model_zoo.sources.wheel import WheelSource
 from model_zoo.spec import Artifact
+from tests.tools import require_root
 from tests.wheels import make_wheel
 
 ARTIFACT = Artifact(path="m.onnx")
@@ -95,3 +99,20 @@ def test_description():
 def test_only_exact_pins(wheel):
     with pytest.raises(ValueError, match="pinned as NAME==VERSION"):
         WheelSource(wheel=wheel)
+
+
+@pytest.mark.system
+def test_a_full_disk_is_not_the_fault_of_the_index(tmp_path, index):
+    """Pip's own words are a traceback that ends in ``Errno 28``."""
+    require_root()
+    make_wheel(index, "demo", "1.2", {"demo/m.onnx": os.urandom(3_000_000)})
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(small)], check=True)
+    try:
+        with pytest.raises(CacheFullError, match="no space left for the wheel demo==1.2") as caught:
+            produce(small, WheelSource(wheel="demo==1.2", member="demo/m.onnx"))
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert "No space left" in caught.value.found
+    assert str(small) in str(caught.value)

@@ -160,7 +160,7 @@ def _artifact(file: dict[str, Any], archives: dict[str, str], *, ready: bool) ->
     }
     if str(path) in archives:
         entry["unpack"] = {"format": archives[str(path)], "into": str(path.parent)}
-    if ready and len(path.parts) == 2 and path.parts[0].startswith("FP"):  # noqa: PLR2004 - PRECISION/FILE
+    if ready and len(path.parts) == 2 and path.parts[0] in PRECISIONS:  # noqa: PLR2004 - PRECISION/FILE
         entry["precision"] = path.parts[0]
     return entry
 

@@ -128,7 +128,7 @@ def _requirements() -> list[tuple[str, str | None]]:
 
 
 def _packages() -> Iterator[Finding]:
-    for name in [name for name, extra in _requirements() if extra is None]:
+    for name in [name for name, extra in _requirements() if extra is None and name != "pip"]:
         if found := _version(name):
             yield ok("python", name, found)
         else:
@@ -144,7 +144,7 @@ def _extras() -> Iterator[Finding]:
     for extra, names in sorted(extras.items()):
         missing = [name for name in names if not (_version(name) or _version(name.removesuffix("-cpu")))]
         if missing:
-            hint = f"pip install '{DISTRIBUTION}[{extra}]', if you want what it is for"
+            hint = f"pip install {' '.join(missing)}, if you want what it is for"
             if extra in STACKS:
                 hint += "; 'convert --isolate' does without"
             yield note("extras", extra, f"not installed: {', '.join(missing)}", hint)
@@ -202,7 +202,7 @@ def torch_findings(answer: dict[str, Any]) -> Iterator[Finding]:
 def pip_finding(exit_code: int, answer: str, complaint: str) -> Finding:
     """Tell whether pip, which fetches models out of wheels, can be run."""
     if exit_code == 0:
-        return ok("python", "pip runs", answer.partition(" from ")[0].removeprefix("pip "))
+        return ok("python", "pip runs", answer.partition(" from ")[0].removeprefix("pip ").strip())
     hint = f"{sys.executable} -m ensurepip, or install your system's package of pip"
     return wrong("python", "pip runs", complaint or "does not run", hint, DownloadError.exit_code)
 

@@ -27,7 +27,7 @@ def read(job: Job) -> ov.Model:
         import tensorflow as tf
     except ImportError as error:
         what = f"converting a Keras model needs tensorflow, which cannot be imported: {error}"
-        raise MissingExtraError(what, hint=ways_to("'model-zoo[tensorflow]'")) from error
+        raise MissingExtraError(what, hint=ways_to("tensorflow-cpu")) from error
     try:
         network = keras.saving.load_model(job.network, compile=False, safe_mode=True)
     except (ValueError, TypeError, OSError) as error:

@@ -37,7 +37,7 @@ def read(job: Job) -> ov.Model:
         import torch
     except ImportError as error:
         what = f"converting a PyTorch model needs torch, which cannot be imported: {error}"
-        raise MissingExtraError(what, hint=ways_to("'model-zoo[torch]'")) from error
+        raise MissingExtraError(what, hint=ways_to("torch torchvision")) from error
     torch.manual_seed(0)
     torch.backends.mha.set_fastpath_enabled(False)  # OpenVINO converts its parts, not the fused operator
     network = _build(job) if job.recipe.get("builder") else _load(job, job.network)

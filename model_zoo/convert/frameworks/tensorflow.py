@@ -46,7 +46,7 @@ def _tensorflow() -> Any:  # noqa: ANN401 - the module
         import tensorflow as tf
     except ImportError as error:
         what = f"this SavedModel has no serving signature, and tensorflow cannot be imported: {error}"
-        raise MissingExtraError(what, hint=ways_to("'model-zoo[tensorflow]'")) from error
+        raise MissingExtraError(what, hint=ways_to("tensorflow-cpu")) from error
     return tf
 
 
