@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +16,7 @@ from model_zoo.convert.folder import opener_of
 from model_zoo.convert.recipe import Job
 from model_zoo.convert.sentences import pooling_of, settings_of
 from model_zoo.convert.toolchain import packages
-from model_zoo.errors import ConversionError, UnknownPrecisionError
+from model_zoo.errors import ConversionError, MissingExtraError, UnknownPrecisionError
 from model_zoo.spec import PIPELINES, ConvertedModel, opening_line
 from tests.convert.support import entry, run
 from tests.folders import language_model, write_ir
@@ -216,6 +221,71 @@ def test_what_is_not_complete_is_refused(tmp_path, monkeypatch):
     with pytest.raises(ConversionError, match="cannot convert this model's tokenizer"):
         export._check(job(tmp_path), "transformers", tokenizers=True)
     export._check(job(tmp_path), "transformers", tokenizers=False)
+
+
+@pytest.fixture
+def settled(tmp_path, monkeypatch):
+    """A worker's own folder, in which the files and the staging folder have their short names."""
+    for name in ("files", "ir", "scratch"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "scratch")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    for name in ("HF_HOME", "HF_MODULES_CACHE"):
+        monkeypatch.setenv(name, "/elsewhere")
+    job = Job.from_request({
+        "framework": "sentence-transformers", "files": str(tmp_path / "files"),
+        "staging": str(tmp_path / "ir"), "precision": "FP16",
+    })  # fmt: skip
+    export._settle(job)
+    return job
+
+
+def test_what_libraries_leave_behind_ends_with_the_worker(settled):
+    (settled.files / "config.json").write_text("{}")
+    assert Path("model/config.json").read_text() == "{}"
+    (Path("ir") / "x").write_text("y")
+    assert (settled.staging / "x").read_text() == "y"
+    assert tempfile.gettempdir() == str(Path.cwd())
+    assert os.environ["HF_HOME"].startswith(str(Path.cwd()))
+
+
+def test_a_part_of_the_files_may_be_the_model(settled, tmp_path, monkeypatch):
+    (tmp_path / "files" / "chat").mkdir()
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    export._settle(replace(settled, recipe={"model": "chat"}))
+    assert Path("model").resolve() == tmp_path / "files" / "chat"
+
+
+def test_which_library_exports_sentences(settled):
+    assert export._library_of(settled, {}) == "sentence_transformers"
+    sentences(settled.files, "Transformer", "Pooling", pooling=MEAN)
+    assert export._library_of(settled, {}) == "transformers"
+    assert export._library_of(settled, {"task": "sentence-similarity"}) == "sentence_transformers"
+    export._copy_settings()
+    assert pooling_of(settled.staging) == {"pooling_type": "MEAN", "normalize": False}
+    assert export._task_of("timm") == "image-classification"
+    assert export._task_of("sentence_transformers") == "feature-extraction"
+
+
+def test_a_model_without_code_needs_no_trust(settled):
+    export._refuse_code(settled)
+    (settled.files / "config.json").write_text('{"auto_map": {"AutoModel": "mine.Mine"}}')
+    export._refuse_code(replace(settled, trust_code=True))
+
+
+def test_an_interpreter_without_the_exporter_is_told(settled, tmp_path, monkeypatch):
+    (tmp_path / "new").mkdir()
+    monkeypatch.chdir(tmp_path / "new")
+    if importlib.util.find_spec("optimum"):
+        pytest.skip("optimum-intel is here")
+    with pytest.raises(MissingExtraError, match="cannot be imported") as caught:
+        export.run(settled, _elsewhere)
+    assert "--isolate" in caught.value.hint
+
+
+def _elsewhere(stage):
+    assert stage == "import"
 
 
 def test_ports_of_every_network_but_tokenizers(tmp_path):
