@@ -187,6 +187,10 @@ del convert
 sys.modules[__name__].__class__ = _Package
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 def __getattr__(name: str) -> object:
     """Import ``Zoo`` when it is first asked for."""
     if name == "Zoo":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from html.parser import HTMLParser
+from pathlib import Path
 
-from model_zoo.spec import Artifact, Input, Model, Recipe
+from model_zoo.spec import Artifact, ConvertedModel, FetchedModel, Input, Model, Recipe
 
 
 class Text(HTMLParser):
@@ -66,3 +67,18 @@ def test_a_composite_names_its_stages_and_a_refused_model_its_reason():
     assert "a, b" in text
     assert "because" in text
     assert "precisions" not in text
+
+
+def test_reprs_are_short_and_results_are_tables_too():
+    assert repr(MODEL) == "<Model tiny: adding, onnx>"
+    folder = Path("/cache/files")
+    entries = [{"path": "m<b>.onnx", "size": 12, "sha256": "0" * 64}]
+    fetched = FetchedModel(
+        model=MODEL, directory=folder, files={"m<b>.onnx": folder / "m<b>.onnx"}, manifest={"files": entries}
+    )
+    assert repr(fetched) == f"<FetchedModel tiny: 1 files in {folder}>"
+    text = " ".join(read(fetched).text)
+    assert "m<b>.onnx" in text
+    assert "12 bytes" in text
+    converted = ConvertedModel(model=MODEL, precision="FP16", directory=folder, key="k", manifest={})
+    assert repr(converted) == f"<ConvertedModel tiny@FP16: {folder / 'model.xml'}>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from model_zoo.errors import ModelZooError, UsageError
+from model_zoo.errors import CacheError, ModelZooError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 
 
 def code_of(error: BaseException, run: Run) -> int:
@@ -36,12 +38,22 @@ def code_of(error: BaseException, run: Run) -> int:
         run.fail(usage_error(error))
         return UsageError.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        run.tell("interrupted", "interrupted; what was transferred is kept and will be resumed")
+        run.tell(
+            "interrupted", "interrupted; what is complete stays, and a transfer goes on where it stopped"
+        )
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    return _bug(error, run)
+    unwritable = isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE
+    return _unwritable(error, run) if unwritable else _bug(error, run)
+
+
+def _unwritable(error: BaseException, run: Run) -> int:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try once more at its end
+    what = f"cannot write standard output: {getattr(error, 'strerror', error)}"
+    run.fail(CacheError(what, hint="free space where it goes, or send it elsewhere"))
+    return CacheError.exit_code
 
 
 def usage_error(error: click.ClickException) -> UsageError:

@@ -213,6 +213,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(command: click.Command, argv: Sequence[str] | None, name: str = "model-zoo") -> int:
     """Run a command and return its exit code; every error becomes a message and a code here."""
     this = Run()
+    for name_of_stream in ("stdout", "stderr"):
+        if getattr(sys, name_of_stream) is None:  # closed by whoever started us
+            setattr(sys, name_of_stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     try:
         arguments = list(sys.argv[1:] if argv is None else argv)
         with command.make_context(name, arguments, obj=this) as ctx:

@@ -297,6 +297,11 @@ def path_command(run: Run, reference: str) -> None:
         raise UsageError(what, hint=f"name one of its stages: {', '.join(request.model.stages)}")
     found = run.zoo.converting.find(request, any_version=True)
     if found is None:
+        model = request.model
+        if not model.convertible:
+            missing = f"none can be made: {model.reason}"
+        elif others := run.zoo.converting.cached_precisions(request):
+            missing += f"; in the cache there is {' or '.join(f'{model.name}@{one}' for one in others)}"
         raise CacheMissError(f"the IR of {reference} is not in the cache", hint=missing)
     name, precision = request.model.name, found.precision
     put_result(run, str(found.path), name=name, precision=precision, path=str(found.path), key=found.key)

@@ -124,7 +124,7 @@ class LineReport:
 def notice(event: Event) -> str:
     """Return what people should know at once: waits, long pauses, a source that failed, adopted bytes."""
     name = ": ".join(filter(None, (event.model, event.file)))
-    if event.event in {"wait", "source_failed", "adopted"}:
+    if event.event in {"wait", "source_failed", "adopted", "note"}:
         word = {"source_failed": "source failed: ", "adopted": "adopted "}.get(event.event, "")
         return f"{name}: {word}{event.message or ''}".rstrip()
     if event.event == "retry" and (event.seconds or 0) >= _WORTH_SAYING:

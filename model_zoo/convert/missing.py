@@ -62,8 +62,8 @@ def _ways(model: Model, reference: str, precision: str, missing: list[str]) -> l
     size = f", about {_size(stack.size)}" if stack else ""
     if stack is not None:
         ways.append(
-            f"either 'model-zoo convert --isolate {reference}{asked}' (isolate=True, MODEL_ZOO_ISOLATE=1), which "
-            f"builds the environment {stack.name!r} in the cache once{size}"
+            f"either 'model-zoo convert --isolate {reference}{asked}' (isolate=True, MODEL_ZOO_ISOLATE=1), "
+            f"which builds the environment {stack.name!r} in the cache once{size}"
         )
     if stack is None or stack.name not in _FOR_ITSELF:
         ways.append(f"{'or ' if ways else ''}pip install {_arguments(model, missing)}{size}")

@@ -130,6 +130,10 @@ class Model(Noun, frozen=True, kw_only=True):
         ready = tuple(dict.fromkeys(a.precision for a in self.artifacts if a.precision))
         return ready or self.recipe.precisions
 
+    def __repr__(self) -> str:
+        """Return the entry in a few words; ``_repr_html_`` and the fields have the rest."""
+        return f"<Model {self.name}: {self.task}, {self.framework or 'composite'}>"
+
     def _repr_html_(self) -> str:
         """Return the entry as a small table, for notebooks."""
         from html import escape

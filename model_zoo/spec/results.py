@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model_zoo.errors import LoadError
 from model_zoo.spec.base import Noun
 from model_zoo.spec.folder import FOLDER, opening_line
 from model_zoo.spec.model import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class FileEntry(Noun, frozen=True, kw_only=True):
@@ -44,6 +47,16 @@ class FetchedModel(Noun, frozen=True, kw_only=True):
     files: dict[str, Path]
     manifest: dict[str, Any]
 
+    def __repr__(self) -> str:
+        """Return which model's files these are, and where."""
+        return f"<FetchedModel {self.model.name}: {len(self.files)} files in {self.directory}>"
+
+    def _repr_html_(self) -> str:
+        """Return the files and their sizes as a small table for notebooks."""
+        rows = [("folder", str(self.directory))]
+        rows += [(one["path"], f"{one['size']} bytes") for one in self.manifest["files"]]
+        return _table(f"<b>{escape(self.model.name)}</b> files", rows)
+
 
 class ConvertedModel(Noun, frozen=True, kw_only=True):
     """An IR in the cache: its folder, the IR key it is stored under, and the manifest.
@@ -57,6 +70,10 @@ class ConvertedModel(Noun, frozen=True, kw_only=True):
     directory: Path
     key: str
     manifest: dict[str, Any]
+
+    def __repr__(self) -> str:
+        """Return which model this is, in which precision, and where."""
+        return f"<ConvertedModel {self.model.name}@{self.precision}: {self.path}>"
 
     @property
     def is_folder(self) -> bool:
@@ -111,10 +128,14 @@ class ConvertedModel(Noun, frozen=True, kw_only=True):
     def _repr_html_(self) -> str:
         """Return what it is, where it is and how to open it, as a small table for notebooks."""
         rows = (("folder" if self.is_folder else "IR", str(self.path)), ("open it with", self.opening))
-        cells = "".join(
-            f'<tr><th scope="row" style="text-align:left">{title}</th>'
-            f'<td style="text-align:left"><code>{escape(text)}</code></td></tr>'
-            for title, text in rows
-        )
-        head = f"<b>{escape(self.model.name)}</b> {escape(self.precision)}"
-        return f'<table><caption style="text-align:left">{head}</caption><tbody>{cells}</tbody></table>'
+        return _table(f"<b>{escape(self.model.name)}</b> {escape(self.precision)}", rows)
+
+
+def _table(head: str, rows: Iterable[tuple[str, str]]) -> str:
+    """Return a table for notebooks: titles and texts, which are escaped; ``head`` is HTML."""
+    cells = "".join(
+        f'<tr><th scope="row" style="text-align:left">{escape(title)}</th>'
+        f'<td style="text-align:left"><code>{escape(text)}</code></td></tr>'
+        for title, text in rows
+    )
+    return f'<table><caption style="text-align:left">{head}</caption><tbody>{cells}</tbody></table>'

@@ -16,7 +16,7 @@ import msgspec
 from model_zoo.catalog import Catalog, builtin_catalog, match_names
 from model_zoo.errors import LoadError, UsageError
 from model_zoo.settings import Settings, load_settings
-from model_zoo.zoo.request import Conversion, Converted, Fetched, Progress, Report, Request, ignore
+from model_zoo.zoo.request import Conversion, Converted, Fetched, Progress, Report, Request, ignore, listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -206,7 +206,7 @@ class Zoo:
         """
         zoo = self._with(offline)
         done = zoo.fetching.fetch_all(
-            [_single(zoo.request(reference, precision))], report=progress or ignore
+            [_single(zoo.request(reference, precision))], report=listener(progress)
         )[0]
         zoo.catalog.save()  # the next process then finds the entry without reading YAML
         if done.error is not None:
@@ -245,7 +245,7 @@ class Zoo:
         zoo = self._with(offline)
         request = _single(zoo.request(reference, precision))
         how = Conversion(trust_code=trust_code, python=python, calibration=calibration, isolate=isolate)
-        converted = zoo.converting.convert(request, how, report=progress or ignore)
+        converted = zoo.converting.convert(request, how, report=listener(progress))
         zoo.catalog.save()
         return converted
 
@@ -379,12 +379,12 @@ class Zoo:
         return self.converting.convert_all(requests, how, report, jobs=jobs or self.settings.jobs)
 
     def is_cached(self, model: Model) -> bool:
-        """Whether a model's files, or an IR in its default precision, are in the cache."""
+        """Whether a model's files, or an IR in one of its precisions, are in the cache."""
         if model.stages:
             return all(self.is_cached(self.catalog.get(stage)) for stage in model.stages)
         if self.fetching.find(Request(model)) is not None:
             return True
-        return self.converting.find(Request(model), any_version=True) is not None
+        return bool(self.converting.cached_precisions(Request(model)))
 
     def _with(self, offline: bool | None) -> Zoo:  # noqa: FBT001 - the contract's keyword, passed on
         if offline is None or offline == self.settings.offline:

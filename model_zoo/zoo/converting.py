@@ -65,6 +65,9 @@ class Converting:
         except (OfflineError, MissingExtraError, CacheReadOnlyError) as error:
             other = self.find(request, how, any_version=True)
             if other is None or request.locked is not None:
+                if others := self.cached_precisions(request, how):
+                    names = " or ".join(f"{request.model.name}@{precision}" for precision in others)
+                    error.hint = f"{error.hint or ''}; in the cache there is {names}".removeprefix("; ")
                 raise
             tools = ", ".join(f"{k} {v}" for k, v in other.manifest["parts"].get("versions", {}).items())
             why = str(error).splitlines()[0]
@@ -260,6 +263,11 @@ class Converting:
                 return _converted(request, manifest["key"], folder, manifest)
         return None
 
+    def cached_precisions(self, request: Request, how: Conversion | None = None) -> list[str]:
+        """Return the precisions on offer in which a model's IR is in the cache."""
+        asked = (replace(request, precision=precision) for precision in request.model.precisions)
+        return [str(one.precision) for one in asked if self.find(one, how, any_version=True) is not None]
+
     def _find_locked(self, request: Request, how: Conversion) -> ConvertedModel | None:
         """Return the locked IR if it is in the cache, whatever versions of the tools are installed here.
 
@@ -286,6 +294,8 @@ class Converting:
         request = self._precise(request)
         request = self.fetching.resolving.settle(request) or request
         model, precision = request.model, str(request.precision)
+        if not model.convertible:
+            return [f"{model.name} cannot be converted: {model.reason}"]
         entries = self._known_inputs(request)
         if entries is None:
             return [f"{model.name}: its files were never fetched, so their digests are not known yet"]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from model_zoo.errors import UsageError
 from model_zoo.spec import Event, Model
 
 if TYPE_CHECKING:
@@ -22,6 +23,20 @@ Progress = Report | None
 def ignore(event: Event) -> None:
     """Report nothing."""
     del event
+
+
+def listener(progress: object) -> Report:
+    """Return what events go to.
+
+    Raises:
+        UsageError: it cannot be called.
+    """
+    if progress is None:
+        return ignore
+    if callable(progress):
+        return progress
+    what = f"progress={progress!r} cannot be called with an event"
+    raise UsageError(what, hint="for bars: 'with model_zoo.progress_bars() as bars:' and progress=bars")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from tests.tiny import entry, write_entry
@@ -129,3 +132,22 @@ def test_info_shows_inputs_as_declared(shell, catalog):
 def test_control_characters_of_an_entry_do_not_reach_the_terminal(shell, catalog):
     write_entry(catalog, entry("evil", b"x", {"file": "x"}) | {"description": "a\x1b]0;x\x07b"})
     assert "\x1b" not in shell("info", "evil").out
+
+
+def test_cached_counts_every_precision(shell, catalog):
+    ir = shell("convert", "zooey-one@FP16").out.strip()
+    done = shell("path", "zooey-one")
+    assert done.code == 6
+    assert "in the cache there is zooey-one@FP16" in done.err
+    folder = Path(ir).parents[2]
+    shutil.rmtree(folder / "files-v1")
+    assert shell("list", "--cached").out.split() == ["zooey-one"]
+
+
+def test_path_and_why_of_what_cannot_be_converted(shell, catalog):
+    file = catalog / "zooey-one.yaml"
+    file.write_text(file.read_text() + "convertible: false\nreason: it knows no rest\n")
+    done = shell("path", "zooey-one")
+    assert done.code == 6
+    assert "none can be made: it knows no rest" in done.err
+    assert shell("why", "zooey-one").out == "zooey-one cannot be converted: it knows no rest\n"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -164,7 +166,7 @@ def end(monkeypatch):
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [
-        (KeyboardInterrupt(), 130, "interrupted; what was transferred is kept"),
+        (KeyboardInterrupt(), 130, "interrupted; what is complete stays"),
         (click.Abort(), 130, "interrupted"),
         (SystemExit(7), 7, ""),
         (SystemExit("bad"), 1, ""),
@@ -217,3 +219,19 @@ def test_several_failures_are_summed_up(shell, catalog):
 def test_help_texts_hold_no_stray_backslash():
     for path, command in leaves():
         assert "\\" not in inspect.cleandoc(command.help or ""), path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [("list >/dev/full", 6), ("list >&-", 0), ("list x-none-x 2>&-", 0)]
+)
+def test_standard_output_that_takes_nothing(tmp_path, arguments, code):
+    """A full disk behind it is an error of its own and not a bug; a closed one is what somebody wanted."""
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    env = {**os.environ, "MODEL_ZOO_CACHE": str(tmp_path)}
+    line = f"{Path(sys.executable).with_name('model-zoo')} {arguments}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "bug" not in done.stderr
+    assert ("cannot write standard output" in done.stderr) == (code == 6)

@@ -197,6 +197,26 @@ def test_an_ir_that_is_collected_just_before_it_is_read(make_zoo, server, tmp_pa
     assert taken == [None]
 
 
+def test_another_precision_that_is_cached_is_named(make_zoo, server, tmp_path):
+    publish(server, tmp_path)
+    zoo = make_zoo()
+    zoo.convert("tiny@FP16")
+    shutil.rmtree(tmp_path / "cache" / "files-v1")
+    shutil.rmtree(tmp_path / "cache" / "blobs-v1")
+    with pytest.raises(errors.OfflineError, match="in the cache there is tiny@FP16") as caught:
+        make_zoo(offline=True).convert("tiny")
+    assert caught.value.exit_code == 4
+    assert zoo.is_cached(zoo.model("tiny"))
+
+
+def test_progress_that_cannot_be_called(make_zoo, server, tmp_path):
+    publish(server, tmp_path)
+    for _ in range(2):  # cached or not
+        with pytest.raises(errors.UsageError, match="(?s)cannot be called.*progress_bars"):
+            make_zoo().fetch("tiny", progress="bar")
+        make_zoo().fetch("tiny")
+
+
 def test_offline_names_what_is_missing(make_zoo, server, tmp_path):
     publish(server, tmp_path)
     with pytest.raises(errors.OfflineError) as caught:

@@ -96,7 +96,7 @@ def leave(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None) -
         sys.stderr.write(f"error: {error}\n")
         code = FAILED
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; what was transferred is kept and will be resumed\n")
+        sys.stderr.write("interrupted; what is complete stays, and a transfer goes on where it stopped\n")
         code = 130
     except BrokenPipeError:
         sys.stderr.close()
