@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from model_zoo.catalog.wording import wording, yaml_wording
 from model_zoo.errors import CatalogError
 from model_zoo.sources import LocatedSource, integrity_of, parse_source
 from model_zoo.spec import Artifact, Labels, Model, Source
@@ -65,11 +66,16 @@ def read_text(path: Path) -> str:
                 found=f"{len(data)} bytes",
                 hint="keep only catalog entries in a catalog",
             )
-        return data.decode("utf-8")
+        text = data.decode("utf-8")
     except OSError as error:
         raise CatalogError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from error
     except UnicodeDecodeError as error:
-        raise CatalogError(f"{path}: not UTF-8 text: {error}", hint="save the file as UTF-8") from error
+        line = data.count(b"\n", 0, error.start) + 1
+        what = f"{path}:{line}: not UTF-8 text: byte 0x{data[error.start]:02x} is {error.reason}"
+        raise CatalogError(what, hint="save the file as UTF-8") from error
+    if not text.strip():
+        raise CatalogError(f"{path}: the file is empty", hint="write an entry, or remove the file")
+    return text
 
 
 def parse_model(text: str, name: str) -> Model:
@@ -105,10 +111,10 @@ def load_yaml(text: str, name: str) -> Any:  # noqa: ANN401 - plain data of any 
     try:
         return yaml.load(text, Loader=Loader)  # noqa: S506 - a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise CatalogError(
-            f"{name}{line}: not valid YAML: {error.problem}", hint="correct the file"
-        ) from error
+        at = error.problem_mark.line if error.problem_mark else None
+        line = f":{at + 1}" if at is not None else ""
+        problem = yaml_wording(error.problem, text, at)
+        raise CatalogError(f"{name}{line}: not valid YAML: {problem}", hint="correct the file") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise CatalogError(f"{name}: not valid YAML: {error}", hint="correct the file") from error
 
@@ -123,9 +129,13 @@ def to_struct(data: object, kind: type[T], text: str, name: str) -> T:
         return msgspec.convert(data, kind, dec_hook=source_hook)
     except msgspec.ValidationError as error:
         what, field = split_error(str(error))
-        field = _deepen(field, what, data)
-        where = _place(name, text, steps_of(field))
+        if data is None:
+            raise CatalogError(f"{name}: the file holds no entry", hint="write one") from error
+        field, what = _deepen(field, what, data)
+        steps = steps_of(field)
+        where = _place(name, text, steps)
         shown = f"{field}: " if field else ""
+        what = wording(what, steps) if kind is Model else what
         hint = "see catalog/schema.json, or run 'model-zoo catalog validate'"
         raise CatalogError(f"{where}{shown}{what}", hint=hint) from error
 
@@ -166,15 +176,18 @@ _FIELD_ERRORS = (
 )
 
 
-def _deepen(field: str, what: str, data: object) -> str:
+def _deepen(field: str, what: str, data: object) -> tuple[str, str]:
     """Add the field that a rule's message begins with, where the mapping at ``field`` has it."""
     for step in steps_of(field):
         try:
             data = data[step]  # type: ignore[index]
         except (LookupError, TypeError):
-            return field
-    first = what.split(" ", 1)[0].rstrip(":")
-    return f"{field}.{first}".lstrip(".") if isinstance(data, dict) and first in data else field
+            return field, what
+    inner = re.match(r"((\w+)[\w.\[\]]*)(?:: | )(.+)", what, re.DOTALL)
+    if not (inner and isinstance(data, dict) and inner[2] in data):
+        return field, what
+    named = what.startswith(f"{inner[1]}: ")
+    return f"{field}.{inner[1]}".lstrip("."), inner[3] if named else what
 
 
 def _plain(what: str) -> str:

@@ -27,7 +27,7 @@ class Naming:
         """Return the model a reference means, with the precision it or the argument names.
 
         Args:
-            reference: a catalog name, perhaps with ``@PRECISION``, a URI, or a path that exists.
+            reference: a catalog name or a path that exists, perhaps with ``@PRECISION``, or a URI.
             precision: instead of the reference's.
             fresh: ask the places of a URI anew, even where their answer is known.
 
@@ -39,9 +39,9 @@ class Naming:
             IntegrityError: the catalog entry is not the locked one.
         """
         parsed = parse_reference(reference)
-        wish = precision or parsed.precision
         if parsed.uri is None or parsed.name in self.catalog.files:
-            return self.of_catalog(str(parsed.name), wish)
+            return self.of_catalog(str(parsed.name), precision or parsed.precision)
+        wish = precision or parsed.uri_precision
         request = self._of_uri(parsed.uri, fresh=fresh)
         return replace(request, precision=pick_precision(request.model, wish) if wish else None)
 

@@ -103,13 +103,51 @@ def test_wrong_entry_is_named(tmp_path, old, new, line, field):
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("license: MIT", "licence: MIT", "licence: unknown field; did you mean license?"),
+        ("type: f32", "tipe: f32", "recipe.inputs[0].tipe: unknown field; did you mean type?"),
+        ("member: a/m", "menber: a/m", "artifacts[0].sources[1].menber: unknown field; did you mean member?"),
+        ("size: 3", "zzz: 3", "zzz: unknown field; known here: integrity, path, precision, sha256, sha384, "),
+        ("framework: onnx", "framework: torch", "framework: 'torch' is not one of diffusers, jax, "),
+        ("framework: onnx", "framework: torch", "transformers; did you mean pytorch?"),
+        ("type: f32", "type: float", "recipe.inputs[0].type: 'float' is not one of bf16, boolean, f16, f32"),
+        ("schema: 1", "schema: 2", "schema: 2 is not 1"),
+        ("recipe:", "recipe:\n  preprocess: imbed", "recipe.preprocess: 'imbed' is not one of declare, "),
+        ("size: 3", "precision: fp16", "[0].precision: 'fp16' is not a precision; did you mean FP16?"),
+        ("size: 3", "precision: XYZ", "'XYZ' is not a precision; known are ADAPTIVE-CODEBOOK, AS-IS, BF16, "),
+        ("recipe:", "recipe:\n  precisions: [FP32, FP61]", "m.yaml:16: recipe.precisions[1]: 'FP61' is"),
+        ("recipe:", "recipe:\n  precisions: [FP32, FP61]", "did you mean FP64 or FP16?"),
+        ("recipe:", "recipe:\n  precisions: [BF16]", "'BF16' is not a precision that a conversion"),
+    ],
+)  # fmt: skip
+def test_what_was_meant_is_offered(tmp_path, old, new, words):
+    assert old in GOOD
+    with pytest.raises(CatalogError, match=re.escape(words)):
+        read_model(write(tmp_path, GOOD.replace(old, new, 1)))
+
+
+def test_precisions_that_only_ready_files_come_in():
+    ready = GOOD.replace("size: 3", "precision: BF16")
+    assert parse_model(ready, "m.yaml").precisions == ("BF16",)
+    folder = GOOD.replace("framework: onnx", "framework: openvino") + "  precisions: [BF16]\n"
+    assert parse_model(folder, "m.yaml").precisions == ("BF16",)
+    made = GOOD + "  precisions: [FP16, FP16-INT8, INT8-SYM, INT4-ASYM, NF4, MXFP4, FP8-E4M3]\n"
+    assert len(parse_model(made, "m.yaml").precisions) == 7
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ("schema: [1", "not valid YAML"),
         ("a: 1\na: 2\n", "duplicate key 'a'"),
         ("!!python/object/apply:os.system [true]", "not valid YAML"),
         ("- 1", "expected object"),
-        ("", "expected object"),
+        ("", "m.yaml: the file is empty"),
+        (" \n\n", "m.yaml: the file is empty"),
+        ("# nothing\n", "m.yaml: the file holds no entry"),
+        ("schema: 1\n\tname: m\n", "m.yaml:2: not valid YAML: the line begins with a tab; YAML wants spaces"),
+        ("schema: 1\nname: [\n", "m.yaml:3: not valid YAML: did not find"),
         ("2020-13-45: 1", "not valid YAML"),
     ],
 )
@@ -125,6 +163,10 @@ def test_unreadable_files(tmp_path):
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(CatalogError, match="not UTF-8"):
         read_model(path)
+    path.write_bytes(GOOD.replace("A model.", "Ein schönes.").encode("latin-1"))
+    with pytest.raises(CatalogError, match=r"m\.yaml:6: not UTF-8 text: byte 0xf6") as caught:
+        read_model(path)
+    assert "UTF-8" in caught.value.hint
     path.write_bytes(b"#" * ((4 << 20) + 1))
     with pytest.raises(CatalogError, match="too large"):
         read_model(path)

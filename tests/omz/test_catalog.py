@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -128,6 +130,19 @@ def test_every_weights_entry_of_torchvision_is_there():
     for model in models:
         assert integrity_of(model.artifacts[0]) in {"prefix", "first-use"}
         assert model.recipe.builder.weights == model.artifacts[0].path
+
+
+def test_one_task_has_one_word():
+    tasks = {model.task for model in Catalog([builtin_catalog()])}
+    others = ("image_classification", "object_detection", "image_segmentation", "text_recognition")
+    assert tasks & {"classification", "detection", "semantic_segmentation", "optical_character_recognition"}
+    assert tasks.isdisjoint(others)
+    root = Path(__file__).resolve().parents[2]
+    for page in [root / "README.md", *(root / "docs").glob("*.md")]:
+        shown = re.findall(
+            r"(?:^task: |--task |task=\")(\w+)", page.read_text(encoding="utf-8"), re.MULTILINE
+        )
+        assert set(shown) <= tasks, page
 
 
 def test_descriptions_are_sentences():
