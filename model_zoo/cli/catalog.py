@@ -85,7 +85,7 @@ def add_command(run: Run, uri: str, output: Path | None) -> None:
     """
     from model_zoo.catalog import read_model
     from model_zoo.catalog.writer import to_yaml
-    from model_zoo.files import as_cache_error, write_file
+    from model_zoo.files import ELSEWHERE, as_cache_error, write_file
     from model_zoo.zoo.adding import entry_of
 
     shown = output is not None and str(output) == "-"
@@ -96,7 +96,7 @@ def add_command(run: Run, uri: str, output: Path | None) -> None:
         click.echo(text, nl=False)
         return
     target = output or Path(f"{model.name}.yaml")
-    with as_cache_error(target):
+    with as_cache_error(target, hint=ELSEWHERE):
         write_file(target, text.encode("utf-8"))
     read_model(target)
     put_result(run, str(target), name=model.name, path=str(target))

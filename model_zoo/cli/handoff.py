@@ -154,7 +154,8 @@ def export_command(run: Run, /, form: str, out: Path, what: With | None, **optio
     r"""Write models to OUT as other programs want them; everything written is a copy.
 
     \b
-    dir   OUT/NAME.xml, OUT/NAME.bin; of a folder model OUT/NAME/
+    dir   OUT/NAME.xml, OUT/NAME.bin (NAME-PRECISION where a model comes in several);
+          of a folder model OUT/NAME/
     omz   OUT/SUBDIRECTORY/PRECISION/NAME.xml, as omz_converter did
     ovms  OUT/NAME/1/model.xml and OUT/config.json for OpenVINO Model Server; of a generative model
           OUT/NAME/ with its graph.pbtxt

@@ -45,7 +45,7 @@ def lock_command(
     whole: it locks the references named here and no other.
     """
     from model_zoo.catalog.lock import lock_text
-    from model_zoo.files import as_cache_error, write_file
+    from model_zoo.files import ELSEWHERE, as_cache_error, write_file
     from model_zoo.zoo import Conversion
     from model_zoo.zoo.locking import lock_models
 
@@ -54,7 +54,7 @@ def lock_command(
     run.require_pinned = require_pinned
     models = lock_models(run.zoo, references, Conversion(**how), convert=not files_only, report=run.report)
     run.close()
-    with as_cache_error(output):
+    with as_cache_error(output, hint=ELSEWHERE):
         write_file(output, lock_text(models).encode("utf-8"))
     locked = [{"name": name, "precisions": sorted(one.ir)} for name, one in models.items()]
     put_result(run, str(output), path=str(output), models=locked)

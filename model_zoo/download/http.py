@@ -327,6 +327,8 @@ def explain(error: BaseException, url: str) -> Refused | Interrupted:
     """Say in our words what went wrong; the libraries' own words hold the whole address."""
     where = safe_url(url)
     chain = list(_causes(error))
+    if any(isinstance(one, requests.exceptions.InvalidProxyURL) for one in chain):
+        return Refused(f"{where}: the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names is no address")
     for kind, words in _SIGNS:
         found = next((one for one in chain if isinstance(one, kind)), None)
         if isinstance(found, ssl.SSLCertVerificationError):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK = 1 << 20
+ELSEWHERE = "free space there and make it writable, or name another place to write to"
+"""The way out where what cannot be written is no part of the cache."""
 _AT_ONCE = 1 << 30
 _STATUS = "/proc/self/status"
 _FICLONE = 0x40049409  # linux/fs.h: share the extents of one file with another
@@ -197,29 +199,39 @@ def link_file(source: Path, target: Path, *, symlink: bool = True) -> None:
 
 
 @contextlib.contextmanager
-def as_cache_error(path: Path, *, left: str | None = None) -> Iterator[None]:
-    """Turn an ``OSError`` of the block into the CacheError that names the path and the way out."""
+def as_cache_error(path: Path, *, left: str | None = None, hint: str | None = None) -> Iterator[None]:
+    """Turn an ``OSError`` of the block into the CacheError that names the path and the way out.
+
+    Args:
+        path: what is written or read.
+        left: what is on disk then.
+        hint: the way out, where ``path`` is not in the cache.
+    """
     try:
         yield
     except OSError as error:
-        raise cache_error(error, path, left=left) from error
+        raise cache_error(error, path, left=left, hint=hint) from error
 
 
-def cache_error(error: OSError, path: Path, *, left: str | None = None) -> CacheError:
+def cache_error(
+    error: OSError, path: Path, *, left: str | None = None, hint: str | None = None
+) -> CacheError:
     """Return the CacheError that an ``OSError`` at ``path`` stands for."""
     where = error.filename or path
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return CacheFullError(
             f"no space left for {where}: {error.strerror}",
             left=left,
-            hint="free space, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE at a larger disk",
+            hint=hint or "free space, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE at a larger disk",
         )
     if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
         return CacheReadOnlyError(
             f"cannot write {where}: {error.strerror}",
             left=left,
-            hint="make the folder writable, or point MODEL_ZOO_CACHE (or --cache) at one that is",
+            hint=hint or "make the folder writable, or point MODEL_ZOO_CACHE (or --cache) at one that is",
         )
     return CacheError(
-        f"cannot use {where}: {error.strerror or error}", left=left, hint="check the disk and the path"
+        f"cannot use {where}: {error.strerror or error}",
+        left=left,
+        hint=hint or "check the disk and the path",
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from model_zoo.cache.parcel import Taken, take_in
 from model_zoo.errors import UsageError
-from model_zoo.files import as_cache_error, fsync_file
+from model_zoo.files import ELSEWHERE, as_cache_error, fsync_file
 from model_zoo.files.tar import Tar
 from model_zoo.handoff.contents import layer_members
 
@@ -37,7 +37,7 @@ def write_stream(chunks: Iterator[bytes], out: Path) -> Path:
     """
     out = out.absolute()
     staged = out.with_name(f".{out.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    with as_cache_error(out):
+    with as_cache_error(out, hint=ELSEWHERE):
         out.parent.mkdir(parents=True, exist_ok=True)
         try:
             with staged.open("xb") as stream:

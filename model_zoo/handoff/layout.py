@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.errors import CacheDamagedError, CacheError
-from model_zoo.files import as_cache_error, hash_file, write_file
+from model_zoo.files import ELSEWHERE, as_cache_error, hash_file, write_file
 from model_zoo.files.tar import Member, Tar
 from model_zoo.handoff.archive import write_stream
 from model_zoo.zoo.image import MANIFEST_TYPE
@@ -41,7 +41,7 @@ def write_layout(image: Image, out: Path, tag: str, *, mtime: int = 0) -> Path:
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "oci-layout").is_file())):
         what = f"{out} holds something that is no OCI layout"
         raise CacheError(what, left="it is untouched", hint="choose an empty or absent folder")
-    with as_cache_error(out, left="blobs written so far are whole"):
+    with as_cache_error(out, left="blobs written so far are whole", hint=ELSEWHERE):
         blobs = out / "blobs" / "sha256"
         blobs.mkdir(parents=True, exist_ok=True)
         for blob in image.blobs:

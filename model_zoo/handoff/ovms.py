@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.errors import CacheError, UsageError
-from model_zoo.files import as_cache_error, set_mode, write_file
+from model_zoo.files import ELSEWHERE, as_cache_error, set_mode, write_file
 from model_zoo.handoff.views import WRITABLE, copy_out
 from model_zoo.zoo.image import names_of
 
@@ -115,7 +115,7 @@ def export_ovms(
             xml, weights = _one_ir(ir)
             files |= {f"{name}/{version}/model.xml": xml, f"{name}/{version}/model.bin": weights}
     target = copy_out(files, out)
-    with as_cache_error(target, left="the models are there, their configuration is not"):
+    with as_cache_error(target, left="the models are there, their configuration is not", hint=ELSEWHERE):
         for name, text in graphs.items():
             _write(target / name / GRAPH, text)
         _list(config, names, set(graphs), base_path)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from model_zoo.cache.parcel import SEED_NOTE
 from model_zoo.errors import CacheDamagedError, CacheError
-from model_zoo.files import as_cache_error, copy_file, hash_file, link_file
+from model_zoo.files import ELSEWHERE, as_cache_error, copy_file, hash_file, link_file
 from model_zoo.files.lock import lock
 from model_zoo.files.tar import FILE_MODE, FOLDER_MODE, Member
 
@@ -60,7 +60,10 @@ def write_seed(
     dest = dest.absolute()
     _check_dest(dest, cache)
     name = hashlib.sha256(os.fsencode(dest.resolve())).hexdigest()[:32]
-    with lock(cache.writable.locks / f"seed-{name}.lock", timeout=60), as_cache_error(dest):
+    with (
+        lock(cache.writable.locks / f"seed-{name}.lock", timeout=60),
+        as_cache_error(dest, left="what was written so far; the next seed goes on from it", hint=ELSEWHERE),
+    ):
         dest.mkdir(parents=True, exist_ok=True)
         links = [member for member in members if member.link is not None]
         files = [member for member in members if member.link is None and member.path != _NOTE]

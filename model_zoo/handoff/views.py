@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheError
-from model_zoo.files import as_cache_error, copy_file, hash_file, set_mode
+from model_zoo.files import ELSEWHERE, as_cache_error, copy_file, hash_file, set_mode
 from model_zoo.zoo.image import names_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def copy_out(files: Mapping[str, Path], target: Path) -> Path:
 
 def _copy(source: Path, target: Path, path: str) -> None:
     wanted = target / path
-    with as_cache_error(wanted, left="files copied so far are whole"):
+    with as_cache_error(wanted, left="files copied so far are whole", hint=ELSEWHERE):
         wanted.parent.mkdir(parents=True, exist_ok=True)
         if not wanted.resolve().is_relative_to(target.resolve()):
             what = f"{wanted} leads out of {target}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from model_zoo.cache import IR_MANIFEST, declaration_of
 from model_zoo.catalog import pick_precision
 from model_zoo.convert import check_reproducible, convert, differences, ir_key, key_parts, pool
+from model_zoo.convert.missing import require_packages
 from model_zoo.errors import (
     CacheMissError,
     CacheReadOnlyError,
@@ -85,7 +86,9 @@ class Converting:
         missing = [r for r in requests if r.model.convertible and self._find_quietly(r, how, report) is None]
         fetched = {
             (f.request.model.name, f.request.precision): f.error
-            for f in self.fetching.fetch_all([self._precise(r) for r in missing], report)
+            for f in self.fetching.fetch_all(
+                [self._precise(r) for r in missing if self._has_tools(r, how)], report
+            )
         }
 
         def one(request: Request) -> Converted:
@@ -135,11 +138,33 @@ class Converting:
     def _precise(request: Request) -> Request:
         return replace(request, precision=pick_precision(request.model, request.precision))
 
+    def _check_tools(self, request: Request, how: Conversion) -> None:
+        """Refuse before anything is transferred what nothing here could convert afterwards.
+
+        Raises:
+            MissingExtraError: names the packages, and the ways to them.
+        """
+        if self.environments.stack(request, how) is None:
+            request = self._precise(request)
+            versions = self.environments.versions(request, how)
+            name = request.reference
+            require_packages(
+                request.model, str(request.precision), versions, python=how.python, reference=name
+            )
+
+    def _has_tools(self, request: Request, how: Conversion) -> bool:
+        try:
+            self._check_tools(request, how)
+        except ModelZooError:
+            return False
+        return True
+
     def _convert(self, request: Request, how: Conversion, report: Report) -> ConvertedModel:
         model = request.model
         if not model.convertible:
             what = f"{model.name} cannot be converted: {model.reason}"
             raise UnsupportedModelError(what, hint=f"fetch its files with 'model-zoo fetch {model.name}'")
+        self._check_tools(request, how)
         fetched = self.fetching.fetch_all([request], report)[0]
         if fetched.result is None:
             assert fetched.error is not None  # noqa: S101 - one of the two is there

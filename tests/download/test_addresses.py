@@ -361,3 +361,17 @@ def test_any_redirect_is_followed_or_refused(target: str) -> None:
 
 def test_no_thread_is_left() -> None:
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("model-zoo")]
+
+
+def test_a_proxy_that_is_no_address_is_said_at_once(
+    server: Server, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking again would not help, and nothing was asked."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("http_proxy", "foo:bar:baz")
+    monkeypatch.setenv("HTTP_PROXY", "foo:bar:baz")
+    outcome = place.get(CONTENT, server.add("/m", CONTENT))
+    assert "names is no address" in str(outcome.error)
+    assert place.said("retry") == []
+    assert server.seen() == []

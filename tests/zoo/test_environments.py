@@ -190,9 +190,9 @@ def test_missing_stack_names_both_ways_out_and_their_size(zoo: Zoo, index: Index
     with pytest.raises(MissingExtraError) as caught:
         zoo.convert("adder")
     text = str(caught.value)
-    assert "needs addernet, tensorflow-cpu" in text
+    assert "needs tensorflow-cpu, addernet" in text
     assert "model-zoo convert --isolate adder" in text
-    assert "pip install addernet==1.0 tensorflow-cpu" in text
+    assert "pip install tensorflow-cpu addernet==1.0" in text
     assert text.count("about 5 MB") == 2
     assert "--python" in text
 

@@ -209,6 +209,16 @@ def test_another_precision_that_is_cached_is_named(make_zoo, server, tmp_path):
     assert zoo.is_cached(zoo.model("tiny"))
 
 
+def test_nothing_is_fetched_for_what_cannot_be_converted_here(make_zoo, server, tmp_path):
+    publish(server, tmp_path, framework="jax", recipe={"builder": {"module": "noxnox", "callable": "make"}})
+    zoo = make_zoo()
+    with pytest.raises(errors.MissingExtraError, match="noxnox"):
+        zoo.convert("tiny")
+    (done,) = zoo.convert_all(zoo.expand(["tiny"]), Conversion(), jobs=1)
+    assert isinstance(done.error, errors.MissingExtraError)
+    assert server.seen() == []
+
+
 def test_progress_that_cannot_be_called(make_zoo, server, tmp_path):
     publish(server, tmp_path)
     for _ in range(2):  # cached or not

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from model_zoo.files import as_cache_error, write_file
+from model_zoo.files import ELSEWHERE, as_cache_error, write_file
 from model_zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def write_site(models: Sequence[dict[str, Any]], folder: Path) -> Path:
     """
     public = [_public(model) for model in models]
     shards = [public[start : start + SHARD] for start in range(0, len(public), SHARD)]
-    with as_cache_error(folder):
+    with as_cache_error(folder, hint=ELSEWHERE):
         data = folder / "data"
         data.mkdir(parents=True, exist_ok=True)
         for old in data.glob("models-[0-9][0-9][0-9][0-9].js"):
