@@ -9,6 +9,7 @@ import click
 
 from model_zoo.cli.failure import near_names
 from model_zoo.cli.report import human_size, print_fields, print_json, print_table, print_title
+from model_zoo.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,8 +68,10 @@ def list_command(
             _explain_nothing(run, patterns, filters)
         return
     models = zoo.list_models(*patterns, cached=True if cached else None, **filters)
-    if not models and not cached:
-        _explain_nothing(run, patterns, filters)
+    if not models:
+        _check_filters(run, filters)
+        if not cached:
+            _explain_nothing(run, patterns, filters)
     if as_json or long:
         from model_zoo.zoo.facts import summary
 
@@ -86,18 +89,39 @@ def _row_of(one: dict[str, Any]) -> list[str]:
     return [one["name"], one["task"], one["framework"] or "composite", human_size(one["size"]), cached]
 
 
-def _explain_nothing(run: Run, patterns: tuple[str, ...], filters: dict[str, str | None]) -> None:
-    """Say on stderr which filter no model passes, and what comes near."""
+def _check_filters(run: Run, filters: dict[str, str | None]) -> None:
+    """Refuse what no model can have.
+
+    Raises:
+        UsageError: names what comes near.
+    """
     for what, wish in filters.items():
-        if wish is None:
-            continue
         known = {str(value) for model in run.zoo.catalog for value in _values_of(model, what) if value}
-        if wish not in known:
-            near = near_names(wish, known) or sorted(known)
-            run.remark(f"no model has the {what} {wish!r}; there are: {', '.join(near)}")
+        if wish is None or wish in known or wish in _possible(what):
+            continue
+        near = near_names(wish, known)
+        hint = f"did you mean: {', '.join(near)}" if near else f"there are: {', '.join(sorted(known))}"
+        raise UsageError(f"no model has the {what} {wish!r}", hint=hint)
+
+
+def _possible(what: str) -> set[str]:
+    """Return the values of a filter that a model could have, though none may have them now."""
+    from typing import get_args
+
+    from model_zoo.sources import known_names
+    from model_zoo.spec import Framework
+
+    return {"framework": set(get_args(Framework)), "source": set(known_names())}.get(what, set())
+
+
+def _explain_nothing(run: Run, patterns: tuple[str, ...], filters: dict[str, str | None]) -> None:
+    """Say on stderr why no model is printed, and what comes near."""
     words = {word for name in run.zoo.catalog.names() for word in (name, *re.split(r"[-_.]", name))}
     near = [word for pattern in patterns for word in near_names(pattern, words)]
-    if patterns and not any(filters.values()):
+    given = " and ".join(f"the {what} {wish!r}" for what, wish in filters.items() if wish)
+    if given:
+        run.remark(f"no model{' of these names' if patterns else ''} has {given}")
+    elif patterns:
         meant = f"; did you mean {' or '.join(near)}?" if near else ""
         run.remark(f"no name matches {' '.join(patterns)}{meant}")
 

@@ -50,6 +50,8 @@ def test_every_model_and_composite_is_there(omz):
     assert sum(bool(model.stages) for model in omz.values()) == 12
     whole = [model for model in omz.values() if not model.stages]
     assert len(whole) == 264
+    stages = {stage for model in omz.values() for stage in model.stages}
+    assert (len(stages), len(omz.keys() - stages)) == (28, 248), "as docs/open-model-zoo.md says"
     files = [artifact for model in whole for artifact in model.artifacts]
     assert len(files) == 1215
     assert all(artifact.sha384 and artifact.size is not None for artifact in files)
