@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,11 @@ from model_zoo.cli.upkeep import (
     rm_command,
     verify_command,
 )
-from model_zoo.files import is_folder
+from model_zoo.files import exists, is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from model_zoo.cache import Layer
     from model_zoo.cache.environments import Environment
@@ -50,7 +52,7 @@ def info_command(run: Run, *, as_json: bool) -> None:
     from model_zoo.cache.pins import pins
 
     cache = Cache(run.settings.cache, run.settings.layers)
-    layers = [_layer_info(layer, writable=layer is cache.top) for layer in cache.layers]
+    layers = [_layer_info(layer, top=layer is cache.top) for layer in cache.layers]
     budget, top = run.settings.max_size, cache.top
     pinned = sorted(pins(top)) if top else []
     free = _free(top) if top else None
@@ -58,8 +60,9 @@ def info_command(run: Run, *, as_json: bool) -> None:
         print_value({"layers": layers, "max_size": budget, "free": free, "pinned": pinned})
         return
     for layer in layers:
-        kind = "writable" if layer["writable"] else "read-only"
-        click.echo(f"{layer['path']} ({kind}{'' if layer['exists'] else ', not there yet'})")
+        kind = "writable" if layer["writable"] else "cannot be written" if layer["top"] else "read-only"
+        there = "" if layer["exists"] else ", not there yet" if layer["top"] else ", not there"
+        click.echo(f"{layer['path']} ({kind}{there})")
         rows = [
             [f"  {name}", str(part["count"]), human_size(part["bytes"])]
             for name, part in layer["folders"].items()
@@ -71,14 +74,21 @@ def info_command(run: Run, *, as_json: bool) -> None:
     print_fields([*pairs, ("pinned", ", ".join(pinned) or "nothing")])
 
 
-def _layer_info(layer: Layer, *, writable: bool) -> dict[str, Any]:
+def _can_write(path: Path) -> bool:
+    """Whether a folder, or the nearest one above it that exists, may be written to."""
+    there = next((one for one in (path, *path.parents) if exists(one)), path)
+    return os.access(there, os.W_OK | os.X_OK)
+
+
+def _layer_info(layer: Layer, *, top: bool) -> dict[str, Any]:
     from model_zoo.cache.environments import environments
     from model_zoo.cache.inventory import Inventory
 
-    totals = Inventory(layer, writable=writable).totals()
+    totals = Inventory(layer, writable=top).totals()
     return {
         "path": str(layer.root),
-        "writable": writable,
+        "top": top,
+        "writable": top and _can_write(layer.root),
         "exists": is_folder(layer.root),
         "bytes": sum(shelf.size for shelf in totals.values()),
         "folders": {name: {"count": shelf.count, "bytes": shelf.size} for name, shelf in totals.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from tests.cache.made import flip
+from tests.tools import require_root
 
 
 @pytest.fixture
@@ -43,8 +45,28 @@ def test_info(shell, filled, monkeypatch, tmp_path):
     monkeypatch.setenv("MODEL_ZOO_LAYERS", str(tmp_path / "low"))
     text = shell("cache", "info").out
     assert f"{filled} (writable)" in text
-    assert "(read-only, not there yet)" in text
+    assert "(read-only, not there)" in text
     assert "20.0 GB" in text
+
+
+@pytest.mark.system
+def test_info_says_what_cannot_be_written_and_what_is_not_there(shell, tmp_path, monkeypatch):
+    require_root()
+    monkeypatch.setenv("MODEL_ZOO_LAYERS", str(tmp_path / "nowhere"))
+    for folder in tmp_path.parents:
+        if folder.name.startswith(("pytest-", "popen-")):
+            folder.chmod(0o755)
+    tmp_path.chmod(0o755)
+    assert f"{tmp_path / 'cache'} (writable, not there yet)" in shell("cache", "info").out
+    assert f"{tmp_path / 'nowhere'} (read-only, not there)" in shell("cache", "info").out
+    os.seteuid(54321)
+    try:
+        done = shell("cache", "info", "--json")
+        text = shell("cache", "info").out
+    finally:
+        os.seteuid(0)
+    assert [layer["writable"] for layer in done.json["layers"]] == [False, False]
+    assert f"{tmp_path / 'cache'} (cannot be written, not there yet)" in text
 
 
 def test_info_makes_nothing(shell, tmp_path):
