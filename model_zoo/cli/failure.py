@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from model_zoo.cli.dress import REFERENCES
+from model_zoo.cli.habits import HABITS
 from model_zoo.errors import CacheError, ModelZooError, UsageError
 
 if TYPE_CHECKING:
@@ -66,12 +68,22 @@ def usage_error(error: click.ClickException) -> UsageError:
     unknown = re.match(r"No such command '(.*?)'", what)
     if isinstance(error, click.NoSuchOption):
         what, near = f"no such option: {error.option_name}", near_names(error.option_name, _options(context))
+        takes_models = any(param.name in REFERENCES for param in context.command.params)
+        if takes_models and error.option_name in {"--name", "--model"}:
+            hint = f"models are named without {error.option_name}: '{path} NAME'"
+            return UsageError(what, expected=_usage(context), hint=hint)
     elif unknown and isinstance(context.command, click.Group):
         what = f"no such command: {unknown[1]}"
-        near = near_names(unknown[1], context.command.list_commands(context))
-    usage = " ".join([path, *context.command.collect_usage_pieces(context)])
+        group = "" if context.parent is None else str(context.info_name)
+        usual = HABITS.get(group, {}).get(unknown[1])
+        near = [usual] if usual else near_names(unknown[1], context.command.list_commands(context))
     meant = f"did you mean {' or '.join(near)}? " if near else ""
-    return UsageError(f"{what[:1].lower()}{what[1:]}", expected=usage, hint=f"{meant}see '{path} --help'")
+    hint = f"{meant}see '{path} --help'"
+    return UsageError(f"{what[:1].lower()}{what[1:]}", expected=_usage(context), hint=hint)
+
+
+def _usage(context: click.Context) -> str:
+    return " ".join([context.command_path, *context.command.collect_usage_pieces(context)])
 
 
 def _options(context: click.Context) -> list[str]:

@@ -99,6 +99,8 @@ def seed_command(run: Run, /, dest: Path, what: With, device: str | None, **opti
     from model_zoo.handoff.selftest import prove
     from model_zoo.handoff.warm import blob_folders, warm
 
+    if not (options["references"] or options["everything"]):
+        _check_dest(run, dest)
     if device is not None and what == "files":
         raise UsageError("--compile needs IRs", hint="leave out --with files")
     requests, contents = _gathered(run, what, options)
@@ -120,6 +122,23 @@ def seed_command(run: Run, /, dest: Path, what: With, device: str | None, **opti
         summary = f"{written.files} files, {human_size(written.size)}; {written.written} written"
         removed = f", {written.removed} removed" if written.removed else ""
         click.echo(f"{summary}{removed}; every model was read from it offline", err=True)
+
+
+def _check_dest(run: Run, dest: Path) -> None:
+    """Refuse a model in the place of DEST.
+
+    Raises:
+        UsageError: the only argument is a model.
+    """
+    from model_zoo.catalog import parse_reference
+
+    try:
+        name = parse_reference(str(dest)).name
+    except UsageError:
+        return
+    if name in run.zoo.catalog.files or dest.is_file():
+        what = f"DEST is missing: {dest} is a model"
+        raise UsageError(what, expected="model-zoo seed DEST REF…", hint=f"model-zoo seed layer {dest}")
 
 
 @click.command("export")

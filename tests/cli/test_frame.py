@@ -94,6 +94,23 @@ def test_version(shell):
     [
         (("fetsh",), ["no such command: fetsh", "did you mean fetch", "model-zoo --help"]),
         (("cache", "verfy"), ["no such command: verfy", "did you mean verify", "model-zoo cache --help"]),
+        (("download", "x"), ["no such command: download", "did you mean fetch?"]),
+        (
+            ("cache", "clear"),
+            ["no such command: clear", "did you mean gc or rm? see 'model-zoo cache --help'"],
+        ),
+        (("cache", "prune"), ["did you mean gc or rm?"]),
+        (("rm", "x"), ["no such command: rm", "did you mean cache rm?"]),
+        (("catalog", "check"), ["did you mean validate?"]),
+        (("fetch", "--name", "x"), ["no such option: --name", "without --name: 'model-zoo fetch NAME'"]),
+        (("cache", "ls", "--name", "x"), ["no such option: --name", "see 'model-zoo cache ls --help'"]),
+        (
+            ("seed", "magika-standard-v3@FP16"),
+            ["DEST is missing", "model-zoo seed layer magika-standard-v3@"],
+        ),
+        (("seed", "layer"), ["name at least one model"]),
+        (("seed", "a@b@c"), ["name at least one model"]),
+        (("info", "FP16"), ["no catalog has a model named 'FP16'", "behind the model: NAME@FP16"]),
         (("zzz",), ["no such command: zzz", "see 'model-zoo --help'"]),
         (("list", "--jsno"), ["no such option: --jsno", "did you mean --json", "model-zoo list [OPTIONS]"]),
         (("path",), ["missing argument", "model-zoo path [OPTIONS] REF"]),

@@ -190,6 +190,11 @@ def test_progress_events_never_go_back_and_files_come_one_after_the_other(tree, 
 def test_every_unmatched_pattern_is_named_before_anything_is_downloaded(models, run, tmp_path):
     code, out, err = run(downloader, "--name", "tiny-onnx,gone-1,face*,gone-2,gone-1", "-o", "out")
     assert (code, out, err) == (1, "", 'No matching models: "gone-1", "gone-2"\n')
+    code, out, err = run(downloader, "--name", "gone-1,magika-standard-v3")
+    expected = (
+        'No matching models: "gone-1", "magika-standard-v3"\n  next:     model-zoo fetch magika-standard-v3\n'
+    )
+    assert (code, out, err) == (1, "", expected)
     assert not (tmp_path / "out").exists()
     assert models.server.seen() == []
 

@@ -105,7 +105,9 @@ class Shelf:
                 unmatched.append(pattern)
             chosen |= {one.model.name: one for one in found if one.model.name not in chosen}
         if unmatched:
-            raise UnknownModelError("No matching models: " + ", ".join(f'"{one}"' for one in unmatched))
+            what = "No matching models: " + ", ".join(f'"{one}"' for one in unmatched)
+            ours = [one for one in unmatched if one in self._zoo.catalog.files]
+            raise UnknownModelError(what, hint=f"model-zoo fetch {' '.join(ours)}" if ours else None)
         return list(chosen.values())
 
     def _fitting(self, entry: Entry, pattern: str) -> list[Entry]:
