@@ -77,7 +77,7 @@ def info_command(run: Run, *, as_json: bool) -> None:
 def _can_write(path: Path) -> bool:
     """Whether a folder, or the nearest one above it that exists, may be written to."""
     there = next((one for one in (path, *path.parents) if exists(one)), path)
-    return os.access(there, os.W_OK | os.X_OK)
+    return os.access(there, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _layer_info(layer: Layer, *, top: bool) -> dict[str, Any]:
