@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from model_zoo.catalog import parse_reference, pick_precision
+from model_zoo.errors import UsageError
 from model_zoo.zoo.request import Request
 from model_zoo.zoo.resolving import floating, key_of
 
@@ -38,7 +40,7 @@ class Naming:
             DownloadError: the place that a URI names cannot be asked, or does not have it.
             IntegrityError: the catalog entry is not the locked one.
         """
-        parsed = parse_reference(reference)
+        parsed = parse_reference(_text(reference))
         if parsed.uri is None or parsed.name in self.catalog.files:
             return self.of_catalog(str(parsed.name), precision or parsed.precision)
         wish = precision or parsed.uri_precision
@@ -64,3 +66,15 @@ class Naming:
         artifacts = self.resolving.resolve(draft.artifacts, draft.uri, draft.uri, fresh=fresh)
         found = (key_of(draft.artifacts), artifacts) if floating(draft.artifacts) else None
         return Request(model_of(draft, artifacts), reference=draft.uri, resolution=found)
+
+
+def _text(reference: object) -> str:
+    """Return a reference as text; a ``Path`` is one too.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if isinstance(reference, (str, os.PathLike)):
+        return str(os.fspath(reference))
+    what = f"{reference!r} is no reference to a model"
+    raise UsageError(what, expected="text, or a path", hint="to name several, call once for each")

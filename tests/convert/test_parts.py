@@ -200,7 +200,9 @@ def test_missing_packages_name_the_extra_and_the_way_around(
     assert caught.value.exit_code == 7
     assert "--python" in str(caught.value.hint)
     assert f"pip install {what.replace(',', '')}" in str(caught.value.hint)
-    assert ("--precision INT8" in str(caught.value.hint)) == (framework == "onnx"), "else the default is meant"
+    assert ("--precision INT8" in str(caught.value.hint)) == (framework == "onnx"), (
+        "else the default is meant"
+    )
 
 
 @pytest.mark.parametrize(("framework", "file"), [("pytorch", "m.pt"), ("keras", "m.h5"), ("jax", None)])

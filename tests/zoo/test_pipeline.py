@@ -219,6 +219,14 @@ def test_nothing_is_fetched_for_what_cannot_be_converted_here(make_zoo, server, 
     assert server.seen() == []
 
 
+def test_references_are_text_or_paths(make_zoo, tmp_path):
+    (tmp_path / "own.onnx").write_bytes(tiny_onnx())
+    assert make_zoo().read(tmp_path / "own.onnx").inputs[0].any_name == "x"
+    for wrong in (["own"], None, 5):
+        with pytest.raises(errors.UsageError, match="is no reference to a model"):
+            make_zoo().convert(wrong)
+
+
 def test_progress_that_cannot_be_called(make_zoo, server, tmp_path):
     publish(server, tmp_path)
     for _ in range(2):  # cached or not
