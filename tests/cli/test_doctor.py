@@ -297,6 +297,7 @@ def test_layers(tmp_path, shell, catalog):
         ("http//proxy:3128", "names no host"),
         ("http://", "names no host"),
         ("htp://proxy", "has the scheme 'htp'"),
+        ("htp//proxy", "has // where none belongs"),
         ("http://proxy:abc", "ort"),
         ("http://proxy:99999", "ort"),
         ("http://proxy:0", "port 0"),
