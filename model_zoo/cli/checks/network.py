@@ -50,12 +50,12 @@ def address_problem(text: str, schemes: set[str]) -> str | None:
         return str(error)
     if text != text.strip() or any(character.isspace() for character in text):
         return "contains white space"
-    if "//" in text.partition("://")[2] or ("//" in text and "://" not in text):
-        return "has // where none belongs"
     if parts.scheme not in schemes:
         return f"has the scheme {parts.scheme!r}, not one of {', '.join(sorted(schemes))}"
     if not parts.hostname or parts.hostname in {"http", "https"}:
         return "names no host"
+    if "//" in text.partition("://")[2] or ("//" in text and "://" not in text):
+        return "has // where none belongs"
     return "has the port 0" if port == 0 else None
 
 
