@@ -76,7 +76,7 @@ def test_reprs_are_short_and_results_are_tables_too():
     fetched = FetchedModel(
         model=MODEL, directory=folder, files={"m<b>.onnx": folder / "m<b>.onnx"}, manifest={"files": entries}
     )
-    assert repr(fetched) == f"<FetchedModel tiny: 1 files in {folder}>"
+    assert repr(fetched) == f"<FetchedModel tiny: 1 file in {folder}>"
     text = " ".join(read(fetched).text)
     assert "m<b>.onnx" in text
     assert "12 bytes" in text

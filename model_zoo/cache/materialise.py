@@ -64,7 +64,7 @@ def _fill(
         into = artifact.unpack.into or artifact.path
         root = folder / into
         root.mkdir(parents=True, exist_ok=True)
-        for path in unpack(blob, artifact.unpack, root, f"{model.name}: {artifact.path}"):
+        for path in unpack(blob, artifact.unpack, root, f"{model.name}: {artifact.title}"):
             name = path if into == "." else f"{into}/{path}"
             entries[name] = _entry(folder, name)
     try:

@@ -271,7 +271,7 @@ def _check_integrity(model: Model, path: Path, text: str) -> None:
             continue
         where = _place(path, text, ("artifacts", index))
         raise CatalogError(
-            f"{where}artifacts[{index}]: {artifact.path} has no digest, and its address can change",
+            f"{where}artifacts[{index}]: {artifact.path!r} has no digest, and its address can change",
             expected="sha256, sha384 or sha512",
             found="none of them",
             hint="add the digest, or accept the first bytes seen with 'integrity: first-use'",

@@ -20,6 +20,7 @@ from model_zoo.cli.upkeep import (
     verify_command,
 )
 from model_zoo.files import exists, is_folder
+from model_zoo.spec import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -136,21 +137,26 @@ def ls_command(run: Run, patterns: tuple[str, ...], *, as_json: bool) -> None:
         print_value([*rows, *envs])
         return
     several = len(cache.layers) > 1
+    last = ["LAYER"] if several else []
     print_table(
         [
             [
                 row["name"],
                 " ".join(sorted({ir["precision"] for ir in row["ir"]})) or "-",
-                f"{sum(f['count'] for f in row['files'])} files",
+                counted(sum(f["count"] for f in row["files"]), "file"),
                 human_size(row["bytes"]),
                 row["last_use"][:10],
                 "pinned" if row["pinned"] else "",
                 *([row["layer"]] if several else []),
             ]
             for row in rows
-        ]
+        ],
+        ["NAME", "IR", "FILES", "SIZE", "LAST USE", "PINNED", *last],
     )
-    print_table([[row["name"], *_cells(row)[1:], *([row["layer"]] if several else [])] for row in envs])
+    print_table(
+        [[row["name"], *_cells(row)[1:], *([row["layer"]] if several else [])] for row in envs],
+        ["ENVIRONMENT", "SIZE", "LAST USE", "HOLDS", *last],
+    )
 
 
 def _entry(entry: Entry, *, pinned: bool) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import click
 
 from model_zoo.cli.pipeline import json_option, put_result
 from model_zoo.errors import CatalogError, ModelZooError
+from model_zoo.spec import counted
 
 if TYPE_CHECKING:
     from model_zoo.cli.frame import Run
@@ -60,9 +61,9 @@ def validate_command(run: Run, path: Path | None) -> None:
     for _, wrong in errors:
         run.fail(wrong)
     if run.as_json or not errors:
-        put_result(run, f"{count} entries, no errors", entries=count, errors=rows)
+        put_result(run, f"{counted(count, 'entry', 'entries')}, no errors", entries=count, errors=rows)
     if errors:
-        run.remark(f"{len(errors)} errors in {count} entries")
+        run.remark(f"{counted(len(errors), 'error')} in {counted(count, 'entry', 'entries')}")
         raise SystemExit(CatalogError.exit_code)
 
 
@@ -73,7 +74,7 @@ def validate_command(run: Run, path: Path | None) -> None:
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The entry to write (default: NAME.yaml here); '-' prints it.",
+    help="The entry to write (default: NAME.yaml or the file's stem, here); '-' prints it.",
 )
 @json_option("One object: name, path.")
 @click.pass_obj
@@ -86,16 +87,17 @@ def add_command(run: Run, uri: str, output: Path | None) -> None:
     from model_zoo.catalog import read_model
     from model_zoo.catalog.writer import to_yaml
     from model_zoo.files import ELSEWHERE, as_cache_error, write_file
-    from model_zoo.zoo.adding import entry_of
+    from model_zoo.zoo.adding import default_target, entry_of
 
     shown = output is not None and str(output) == "-"
-    model = entry_of(run.zoo, uri, target=None if shown else output, report=run.report)
+    wanted = None if shown else output or default_target(run.zoo, uri)
+    model = entry_of(run.zoo, uri, target=wanted, report=run.report)
     run.close()
     text = to_yaml(model)
     if shown:
         click.echo(text, nl=False)
         return
-    target = output or Path(f"{model.name}.yaml")
+    target = wanted or Path(f"{model.name}.yaml")
     with as_cache_error(target, hint=ELSEWHERE):
         write_file(target, text.encode("utf-8"))
     read_model(target)

@@ -17,6 +17,7 @@ from model_zoo.cli.pipeline import (
 )
 from model_zoo.cli.report import human_size, print_json
 from model_zoo.errors import ModelZooError, UsageError
+from model_zoo.spec import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,7 +120,7 @@ def seed_command(run: Run, /, dest: Path, what: With, device: str | None, **opti
     }
     put_result(run, path, path=path, models=_names(requests), **counts)
     if not (run.quiet or run.as_json):
-        summary = f"{written.files} files, {human_size(written.size)}; {written.written} written"
+        summary = f"{counted(written.files, 'file')}, {human_size(written.size)}; {written.written} written"
         removed = f", {written.removed} removed" if written.removed else ""
         click.echo(f"{summary}{removed}; every model was read from it offline", err=True)
 
@@ -254,7 +255,7 @@ def push_command(run: Run, /, target: str, flavor: Any, arch: str, **options: An
     facts = {"digest": str(image.digest), "blobs": len(image.blobs), "sent": sent}
     put_result(run, name, reference=name, models=_names(requests), **facts)
     if not (run.quiet or run.as_json):
-        click.echo(f"{sent} of {len(image.blobs)} blobs sent", err=True)
+        click.echo(f"{sent} of {counted(len(image.blobs), 'blob')} sent", err=True)
 
 
 @click.command("pull")

@@ -12,6 +12,7 @@ from model_zoo.cli.pipeline import isolate_option
 from model_zoo.cli.report import human_size, print_table, say
 from model_zoo.errors import CacheDamagedError, CacheReadOnlyError, ModelZooError, UsageError
 from model_zoo.files import is_folder
+from model_zoo.spec import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -59,12 +60,13 @@ def verify_command(run: Run, *, as_json: bool) -> None:
         for problem in problems:
             click.echo(_line(problem))
     if problems:
-        what = f"{len(problems)} things in the cache are not as they should be"
+        what = f"{counted(len(problems), 'thing is', 'things are')} wrong in the cache"
         raise CacheDamagedError(what, hint="run 'model-zoo cache repair'")
     if not as_json:
         size = human_size(checked.bytes)
-        envs = f"{checked.environments} environments, " if checked.environments else ""
-        counts = f"{checked.blobs} blobs, {checked.models} models, {checked.irs} IRs, {envs}"
+        envs = f"{counted(checked.environments, 'environment')}, " if checked.environments else ""
+        counts = f"{counted(checked.blobs, 'blob')}, {counted(checked.models, 'model')}, "
+        counts += f"{counted(checked.irs, 'IR')}, {envs}"
         click.echo(f"{counts}{size}: no fault")
 
 
@@ -111,7 +113,7 @@ def repair_command(
             click.echo(f"{_line(row)}: not mended: {row['why']}")
         click.echo(f"{len(rows)} {'to mend' if dry_run else 'mended'}" if rows or left else "nothing to mend")
     if left:
-        what = f"{len(left)} things are damaged in layers that are only read"
+        what = f"{counted(len(left), 'thing is', 'things are')} damaged in layers that are only read"
         errors.append(
             ("cache", CacheReadOnlyError(what, hint="make these layers again where they come from"))
         )
@@ -263,7 +265,8 @@ def _print_plan(plan: Plan, *, dry_run: bool, as_json: bool) -> None:
     blobs = len(plan.removals) - len(shown)
     verb = "would free" if dry_run else "freed"
     click.echo(
-        f"{verb} {human_size(plan.freed)}: {len(shown)} entries, {blobs} blobs; "
+        f"{verb} {human_size(plan.freed)}: {counted(len(shown), 'entry', 'entries')}, "
+        f"{counted(blobs, 'blob')}; "
         f"{human_size(plan.after)} {'would remain' if dry_run else 'remain'}"
     )
 

@@ -41,8 +41,8 @@ class Wanted:
 
     @property
     def label(self) -> str:
-        """``model: path``, the start of every message about it."""
-        return f"{self.model}: {self.artifact.path}"
+        """``model: path``, the start of every message about it; without the path where it is all files."""
+        return self.model if self.artifact.path == "." else f"{self.model}: {self.artifact.path}"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -48,4 +49,10 @@ class FileSource(LocatedSource, frozen=True, kw_only=True):
 
     def rooted(self, folder: Path) -> FileSource:
         """Resolve the path against the catalog file's folder."""
-        return msgspec.structs.replace(self, file=str(folder / Path(self.file).expanduser()))
+        return msgspec.structs.replace(self, file=_short(folder / Path(self.file).expanduser()))
+
+
+def _short(path: Path) -> str:
+    """Return a path without "..", unless a link on the way makes that another place."""
+    short = os.path.normpath(path)
+    return short if ".." in path.parts and os.path.realpath(short) == os.path.realpath(path) else str(path)

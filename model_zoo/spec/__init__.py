@@ -27,6 +27,7 @@ from model_zoo.spec.base import (
     Sha512,
     Size,
     check_relative_path,
+    counted,
 )
 from model_zoo.spec.folder import FOLDER, PIPELINES, opening_line
 from model_zoo.spec.model import (
@@ -112,6 +113,7 @@ __all__ = [
     "check_precision",
     "check_relative_path",
     "check_unique_paths",
+    "counted",
     "near_precisions",
     "opening_line",
 ]

@@ -88,6 +88,11 @@ class Artifact(Noun, frozen=True, kw_only=True):
             check_precision(self.precision, "precision")
 
     @property
+    def title(self) -> str:
+        """What messages call it: its path, or what "." stands for."""
+        return "its files" if self.path == "." else self.path
+
+    @property
     def digests(self) -> tuple[Digest, ...]:
         """The declared digests, all of which the bytes must have."""
         pairs = (("sha256", self.sha256), ("sha384", self.sha384), ("sha512", self.sha512))

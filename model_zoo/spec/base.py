@@ -95,3 +95,8 @@ def _fault_of_part(part: str) -> str:
     if part.endswith((" ", ".")):
         return "has a part that ends in a dot or a space"
     return f"must not use the name {MANIFEST_NAME}" if part == MANIFEST_NAME else ""
+
+
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """Return a number with its noun: ``1 file``, ``2 files``, ``0 entries``."""
+    return f"{number} {one if number == 1 else several or f'{one}s'}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.errors import LoadError
-from model_zoo.spec.base import Noun
+from model_zoo.spec.base import Noun, counted
 from model_zoo.spec.folder import FOLDER, opening_line
 from model_zoo.spec.model import Model
 
@@ -49,7 +49,7 @@ class FetchedModel(Noun, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """Return which model's files these are, and where."""
-        return f"<FetchedModel {self.model.name}: {len(self.files)} files in {self.directory}>"
+        return f"<FetchedModel {self.model.name}: {counted(len(self.files), 'file')} in {self.directory}>"
 
     def _repr_html_(self) -> str:
         """Return the files and their sizes as a small table for notebooks."""

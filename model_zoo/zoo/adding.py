@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from model_zoo.catalog import parse_reference
+from model_zoo.catalog.uri import slug
 from model_zoo.errors import UsageError
 from model_zoo.sources.file import FileSource
 from model_zoo.spec import NAME
@@ -43,8 +45,8 @@ def entry_of(zoo: Zoo, uri: str, *, target: Path | None = None, report: Report =
     Args:
         zoo: whose cache and settings to use.
         uri: or a path that exists.
-        target: the file the entry is for: its stem is the model's name, and local files below its folder are
-            named relative to it.
+        target: the file the entry is for: its stem is the model's name, and local files are named relative to
+            its folder.
         report: receives the events.
 
     Raises:
@@ -83,11 +85,31 @@ def _pinned(artifact: Artifact, facts: dict[str, object], folder: Path | None) -
 
 
 def _near(source: Source, folder: Path | None) -> Source:
-    """Name a local file relative to the entry, where it lies beside or below it."""
+    """Name a local file relative to the entry, so that both can move together."""
     if not isinstance(source, FileSource) or folder is None:
         return source
-    path = os.path.relpath(source.file, folder)
-    return source if path.startswith("..") else FileSource(file=Path(path).as_posix())
+    file = Path(source.file)
+    try:
+        # Folders resolved: the system takes ".." from where a link leads to.
+        path = os.path.relpath(file.parent.resolve() / file.name, folder.resolve())
+    except ValueError:  # on another drive of Windows
+        return source
+    return FileSource(file=Path(path).as_posix())
+
+
+def default_target(zoo: Zoo, uri: str) -> Path | None:
+    """Return the file that the entry of a local file or folder goes to: its stem, here; None for other URIs.
+
+    Raises:
+        UsageError: there is such a file already, or ``uri`` is none.
+    """
+    parsed = parse_reference(uri)
+    if parsed.name in zoo.catalog.files or not (parsed.uri or "").startswith("file:"):
+        return None
+    target = Path(f"{slug(Path(str(parsed.uri).removeprefix('file:')).absolute().stem)}.yaml")
+    if target.exists():
+        raise UsageError(f"{target} is there already", hint="name the entry to write with -o FILE")
+    return target
 
 
 def _card(artifacts: tuple[Artifact, ...], settings: Settings) -> tuple[str | None, str | None]:

@@ -12,7 +12,7 @@ from model_zoo.cache import Cache, alias_names, declaration_of, materialise
 from model_zoo.errors import CacheMissError, IntegrityError, ModelZooError, OfflineError
 from model_zoo.files.lock import lock
 from model_zoo.sources import LocatedSource, integrity_of
-from model_zoo.spec import MANIFEST_NAME, Event, FetchedModel, FileEntry
+from model_zoo.spec import MANIFEST_NAME, Event, FetchedModel, FileEntry, counted
 from model_zoo.zoo.request import Fetched, Report, Request, ignore
 from model_zoo.zoo.resolving import Resolving, resolution_of
 
@@ -94,7 +94,9 @@ class Fetching:
         for name, sizes in totals.items():
             known = [size for size in sizes if size is not None]
             total = sum(known) if len(known) == len(sizes) else None
-            work.report(Event(event="fetch_begin", model=name, total=total, message=f"{len(sizes)} files"))
+            work.report(
+                Event(event="fetch_begin", model=name, total=total, message=counted(len(sizes), "file"))
+            )
 
         def publish(arrival: Arrival) -> None:
             self.cache.publish_blob(arrival.path, arrival.sha256, arrival.wanted.artifact)
@@ -129,7 +131,7 @@ class Fetching:
             for artifact in request.artifacts:
                 blob = self.cache.find_blob(artifact)
                 if blob is None:
-                    what = f"{model.name}: {artifact.path} left the cache while it was being used"
+                    what = f"{model.name}: {artifact.title} left the cache while it was being used"
                     raise CacheMissError(what, hint="run the same command again")
                 blobs[artifact.path] = blob
             with self.cache.staging("files") as folder:
@@ -172,7 +174,7 @@ class Fetching:
             level = integrity_of(artifact)
             if level != "pinned":
                 raise IntegrityError(
-                    f"{request.model.name}: {artifact.path} is not pinned, as --require-pinned demands",
+                    f"{request.model.name}: not pinned: {artifact.title}; --require-pinned demands it",
                     expected="pinned: a full digest in the catalog or the lock",
                     found=level,
                     hint="add its sha256 to the catalog entry, or lock the model with 'model-zoo lock'",

@@ -105,7 +105,7 @@ class Resolving:
             raise failures[0]
         reasons = "; ".join(failure.what for failure in failures)
         raise DownloadError(
-            f"{label}: no source of {artifact.path} answers", found=reasons, hint=failures[0].hint
+            f"{label}: no source of {artifact.title} answers", found=reasons, hint=failures[0].hint
         )
 
 

@@ -92,7 +92,12 @@ def test_ls(shell, filled, monkeypatch):
     assert one["bytes"] == one["files"][0]["bytes"] + one["ir"][0]["bytes"]
     assert [row["name"] for row in shell("cache", "ls", "two", "--json").json] == ["zooey-two"]
     text = shell("cache", "ls").out
-    assert "zooey-one  FP32  1 files" in text
+    assert "zooey-one  FP32  1 file " in text
+    assert "NAME" not in text, "pipes get rows only"
+    with monkeypatch.context() as patch:
+        patch.setattr("model_zoo.cli.report.terminal_width", lambda: 100)
+        head = shell("cache", "ls").out.splitlines()[0].split("  ")
+    assert [one.strip() for one in head if one] == ["NAME", "IR", "FILES", "SIZE", "LAST USE", "PINNED"]
     monkeypatch.setenv("MODEL_ZOO_LAYERS", str(filled))
     monkeypatch.setenv("MODEL_ZOO_CACHE", str(filled.parent / "top"))
     assert str(filled) in shell("cache", "ls").out
@@ -301,6 +306,6 @@ def test_adopted_bytes_are_said(shell, catalog, tmp_path, monkeypatch):
     assert origin in shell("info", "zooey-one").out
     assert shell("info", "zooey-two", "--json").json["adopted"] == {}
     finding = next(f for f in shell("doctor", "--json").json["checks"] if f["check"] == "adoption")
-    assert finding["found"].startswith("1 files adopted")
+    assert finding["found"].startswith("1 file adopted")
     assert str(tmp_path / "tree") in finding["found"]
     assert shell("cache", "verify").code == 0

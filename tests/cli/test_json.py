@@ -58,6 +58,9 @@ def test_catalogs_tell_what_is_wrong(shell, catalog, tmp_path):
     assert entry == {"name": "m", "path": str(tmp_path / "m.yaml")}
     (catalog / "zooey-odd.yaml").write_text("schema: 1\nname: zooey-odd\nframework: tea\n")
     done = shell("catalog", "validate", str(catalog), "--json")
+    assert f"1 error in {entries + 1} entries" in done.err
+    one = shell("catalog", "validate", str(catalog / "zooey-two.yaml"))
+    assert one.out == "1 entry, no errors\n"
     assert done.code == 3
     (wrong,) = done.json["errors"]
     assert done.json["entries"] == entries + 1

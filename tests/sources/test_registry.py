@@ -54,6 +54,11 @@ def test_messages_show_no_secrets():
 def test_file_source(tmp_path):
     (tmp_path / "m.onnx").write_bytes(b"m")
     artifact = Artifact(path="m.onnx")
+    assert FileSource(file="../m.onnx").rooted(tmp_path / "w").file == str(tmp_path / "m.onnx")
+    (tmp_path / "far" / "real").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("far/real", target_is_directory=True)
+    through = FileSource(file="../m.onnx").rooted(tmp_path / "link")
+    assert through.file == str(tmp_path / "link" / ".." / "m.onnx"), "which is far/m.onnx"
     source = FileSource(file="m.onnx").rooted(tmp_path)
     assert source.locate(artifact, Settings()).path == tmp_path / "m.onnx"
     with pytest.raises(SourceUnavailableError) as caught:

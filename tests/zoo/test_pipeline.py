@@ -335,6 +335,15 @@ def test_composites(make_zoo, server, tmp_path):
     assert [m.name for m in zoo.list_models("pair*", cached=True)] == ["pair", "pair-a", "pair-b"]
 
 
+def test_messages_do_not_call_a_whole_folder_dot(make_zoo, server, tmp_path):
+    packed = entry("packed", b"data", {"url": server.url("/gone.tar")}, path=".")
+    packed["artifacts"][0]["unpack"] = {"format": "tar"}
+    write_entry(tmp_path / "catalog", packed)
+    with pytest.raises(errors.DownloadError) as caught:
+        make_zoo().fetch("packed")
+    assert caught.value.what.startswith(f"packed: {server.url('/gone.tar')}")
+
+
 def test_require_pinned(make_zoo, server, tmp_path):
     data = tiny_onnx()
     server.add("/m.onnx", data)

@@ -210,7 +210,21 @@ def test_the_command_line_takes_paths_and_writes_entries(tmp_path):
     code, shown, err = run("catalog", "add", "m.onnx", "-o", "-", cwd=tmp_path, **environ)
     assert code == 0, err
     assert shown.startswith("schema: 1\n")
-    code, out, _ = run("catalog", "add", "m.onnx", cwd=tmp_path, **environ)
-    assert (tmp_path / out.strip()).read_text() == shown.replace(
-        str(tmp_path / "m.onnx"), "m.onnx", 1
-    ) or code == 0
+    assert f"file: {tmp_path / 'm.onnx'}" in shown
+    (tmp_path / "deep").mkdir()
+    elsewhere = {"cwd": tmp_path / "deep", **environ}
+    code, out, err = run("catalog", "add", "../m.onnx", "--json", **elsewhere)
+    assert code == 0, err
+    assert json.loads(out) == {"name": "m", "path": "m.yaml"}
+    assert "file: ../m.onnx}" in (tmp_path / "deep" / "m.yaml").read_text()
+    assert read_model(tmp_path / "deep" / "m.yaml").artifacts[0].sources[0].file == str(tmp_path / "m.onnx")
+    code, out, err = run("--catalog", "m.yaml", "path", "m@FP16", **elsewhere)
+    assert (code, out) == (6, ""), err
+    code, out, err = run("catalog", "add", "../m.onnx", **elsewhere)
+    assert (code, out) == (2, "")
+    assert "m.yaml is there already" in err
+    assert "-o FILE" in err
+    assert not list((tmp_path / "deep").glob("m-*.yaml"))
+    (tmp_path / "link").symlink_to("deep", target_is_directory=True)
+    assert run("catalog", "add", "m.onnx", "-o", "link/n.yaml", cwd=tmp_path, **environ)[0] == 0
+    assert "file: ../m.onnx}" in (tmp_path / "deep" / "n.yaml").read_text()

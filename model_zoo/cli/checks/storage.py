@@ -19,6 +19,7 @@ from model_zoo.cli.report import human_size
 from model_zoo.errors import CacheError, LockTimeoutError
 from model_zoo.files import clone
 from model_zoo.files.lock import lock, owner_of
+from model_zoo.spec import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -195,7 +196,7 @@ def _adoption(cache: Cache, folders: Sequence[Path]) -> Finding:
     found = found or "nothing: neither those programs' caches nor MODEL_ZOO_ADOPT name a folder that is there"
     notes = [path for layer in cache.layers for path in (layer.state / "adopted").rglob("*")]
     count = sum(1 for path in notes if path.is_file())
-    return ok("cache", "adoption", f"{count} files adopted so far; looks in {found}")
+    return ok("cache", "adoption", f"{counted(count, 'file')} adopted so far; looks in {found}")
 
 
 def _shelves(layer: Layer) -> Iterator[Finding]:
