@@ -23,7 +23,8 @@ ENVIRONMENT = {
 
 
 def once(line: Sequence[str], out: Path) -> float:
-    """Return the seconds of one run into the new, empty folder ``out``; the disk is quiet when it starts."""
+    """Return the seconds of one run into a new, empty folder; the disk is quiet when it starts."""
+    shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
     os.sync()
     began = time.perf_counter()
@@ -65,10 +66,8 @@ def alternate(
                 seconds[name].append(found)
             if keep:
                 kept.append(out.rename(out.with_name(f"{out.name}-{turn}-{len(kept)}")))
-            else:
-                shutil.rmtree(out)
-    for folder in kept:
-        shutil.rmtree(folder)
+    for folder in (out, *kept):
+        shutil.rmtree(folder, ignore_errors=True)
     return seconds
 
 
