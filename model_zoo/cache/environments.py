@@ -9,12 +9,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import csv
-import ctypes
 import os
 import re
 import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -196,6 +194,8 @@ def sweep_unfinished(cache: Cache, digest: str) -> None:
 def _flush(folder: Path) -> None:
     """Flush a tree of tens of thousands of files: the whole file system at once, where the system can."""
     if sys.platform.startswith("linux"):
+        import ctypes  # not at every start
+
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) == 0:
@@ -220,6 +220,8 @@ def faults_of(environment: Environment) -> Iterator[tuple[Path, str]]:
         return
     if environment.fault is not None:
         yield environment.python, environment.fault
+    from concurrent.futures import ThreadPoolExecutor
+
     recorded = _recorded(folder)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         causes = zip(recorded, pool.map(lambda path: _cause(path, recorded[path]), recorded), strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -290,7 +289,7 @@ def read_labels(text: str, key: str | None) -> tuple[str, ...]:
     """
     if key is None:
         return tuple(text.splitlines())
-    value: Mapping[str, Any] | list[str] = json.loads(text)
+    value: Mapping[str, Any] | list[str] = msgspec.json.decode(text)
     for step in key.split("."):
         if not isinstance(value, dict) or step not in value:
             msg = f"no list of labels at {key!r}"

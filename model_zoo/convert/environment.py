@@ -7,7 +7,6 @@ was built in.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -15,6 +14,8 @@ import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from model_zoo.convert import installed
 from model_zoo.convert.installed import canonical
@@ -75,7 +76,7 @@ def fault_of(folder: Path, built_for: str) -> str | None:
             [str(python), "-I", "-c", _STARTS],
             capture_output=True, check=True, timeout=_PATIENCE, encoding="utf-8", stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        tag, version = json.loads(done.stdout)
+        tag, version = msgspec.json.decode(done.stdout)
     except OSError as error:
         return f"the Python it stands on, {os.path.realpath(python)}, cannot be started: {error.strerror}"
     except (subprocess.SubprocessError, ValueError) as error:
@@ -187,7 +188,7 @@ def _look(folder: Path, stack: Stack) -> dict[str, Any]:
     argv = [str(python_of(folder)), "-I", "-c", ASK, str(installed.__file__)]
     try:
         done = subprocess.run(argv, capture_output=True, check=True, timeout=_PATIENCE, encoding="utf-8")
-        found: dict[str, Any] = json.loads(done.stdout)
+        found: dict[str, Any] = msgspec.json.decode(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         what = f"the converter environment {stack.name!r} does not answer: {error}"
         raise ConversionError(what, left="nothing was published", hint="report this") from error

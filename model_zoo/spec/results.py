@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +54,7 @@ class FetchedModel(Noun, frozen=True, kw_only=True):
         """Return the files and their sizes as a small table for notebooks."""
         rows = [("folder", str(self.directory))]
         rows += [(one["path"], f"{one['size']} bytes") for one in self.manifest["files"]]
-        return _table(f"<b>{escape(self.model.name)}</b> files", rows)
+        return _table(f"{self.model.name} files", rows)
 
 
 class ConvertedModel(Noun, frozen=True, kw_only=True):
@@ -128,11 +127,15 @@ class ConvertedModel(Noun, frozen=True, kw_only=True):
     def _repr_html_(self) -> str:
         """Return what it is, where it is and how to open it, as a small table for notebooks."""
         rows = (("folder" if self.is_folder else "IR", str(self.path)), ("open it with", self.opening))
-        return _table(f"<b>{escape(self.model.name)}</b> {escape(self.precision)}", rows)
+        return _table(f"{self.model.name} {self.precision}", rows)
 
 
 def _table(head: str, rows: Iterable[tuple[str, str]]) -> str:
-    """Return a table for notebooks: titles and texts, which are escaped; ``head`` is HTML."""
+    """Return a table for notebooks: a head of one bold word and more, titles and texts, all escaped."""
+    from html import escape  # not at every start
+
+    name, _, rest = head.partition(" ")
+    head = f"<b>{escape(name)}</b> {escape(rest)}"
     cells = "".join(
         f'<tr><th scope="row" style="text-align:left">{escape(title)}</th>'
         f'<td style="text-align:left"><code>{escape(text)}</code></td></tr>'
