@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
 
 from model_zoo.errors import ModelZooError
+from model_zoo.spec import UNIVERSAL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from model_zoo.cli.frame import Run
 
 VARIABLE = "_MODEL_ZOO_COMPLETE"
+_OF_CACHE = {"rm", "unpin"}
+"""Commands whose references are of what the cache has."""
 MOST = 2000
 """Candidates offered at once: shells get slow long before a person reads that many."""
 
@@ -41,6 +47,18 @@ _BASH = """\
     return 0
 }
 complete -o nosort -F %(complete_func)s %(prog_name)s
+%(complete_func)s_omz() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} last words
+    last=${word##*,}
+    case $before in
+        --name) words=$("$1" --print_all 2>/dev/null) ;;
+        --precisions) words="FP16 FP16-INT1 FP16-INT8 FP32 FP32-INT1 FP32-INT8" ;;
+        *) [[ $word == -* ]] || return 0
+           words=$("$1" --help 2>/dev/null | grep -oE -e '--[a-z_]+' | sort -u) ;;
+    esac
+    COMPREPLY=($(compgen -P "${word%%"$last"}" -W "$words" -- "$last"))
+}
+complete -o default -F %(complete_func)s_omz omz_downloader omz_converter omz_info_dumper omz_data_downloader
 """
 
 
@@ -98,18 +116,48 @@ def complete_reference(ctx: click.Context, incomplete: str) -> list[CompletionIt
     """Return the references that begin with what was typed: names, and precisions after ``@``."""
     name, at, _ = incomplete.partition("@")
     found: list[CompletionItem] = []
+    of_cache = ctx.info_name in _OF_CACHE
     with contextlib.suppress(ModelZooError):
-        catalog = ctx.obj.zoo.catalog
-        if at:
-            values = [f"{name}@{precision}" for precision in catalog.get(name).precisions]
+        if of_cache:
+            values = _cached(ctx, name if at else None)
+        elif at:
+            values = [f"{name}@{precision}" for precision in ctx.obj.zoo.catalog.get(name).precisions]
         else:
-            values = catalog.names()
-        folded = incomplete.casefold()
-        values = [*values, *(_environments(ctx) if ctx.info_name == "rm" else ())]
-        found = [CompletionItem(value) for value in values if value.casefold().startswith(folded)][:MOST]
-    if not found and not at:
+            values = ctx.obj.zoo.catalog.names()
+        found = _beginning(values, incomplete)
+    if not (found or at or of_cache):
         found = [CompletionItem(incomplete, type="file")]
     return found
+
+
+def complete_precision(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return the precisions that are asked for most, after those of the list that stand there already."""
+    del ctx
+    before, comma, last = incomplete.rpartition(",")
+    offered = [one for one in (*UNIVERSAL, "FP16-INT8", "FP32-INT8") if one not in before.upper().split(",")]
+    return [CompletionItem(f"{before}{comma}{item.value}") for item in _beginning(offered, last)]
+
+
+def complete_device(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """Return names of devices as OpenVINO has them, without asking it which there are: that takes long."""
+    del ctx
+    return _beginning(("AUTO", "CPU", "GPU", "NPU"), incomplete)
+
+
+def _beginning(values: Iterable[str], typed: str) -> list[CompletionItem]:
+    folded = typed.casefold()
+    found = (CompletionItem(value) for value in values if value.casefold().startswith(folded))
+    return list(islice(found, MOST))
+
+
+def _cached(ctx: click.Context, name: str | None) -> list[str]:
+    """Return the models of the writable layer, or one's IRs; for ``rm`` its converter environments too."""
+    from model_zoo.cli.upkeep import cached_models
+
+    cached = cached_models(ctx.obj)
+    if name is not None:
+        return sorted(f"{name}@{precision}" for precision in cached.get(name, ()) if precision)
+    return [*sorted(cached), *(_environments(ctx) if ctx.info_name == "rm" else ())]
 
 
 def _environments(ctx: click.Context) -> list[str]:

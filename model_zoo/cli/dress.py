@@ -18,17 +18,25 @@ REFERENCES = {"reference", "references"}
 """Names of the arguments that take a model."""
 
 
-class ReferenceType(click.types.StringParamType):
-    """A reference to a model, completed from the catalogs: names, then precisions after ``@``."""
+COMPLETED = {**dict.fromkeys(REFERENCES, "reference"), "precisions": "precision", "device": "device"}
+"""Parameters of text, by name, and what completes them: a function of ``completion``."""
+
+
+class CompletedType(click.types.StringParamType):
+    """Text that a function of ``completion`` completes."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Return the references that begin like ``incomplete``."""
+        """Return what begins like ``incomplete``."""
         del param
-        from model_zoo.cli.completion import complete_reference
+        from model_zoo.cli import completion
 
-        return complete_reference(ctx, incomplete)
+        found: list[CompletionItem] = getattr(completion, f"complete_{self.kind}")(ctx, incomplete)
+        return found
 
 
 def dressed(command: click.Command, path: str) -> click.Command:
@@ -50,8 +58,8 @@ def dressed(command: click.Command, path: str) -> click.Command:
     taken = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
     command.params += [option for option in global_options(hidden=True) if not taken & set(option.opts)]
     for param in command.params:
-        if isinstance(param, click.Argument) and param.name in REFERENCES and param.type is click.STRING:
-            param.type = ReferenceType()
+        if param.name in COMPLETED and param.type is click.STRING:
+            param.type = CompletedType(COMPLETED[param.name])
     return command
 
 
@@ -69,6 +77,7 @@ def global_options(*, hidden: bool) -> list[click.Option]:
             multiple=True,
             metavar="P",
             help="Catalog folder or file to add; may repeat.",
+            type=click.Path(),
             **more,
         ),
         click.Option(

@@ -45,8 +45,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "seed": ("model-zoo seed layer magika-standard-v3@FP16",),
     "export": ("model-zoo export --format tar -o magika.tar magika-standard-v3@FP16",),
     "import": ("model-zoo import magika.tar",),
-    "push": ("model-zoo push registry.example.org/models/magika:1.0 magika-standard-v3@FP16",),
-    "pull": ("model-zoo pull registry.example.org/models/magika:1.0",),
+    "push": ("model-zoo push registry.example.org/magika:1.0 magika-standard-v3@FP16",),
+    "pull": ("model-zoo pull registry.example.org/magika:1.0",),
     "catalog add": (
         "model-zoo catalog add wheel:magika==1.0.3/magika/models/standard_v3_3/model.onnx -o magika.yaml",
     ),

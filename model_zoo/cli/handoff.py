@@ -174,13 +174,14 @@ def export_command(run: Run, /, form: str, out: Path, what: With | None, **optio
     r"""Write models to OUT as other programs want them; everything written is a copy.
 
     \b
-    dir   OUT/NAME.xml, OUT/NAME.bin (NAME-PRECISION where a model comes in several);
-          of a folder model OUT/NAME/
+    dir   OUT/NAME.xml, OUT/NAME.bin (NAME-PRECISION where a model comes in
+          several); of a folder model OUT/NAME/
     omz   OUT/SUBDIRECTORY/PRECISION/NAME.xml, as omz_converter did
-    ovms  OUT/NAME/1/model.xml and OUT/config.json for OpenVINO Model Server; of a generative model
-          OUT/NAME/ with its graph.pbtxt
+    ovms  OUT/NAME/1/model.xml and OUT/config.json for OpenVINO Model Server;
+          of a generative model OUT/NAME/ with its graph.pbtxt
     oci   an OCI image layout: a folder, or one file when OUT ends in .tar
-    tar   one file that 'model-zoo import' takes back, with --with both unless said otherwise
+    tar   one file that 'model-zoo import' takes back; --with both unless said
+          otherwise
     """
     flavor, tag, arch = options.pop("flavor"), options.pop("tag"), options.pop("arch")
     base_path, version = options.pop("base_path"), options.pop("model_version")

@@ -302,13 +302,13 @@ def resolve(run: Run, references: Iterable[str]) -> list[tuple[str, str | None]]
             found += [(request.model.name, request.precision) for request in run.zoo.expand([text])]
         except UsageError:
             parsed = parse_reference(text)
-            if parsed.precision not in _cached(run).get(str(parsed.name), set()):
+            if parsed.precision not in cached_models(run).get(str(parsed.name), set()):
                 raise
             found.append((str(parsed.name), parsed.precision))
     return list(dict.fromkeys(found))
 
 
-def _cached(run: Run) -> dict[str, set[str | None]]:
+def cached_models(run: Run) -> dict[str, set[str | None]]:
     """Return what the writable layer has, or has pinned: model → its precisions, and None for all of it."""
     from model_zoo.cache.inventory import Inventory
     from model_zoo.cache.pins import pins

@@ -58,6 +58,16 @@ def answers(catalog, monkeypatch, capfd, tmp_path):
         ("model-zoo fetch ./no-such", ["file,./no-such"]),
         ("model-zoo fetch zooey-one -o ", ["file,"]),
         ("model-zoo completion f", ["plain,fish"]),
+        (
+            "model-zoo convert --precision f",
+            [f"plain,{p}" for p in ("FP32", "FP16", "FP16-INT8", "FP32-INT8")],
+        ),
+        ("model-zoo convert zooey-one --precision fp32,I", ["plain,fp32,INT8", "plain,fp32,INT4"]),
+        ("model-zoo convert zooey-one --precision=FP16,FP32-", ["plain,FP16,FP32-INT8"]),
+        ("model-zoo infer zooey-one --device c", ["plain,CPU"]),
+        ("model-zoo seed layer zooey-one --compile ", ["plain,AUTO", "plain,CPU", "plain,GPU", "plain,NPU"]),
+        ("model-zoo --catalog ca", ["file,ca"]),
+        ("model-zoo fetch zooey-one --catalog ca", ["file,ca"]),
         ("model-zoo fetch 'zooey-o", ["plain,zooey-one"]),
         ("model-zoo nonsense x", []),
     ],
@@ -70,6 +80,16 @@ def test_environments_can_be_removed(answers, tmp_path):
     put_environment(Cache(tmp_path / "cache"), "torch")
     assert answers("model-zoo cache rm env:t") == ["plain,torch"]
     assert answers("model-zoo convert env:t") == ["file,t"]
+
+
+def test_what_is_cached_can_be_removed(answers, shell):
+    assert answers("model-zoo cache rm zooey") == []
+    assert shell("convert", "zooey-one@FP16").code == 0
+    assert shell("cache", "pin", "zooey-two").code == 0
+    assert answers("model-zoo cache rm zooey-o") == ["plain,zooey-one"]
+    assert answers("model-zoo cache rm zooey-one@") == ["plain,FP16"]
+    assert answers("model-zoo cache unpin z") == ["plain,zooey-one", "plain,zooey-two"]
+    assert "plain,zooey-both" in answers("model-zoo cache pin z")
 
 
 def test_zsh_and_fish_are_answered_by_words(answers):
@@ -112,6 +132,9 @@ def program(catalog, tmp_path):
     script = folder / "model-zoo"
     script.write_text(f"#!{sys.executable}\nfrom model_zoo.cli import main\nmain()\n")
     script.chmod(0o755)
+    old = folder / "omz_downloader"
+    old.write_text(f"#!{sys.executable}\nfrom model_zoo.cli.omz.downloader import main\nmain()\n")
+    old.chmod(0o755)
     return {
         "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(tmp_path),
@@ -137,10 +160,17 @@ eval "$(model-zoo completion bash)"
 try() { COMP_LINE=$1 COMP_POINT=${#1} COMPREPLY=(); _model_zoo_completion; echo "${COMPREPLY[@]}"; }
 try "model-zoo fetch zooey-t"
 try "model-zoo convert zooey-one@F"
+old() { COMP_WORDS=(omz_downloader "$@") COMP_CWORD=$# COMPREPLY=(); _model_zoo_completion_omz omz_downloader
+        echo "${COMPREPLY[@]}"; }
+old --na
+old --name aclnet,yolo-v4-ti
+old --name aclnet --precisions FP32,FP16-INT
+old --name aclnet -o some
 complete -p model-zoo
 """
     assert type_into(["bash", "--norc", "-s"], text, program) == [
-        *("zooey-two", "FP32", "FP16"),
+        *("zooey-two", "FP32", "FP16", "--name", "aclnet,yolo-v4-tiny-tf"),
+        *("FP32,FP16-INT1", "FP32,FP16-INT8"),
         *("complete", "-o", "nosort", "-F", "_model_zoo_completion", "model-zoo"),
     ]
 

@@ -78,6 +78,14 @@ def test_help_is_grouped_and_keeps_the_lines_of_examples(shell):
     assert "--offline" not in inner, "global options are listed once, with the program"
 
 
+def test_help_fits_eighty_columns(shell, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    pages = [[], *([name] for name in COMMANDS), ["cache", "ls"], ["cache", "gc"], ["catalog", "validate"]]
+    for page in pages:
+        long = [line for line in shell(*page, "--help").out.splitlines() if len(line) > 80]
+        assert long == [], page
+
+
 def test_no_command_is_help_on_stderr(shell):
     done = shell()
     assert done.code == 2
