@@ -192,8 +192,9 @@ class Commands(click.Group):
 def cli() -> None:
     """Fetch pretrained models, check them, convert them to OpenVINO IR, run them.
 
-    A reference REF is a model's NAME, NAME@PRECISION, a URI, or a path. Results go to stdout, everything
-    else to stderr. The options below go before the command, and are understood after it too.
+    A reference REF is a model's NAME, NAME@PRECISION, a URI, or a path, perhaps with @PRECISION too. Results
+    go to stdout, everything else to stderr. The options below go before the command, and are understood
+    after it too.
     """
 
 

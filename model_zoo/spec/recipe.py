@@ -136,7 +136,12 @@ class Export(Noun, frozen=True, kw_only=True):
 
 
 class Recipe(Noun, frozen=True, kw_only=True):
-    """Declarative conversion parameters of a model; the default precision is the first."""
+    """Declarative conversion parameters of a model; the default precision is the first.
+
+    A precision is ``FP32``, ``FP16``, ``FP32-INT8`` or ``FP16-INT8`` (quantised), or a mode of NNCF's weight
+    compression: ``INT8``, ``INT4``, ``NF4``, ``MXFP4``, ``INT4-ASYM``, ``FP8-E4M3`` and so on. Ready-made
+    files also come in others, such as ``BF16`` and ``FP32-INT1``.
+    """
 
     model: str | None = None
     inputs: tuple[Input, ...] = ()
