@@ -141,10 +141,12 @@ class Converting:
     def _check_tools(self, request: Request, how: Conversion) -> None:
         """Refuse before anything is transferred what nothing here could convert afterwards.
 
+        Offline nothing is transferred, and what is missing of the files is what to say first.
+
         Raises:
             MissingExtraError: names the packages, and the ways to them.
         """
-        if self.environments.stack(request, how) is None:
+        if not self.settings.offline and self.environments.stack(request, how) is None:
             request = self._precise(request)
             versions = self.environments.versions(request, how)
             name = request.reference

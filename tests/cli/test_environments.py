@@ -95,7 +95,7 @@ def test_python_wins(adders, cache):
 
     done = adders("convert", "--isolate", "--python", sys.executable, "adder")
     assert done.code == 7
-    assert "needs addernet, tensorflow-cpu" in done.err
+    assert "needs tensorflow-cpu, addernet" in done.err
     assert not cache.top.envs.exists()
 
 
