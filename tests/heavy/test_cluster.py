@@ -185,5 +185,5 @@ def test_without_distributed(catalog, tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "distributed", None)
     zoo = Zoo(settings=Settings(cache=tmp_path / "cache", catalogs=(catalog,)))
-    with pytest.raises(MissingExtraError, match="model-zoo\\[dask\\]"):
+    with pytest.raises(MissingExtraError, match="pip install distributed"):
         convert_on_cluster(zoo, zoo.expand(["m0"]), Conversion(), "tcp://127.0.0.1:9", lambda event: None)
