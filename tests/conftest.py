@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import filelock
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 # Where a test imports openvino before the package does, it must not report that over the network either.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+
+# No test judges how long something takes: a busy machine is no fault of what is tested.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # A runner in the background may hand SIGINT down ignored; what is interrupted here inherits it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
