@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 # No test judges how long something takes: a busy machine is no fault of what is tested.
-hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("untimed")
 
 # A runner in the background may hand SIGINT down ignored; what is interrupted here inherits it.
