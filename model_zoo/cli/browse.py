@@ -96,8 +96,10 @@ def _check_filters(run: Run, filters: dict[str, str | None]) -> None:
         UsageError: names what comes near.
     """
     for what, wish in filters.items():
+        if wish is None or wish in _possible(what):
+            continue
         known = {str(value) for model in run.zoo.catalog for value in _values_of(model, what) if value}
-        if wish is None or wish in known or wish in _possible(what):
+        if wish in known:
             continue
         near = near_names(wish, known)
         hint = f"did you mean: {', '.join(near)}" if near else f"there are: {', '.join(sorted(known))}"
