@@ -17,8 +17,10 @@ import filelock
 import hypothesis
 import pytest
 
+from tests.hub import Hub
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # Where a test imports openvino before the package does, it must not report that over the network either.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
@@ -89,3 +91,12 @@ def wheel_member() -> Callable[[str, str], Path]:
         return path
 
     return member_of
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    """Run a hub on loopback, and make it the one that clients of Hugging Face ask."""
+    with Hub() as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url(""))
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
+        yield running

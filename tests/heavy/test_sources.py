@@ -16,21 +16,12 @@ from model_zoo import errors
 from model_zoo.catalog.torchvision import torchvision_model
 from model_zoo.settings import Settings
 from model_zoo.zoo import Zoo
-from tests.hub import Hub
 from tests.server import redirect
 from tests.tiny import write_entry
 from tests.tools import require_module
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(600)]
 EXACT = {"INFERENCE_PRECISION_HINT": "f32"}
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    with Hub() as running:
-        monkeypatch.setenv("HF_ENDPOINT", running.url(""))
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
-        yield running
 
 
 @pytest.fixture

@@ -16,19 +16,10 @@ from model_zoo.settings import Settings
 from model_zoo.zoo import Request, Zoo
 from model_zoo.zoo.locking import lock_models
 from tests.folders import contents, language_model, picture_model
-from tests.hub import Hub
 from tests.tiny import write_entry
 
 REPO = "OpenVINO/Tiny-1B-int4-ov"
 URI = f"hf:{REPO}"
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    with Hub() as running:
-        monkeypatch.setenv("HF_ENDPOINT", running.url(""))
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
-        yield running
 
 
 @pytest.fixture

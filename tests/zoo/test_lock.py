@@ -14,18 +14,9 @@ from model_zoo.catalog.lock import lock_text
 from model_zoo.settings import Settings
 from model_zoo.zoo import Conversion, Zoo
 from model_zoo.zoo.locking import lock_models
-from tests.hub import Hub
 from tests.tiny import entry, tiny_onnx, write_entry
 
 FAST = {"attempts": 1, "connect_timeout": 5.0, "stall_timeout": 5.0}
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    with Hub() as running:
-        monkeypatch.setenv("HF_ENDPOINT", running.url(""))
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
-        yield running
 
 
 @pytest.fixture

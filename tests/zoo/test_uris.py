@@ -19,20 +19,11 @@ from model_zoo.catalog.writer import to_yaml
 from model_zoo.settings import Settings
 from model_zoo.zoo import Zoo
 from model_zoo.zoo.adding import entry_of
-from tests.hub import Hub
 from tests.server import redirect
 from tests.tiny import external_onnx, tiny_onnx
 from tests.wheels import make_wheel
 
 FAST = {"attempts": 1, "connect_timeout": 5.0, "stall_timeout": 5.0}
-
-
-@pytest.fixture
-def hub(monkeypatch, tmp_path):
-    with Hub() as running:
-        monkeypatch.setenv("HF_ENDPOINT", running.url(""))
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
-        yield running
 
 
 @pytest.fixture
