@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.errors import ModelZooError
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from model_zoo.spec import ConvertedModel, Event, FetchedModel, Model
+    from model_zoo.events import Event
+    from model_zoo.schema import ConvertedModel, FetchedModel, Model
     from model_zoo.zoo import Zoo
 
 __all__ = [
@@ -168,23 +168,6 @@ def _zoo() -> Zoo:
         _made.clear()
         _made[settings] = Zoo(settings=settings)
     return _made[settings]
-
-
-class _Package(ModuleType):
-    """This module; its ``convert`` stays the function when the subpackage of that name is imported."""
-
-    @property
-    def convert(self) -> Callable[..., ConvertedModel]:
-        return _convert
-
-    @convert.setter
-    def convert(self, value: object) -> None:
-        del value
-
-
-_convert = convert
-del convert
-sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

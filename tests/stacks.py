@@ -10,7 +10,7 @@ import sysconfig
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from model_zoo.convert import stacks
+from model_zoo.conversion import stacks
 from tests.tiny import entry, tiny_onnx, write_entry
 from tests.wheels import make_wheel
 

@@ -63,7 +63,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             kept.setdefault("PIP_CONFIG_FILE", str(Path("~").expanduser() / folder))
     programs = home / "bin"
     programs.mkdir()
-    for name, target in (("model-zoo", "model_zoo.cli:main"), *omz_programs()):
+    for name, target in (("model-zoo", "model_zoo.cli.main:main"), *omz_programs()):
         module, _, function = target.partition(":")
         (programs / name).write_text(f"#!{sys.executable}\nfrom {module} import {function}\n{function}()\n")
         (programs / name).chmod(0o755)

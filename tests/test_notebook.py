@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from pathlib import Path
 
-from model_zoo.spec import Artifact, ConvertedModel, FetchedModel, Input, Model, Recipe
+from model_zoo.schema import Artifact, ConvertedModel, FetchedModel, Input, Model, Recipe
 
 
 class Text(HTMLParser):

@@ -23,7 +23,7 @@ from model_zoo.errors import UnsupportedModelError
 from tests.conftest import _download, _wheel_folder
 
 if TYPE_CHECKING:
-    from model_zoo.spec import FetchedModel, Model
+    from model_zoo.schema import FetchedModel, Model
     from model_zoo.zoo import Zoo
 
 pytestmark = pytest.mark.wheels

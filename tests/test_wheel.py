@@ -21,6 +21,6 @@ def test_data_files_are_in_the_wheel(tmp_path: Path) -> None:
     packed = set(zipfile.ZipFile(wheel).namelist())
     package = ROOT / "model_zoo"
     wanted = {path.relative_to(ROOT).as_posix() for path in package.rglob("*") if path.suffix in DATA}
-    assert "model_zoo/convert/stacks/torch.txt" in wanted
+    assert "model_zoo/conversion/stacks/torch.txt" in wanted
     assert wanted <= packed
     assert "model_zoo/_catalog/schema.json" in packed

@@ -8,11 +8,11 @@ collectors and users apart. ``inventory`` counts, ``check`` re-hashes, ``mend`` 
 
 from __future__ import annotations
 
-from model_zoo.cache.layers import Cache, declaration_of
 from model_zoo.cache.layout import Layer
 from model_zoo.cache.manifest import IR_MANIFEST
 from model_zoo.cache.materialise import materialise
-from model_zoo.cache.state import address_digest, alias_names
+from model_zoo.cache.notes import address_digest, alias_names
+from model_zoo.cache.store import Cache, declaration_of
 
 __all__ = [
     "IR_MANIFEST",

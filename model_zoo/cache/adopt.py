@@ -24,8 +24,8 @@ from model_zoo.sources.base import HttpLocation, LocatedSource
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from model_zoo.cache.layers import Cache
-    from model_zoo.spec import Artifact
+    from model_zoo.cache.store import Cache
+    from model_zoo.schema import Artifact
 
 _OMZ_FORMAT = "1"
 

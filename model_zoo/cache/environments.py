@@ -16,10 +16,10 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from model_zoo.cache.inventory import names
+from model_zoo.cache.care.usage import names
 from model_zoo.cache.manifest import encode, read_manifest
-from model_zoo.cache.sharing import is_alive
-from model_zoo.cache.state import Notes
+from model_zoo.cache.notes import Notes
+from model_zoo.cache.usage_lock import is_alive
 from model_zoo.files import as_cache_error, fsync_file, fsync_folder, hash_file, set_mode
 from model_zoo.files.tree import measure
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from model_zoo.cache.layers import Cache
     from model_zoo.cache.layout import Layer
+    from model_zoo.cache.store import Cache
 
 ENV_MANIFEST = "environment.json"
 KIND = "env"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from model_zoo.spec import Digest
+from model_zoo.schema import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

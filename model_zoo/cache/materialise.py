@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from model_zoo.cache.unpack import unpack
 from model_zoo.errors import CacheError, CatalogError
 from model_zoo.files import as_cache_error, hash_file, link_file, set_mode
-from model_zoo.spec import FileEntry, check_unique_paths
+from model_zoo.schema import FileEntry, check_unique_paths
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from model_zoo.spec import Artifact, Model, Replacement
+    from model_zoo.schema import Artifact, Model, Replacement
 
 READ_ONLY = 0o444
 

@@ -18,13 +18,13 @@ from typing import IO, TYPE_CHECKING, cast
 
 from model_zoo.errors import CacheFullError, IntegrityError
 from model_zoo.files import CHUNK, as_cache_error
-from model_zoo.spec import check_relative_path
+from model_zoo.schema import check_relative_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from model_zoo.spec import Unpack
+    from model_zoo.schema import Unpack
 
 MAX_RATIO = 100
 """Most bytes an archive may unpack to, per byte of its own. Weights hardly shrink; bombs do by 1000."""

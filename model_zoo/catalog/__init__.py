@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 
 from model_zoo.catalog.index import Index
 from model_zoo.catalog.reader import artifacts_from, parse_model, read_model, with_labels
-from model_zoo.catalog.scan import is_settled, name_of, read_entry, scan, stamp_of
-from model_zoo.catalog.select import (
+from model_zoo.catalog.references import (
     Reference,
     match_names,
     parse_reference,
     pick_precision,
     unknown_model,
 )
-from model_zoo.spec import Labels
+from model_zoo.catalog.scan import is_settled, name_of, read_entry, scan, stamp_of
+from model_zoo.schema import Labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from model_zoo.catalog.scan import Stamp
-    from model_zoo.spec import Model
+    from model_zoo.schema import Model
 
 __all__ = [
     "Catalog",

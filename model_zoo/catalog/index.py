@@ -21,7 +21,7 @@ import msgspec
 from model_zoo.catalog.scan import OMZ_NAMES, Stamp, is_settled, read_entry, scan, stamp_of, unique_names
 from model_zoo.errors import CacheError
 from model_zoo.files import write_file
-from model_zoo.spec import Model, Source
+from model_zoo.schema import Model, Source
 from model_zoo.version import __version__
 
 if TYPE_CHECKING:

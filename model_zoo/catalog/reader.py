@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from model_zoo.catalog.wording import wording, yaml_wording
+from model_zoo.catalog.error_text import wording, yaml_wording
 from model_zoo.errors import CatalogError
+from model_zoo.schema import Artifact, Labels, Model, Source
 from model_zoo.sources import LocatedSource, integrity_of, parse_source
-from model_zoo.spec import Artifact, Labels, Model, Source
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ from model_zoo.errors import CatalogError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from model_zoo.spec import Model
+    from model_zoo.schema import Model
 
 OMZ_NAMES = ("model.yml", "composite-model.yml")
 """Files of Open Model Zoo; they describe the model that their folder is named after."""

@@ -9,8 +9,8 @@ import difflib
 from typing import Any
 
 from model_zoo.errors import UsageError
+from model_zoo.schema import Artifact, Builder, Input, Model, Recipe
 from model_zoo.sources.torchvision import TorchvisionSource, WeightFacts, weight_table
-from model_zoo.spec import Artifact, Builder, Input, Model, Recipe
 
 LICENSE = "BSD-3-Clause"
 _BYTE = 255.0

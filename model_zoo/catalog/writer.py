@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-    from model_zoo.spec import Model
+    from model_zoo.schema import Model
 
 WIDTH = 110
 _PLAIN = re.compile(r"[\w./$][\w./+=*$ ()-]*", re.ASCII)

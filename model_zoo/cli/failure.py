@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from model_zoo.cli.dress import REFERENCES
-from model_zoo.cli.habits import HABITS
+from model_zoo.cli.aliases import HABITS
+from model_zoo.cli.common import REFERENCES
 from model_zoo.errors import CacheError, ModelZooError, UsageError
+from model_zoo.text import near_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from model_zoo.cli.frame import Run
+    from model_zoo.cli.main import Run
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -89,13 +88,6 @@ def _usage(context: click.Context) -> str:
 def _options(context: click.Context) -> list[str]:
     params = context.command.get_params(context)
     return [name for param in params for name in param.opts if isinstance(param, click.Option)]
-
-
-def near_names(name: str, known: Iterable[str]) -> list[str]:
-    """Return up to three names that somebody who typed ``name`` may have meant, the nearest first."""
-    import difflib
-
-    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
 
 
 def _bug(error: BaseException, run: Run) -> int:

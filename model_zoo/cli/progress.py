@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 import msgspec
 
+from model_zoo.text import human_size
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from model_zoo.spec import Event
+    from model_zoo.events import Event
 
 _WORTH_SAYING = 2.0
 """Seconds of waiting before another attempt that people are told of."""
@@ -94,16 +96,16 @@ class LineReport:
     def _line(self, event: Event) -> str:
         stage, _, moment = event.event.partition("_")
         if event.event == "environment_begin":
-            size = f", about {format_bytes(event.total)}" if event.total else ""
+            size = f", about {human_size(event.total)}" if event.total else ""
             return f"{event.model}: building the converter environment {event.file}{size}"
         if moment == "begin":
             self._began[stage, event.model] = time.monotonic()
             return ""
         if event.event == "fetch_end":
-            size = f" {format_bytes(event.bytes)}" if event.bytes is not None else ""
+            size = f" {human_size(event.bytes)}" if event.bytes is not None else ""
             return f"{event.model}: fetched{size}{self._seconds(event)}"
         if event.event == "environment_end":
-            size = f" {format_bytes(event.bytes)}" if event.bytes is not None else ""
+            size = f" {human_size(event.bytes)}" if event.bytes is not None else ""
             return f"{event.model}: built {event.file}{size}{self._seconds(event)}"
         if event.event == "convert_end":
             note = f" {event.message}" if event.message else ""
@@ -130,16 +132,6 @@ def notice(event: Event) -> str:
     if event.event == "retry" and (event.seconds or 0) >= _WORTH_SAYING:
         return f"{name}: {event.message}; trying again in {event.seconds:.0f} s"
     return ""
-
-
-def format_bytes(count: int) -> str:
-    """Return a number of bytes for people, in powers of ten."""
-    value, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:  # noqa: PLR2004 - the step between the units
-            break
-        value, unit = value / 1000, larger
-    return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 class BarReport:

@@ -14,7 +14,8 @@ order (``artifact``) until the whole digest is proven; then the caller publishes
 - ``space``: room on the disk; ``tally``: events
 """
 
-from model_zoo.download.plan import Arrival, Outcome, Wanted
-from model_zoo.download.run import download, ignore
+from model_zoo.download.engine import download
+from model_zoo.download.tasks import Arrival, Outcome, Wanted
+from model_zoo.events import ignore
 
 __all__ = ["Arrival", "Outcome", "Wanted", "download", "ignore"]

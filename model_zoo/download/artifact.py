@@ -16,9 +16,9 @@ from model_zoo.download.failures import (
     Stopped,
     delay,
 )
-from model_zoo.download.hashing import Follower
+from model_zoo.download.hasher import Follower
 from model_zoo.download.local import check_bytes, copy_local
-from model_zoo.download.plan import Arrival, Candidate, candidates
+from model_zoo.download.tasks import Arrival, Candidate, candidates
 from model_zoo.download.verdict import verdict
 from model_zoo.errors import (
     CacheError,
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from model_zoo.download.bundle import Bundles
     from model_zoo.download.http import Client
     from model_zoo.download.partial import Partial
-    from model_zoo.download.plan import Wanted
-    from model_zoo.download.tally import Tally
+    from model_zoo.download.progress import Tally
+    from model_zoo.download.tasks import Wanted
     from model_zoo.download.transfer import Transfer
     from model_zoo.settings import Settings
     from model_zoo.sources.base import LocatedSource

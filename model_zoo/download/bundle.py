@@ -17,8 +17,8 @@ from model_zoo.sources.base import BundleLocation, LocatedSource
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from model_zoo.download.plan import Wanted
-    from model_zoo.download.tally import Tally
+    from model_zoo.download.progress import Tally
+    from model_zoo.download.tasks import Wanted
     from model_zoo.settings import Settings
 
 

@@ -8,18 +8,18 @@ import os
 from typing import TYPE_CHECKING
 
 from model_zoo.download.failures import Stopped
-from model_zoo.download.plan import Arrival
+from model_zoo.download.tasks import Arrival
 from model_zoo.errors import DigestMismatchError, SizeMismatchError, SourceUnavailableError
 from model_zoo.files import as_cache_error, clone, hash_file
-from model_zoo.spec import Digest
+from model_zoo.schema import Digest
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Mapping
     from pathlib import Path
 
-    from model_zoo.download.plan import Wanted
-    from model_zoo.download.tally import Tally
+    from model_zoo.download.progress import Tally
+    from model_zoo.download.tasks import Wanted
     from model_zoo.sources.base import HttpLocation
 
 _PIECE = 1 << 20

@@ -6,24 +6,24 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from model_zoo.download.body_writer import PIECE, Opened, Pouring
+from model_zoo.download.disk_space import require_room
 from model_zoo.download.failures import Changed, Interrupted, NoRanges, Refused, Stopped
 from model_zoo.download.http import next_address
-from model_zoo.download.parts import Parts
-from model_zoo.download.pour import PIECE, Opened, Pouring
-from model_zoo.download.reply import Ask, Body, Reply, Unpacked, check, looks_like_html
+from model_zoo.download.parallel import Parts
+from model_zoo.download.response import Ask, Body, Reply, Unpacked, check, looks_like_html
 from model_zoo.download.segments import Segments, segment_size
-from model_zoo.download.space import require_room
 from model_zoo.errors import SizeMismatchError
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from model_zoo.download.hashing import Follower
+    from model_zoo.download.hasher import Follower
     from model_zoo.download.http import Client
     from model_zoo.download.partial import Partial
-    from model_zoo.download.plan import Candidate, Wanted
-    from model_zoo.download.tally import Tally
+    from model_zoo.download.progress import Tally
+    from model_zoo.download.tasks import Candidate, Wanted
     from model_zoo.settings import Settings
     from model_zoo.sources.base import HttpLocation
 

@@ -15,7 +15,7 @@ from model_zoo.errors import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from model_zoo.download.plan import Candidate, Wanted
+    from model_zoo.download.tasks import Candidate, Wanted
 
 _HINTS: tuple[tuple[type[ModelZooError], str], ...] = (
     (

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheError, CacheFullError, CacheReadOnlyError
-from model_zoo.spec import Digest
+from model_zoo.schema import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -235,3 +235,24 @@ def cache_error(
         left=left,
         hint=hint or "check the disk and the path",
     )
+
+
+def write_stream(chunks: Iterator[bytes], out: Path) -> Path:
+    """Write a file whole or not at all, and return its absolute path.
+
+    Raises:
+        CacheError: it cannot be written.
+    """
+    out = out.absolute()
+    staged = out.with_name(f".{out.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    with as_cache_error(out, hint=ELSEWHERE):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with staged.open("xb") as stream:
+                for data in chunks:
+                    stream.write(data)
+            fsync_file(staged)
+            staged.replace(out)
+        finally:
+            staged.unlink(missing_ok=True)
+    return out

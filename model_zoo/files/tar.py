@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 
 from model_zoo.errors import CacheDamagedError, IntegrityError
 from model_zoo.files import CHUNK
-from model_zoo.spec import MANIFEST_NAME, check_relative_path
+from model_zoo.schema import MANIFEST_NAME, check_relative_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.errors import CompileError, LoadError
-from model_zoo.files.formats import choose_network
+from model_zoo.formats.network import choose_network
 from model_zoo.runtime import blobs
 from model_zoo.runtime.core import available_devices, check_device, core, version
-from model_zoo.spec import PIPELINES, opening_line
+from model_zoo.schema import PIPELINES, opening_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from model_zoo.spec import Model
+    from model_zoo.schema import Model
 
 __all__ = [
     "available_devices",
@@ -35,10 +35,10 @@ def infer(
     info: Mapping[str, str] | None = None,
     **how: Any,  # noqa: ANN401
 ) -> Iterator[dict[str, Any]]:
-    """Yield one result for each inference, in order. See ``model_zoo.runtime.inference.infer``."""
-    from model_zoo.runtime import inference  # numpy; reading and compiling do without
+    """Yield one result for each inference, in order. See ``model_zoo.runtime.inference.run.infer``."""
+    from model_zoo.runtime.inference import run  # numpy; reading and compiling do without
 
-    return inference.infer(compiled, inputs, info, **how)
+    return run.infer(compiled, inputs, info, **how)
 
 
 DIRECT = ("onnx", "tensorflow", "tflite", "paddle", "openvino")

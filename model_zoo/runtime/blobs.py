@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from model_zoo.files import set_mode, write_file
 from model_zoo.runtime.core import version
-from model_zoo.spec import Digest
+from model_zoo.schema import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

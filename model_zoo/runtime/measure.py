@@ -11,7 +11,7 @@ from typing import Any
 
 from model_zoo.errors import CompileError, LoadError
 from model_zoo.runtime.core import check_device, core
-from model_zoo.runtime.inputs import ports_of
+from model_zoo.runtime.inference.inputs import ports_of
 
 _START = (
     "import sys; sys.modules['openvino_telemetry'] = None; "

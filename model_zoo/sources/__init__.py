@@ -23,7 +23,7 @@ from model_zoo.sources.base import (
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
-    from model_zoo.spec import Artifact, Integrity
+    from model_zoo.schema import Artifact, Integrity
 
 LEVELS: tuple[Integrity, ...] = ("pinned", "revision", "prefix", "first-use")
 ENTRY_POINT_GROUP = "model_zoo.sources"
@@ -33,8 +33,8 @@ KINDS = {
     "file": "model_zoo.sources.file:FileSource",
     "gdrive": "model_zoo.sources.gdrive:GdriveSource",
     "wheel": "model_zoo.sources.wheel:WheelSource",
-    "oci": "model_zoo.sources.oci:OciSource",
-    "hf": "model_zoo.sources.hf:HfSource",
+    "oci": "model_zoo.sources.oci.source:OciSource",
+    "hf": "model_zoo.sources.hf.source:HfSource",
     "tfhub": "model_zoo.sources.tfhub:TfhubSource",
     "torchvision": "model_zoo.sources.torchvision:TorchvisionSource",
 }

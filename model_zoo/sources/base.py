@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from model_zoo.spec import Digest, Integrity, Source
+from model_zoo.schema import Digest, Integrity, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
-    from model_zoo.spec import Artifact
 
 Say = Callable[[str], None]
 

@@ -12,8 +12,8 @@ from model_zoo.errors import SourceUnavailableError
 from model_zoo.sources.base import LocalLocation, LocatedSource
 
 if TYPE_CHECKING:
+    from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
-    from model_zoo.spec import Artifact
 
 
 class FileSource(LocatedSource, frozen=True, kw_only=True):

@@ -16,8 +16,8 @@ from model_zoo.errors import SourceUnavailableError
 from model_zoo.sources.base import HttpLocation, LocatedSource
 
 if TYPE_CHECKING:
+    from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
-    from model_zoo.spec import Artifact
 
 BASE = "https://drive.google.com/uc"
 _REASONS = (

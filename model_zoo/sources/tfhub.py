@@ -14,8 +14,8 @@ from model_zoo.sources.base import HttpLocation, LocatedSource
 from model_zoo.sources.url import safe_url
 
 if TYPE_CHECKING:
+    from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
-    from model_zoo.spec import Artifact
 
 HUB = "https://tfhub.dev/"
 _FORMAT = ("tf-hub-format", "compressed")

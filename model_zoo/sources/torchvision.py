@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from model_zoo.schema import Artifact, Integrity
     from model_zoo.settings import Settings
-    from model_zoo.spec import Artifact, Integrity
 
 SITE = "https://download.pytorch.org/models/"
 _NAME = re.compile(r"[A-Za-z0-9_]+\.[A-Za-z0-9_]+")

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit, urlunsplit
 from model_zoo.sources.base import HttpLocation, LocatedSource
 
 if TYPE_CHECKING:
+    from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
-    from model_zoo.spec import Artifact
 
 
 class UrlSource(LocatedSource, frozen=True, kw_only=True):

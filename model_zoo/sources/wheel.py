@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from model_zoo.errors import CacheFullError, DigestMismatchError, SourceUnavailableError
 from model_zoo.files import CHUNK
+from model_zoo.schema import check_relative_path
 from model_zoo.sources.base import BundleLocation, LocatedSource, Say
-from model_zoo.spec import check_relative_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
-    from model_zoo.spec import Artifact
 
 _PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_]+")
 _TAIL = 12

@@ -15,19 +15,20 @@ import msgspec
 
 from model_zoo.catalog import Catalog, builtin_catalog, match_names
 from model_zoo.errors import LoadError, UsageError
+from model_zoo.events import Progress, Report, ignore, listener
 from model_zoo.settings import Settings, load_settings
-from model_zoo.zoo.request import Conversion, Converted, Fetched, Progress, Report, Request, ignore, listener
+from model_zoo.zoo.request import Conversion, Converted, Fetched, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from model_zoo.cache import Cache
-    from model_zoo.spec import ConvertedModel, FetchedModel, Model
-    from model_zoo.zoo.converting import Converting
-    from model_zoo.zoo.fetching import Fetching
+    from model_zoo.schema import ConvertedModel, FetchedModel, Model
+    from model_zoo.zoo.converter import Converting
+    from model_zoo.zoo.fetcher import Fetching
     from model_zoo.zoo.naming import Naming
 
-__all__ = ["Conversion", "Converted", "Fetched", "Progress", "Report", "Request", "Zoo"]
+__all__ = ["Conversion", "Converted", "Fetched", "Request", "Zoo"]
 
 
 class Zoo:
@@ -88,7 +89,7 @@ class Zoo:
     @cached_property
     def fetching(self) -> Fetching:
         """The first half of the way: files."""
-        from model_zoo.zoo.fetching import Fetching  # see cache
+        from model_zoo.zoo.fetcher import Fetching  # see cache
 
         return Fetching(self.settings, self.cache, require_pinned=self.require_pinned)
 
@@ -97,7 +98,7 @@ class Zoo:
         """What references mean."""
         lock = None
         if self.locked is not None:
-            from model_zoo.catalog.lock import Lock  # json and the like, which few runs need
+            from model_zoo.catalog.lockfile import Lock  # json and the like, which few runs need
 
             lock = Lock(self.locked)
         from model_zoo.zoo.naming import Naming  # see cache
@@ -107,7 +108,7 @@ class Zoo:
     @cached_property
     def converting(self) -> Converting:
         """The second half of the way: IRs."""
-        from model_zoo.zoo.converting import Converting  # see cache
+        from model_zoo.zoo.converter import Converting  # see cache
 
         return Converting(self.fetching)
 

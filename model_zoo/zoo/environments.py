@@ -12,17 +12,18 @@ from model_zoo.cache.environments import (
     publish_environment,
     sweep_unfinished,
 )
-from model_zoo.convert.environment import build, fault_of
-from model_zoo.convert.stacks import stack_of
-from model_zoo.convert.toolchain import toolchain, toolchain_in
+from model_zoo.conversion.environment import build, fault_of
+from model_zoo.conversion.stacks import stack_of
+from model_zoo.conversion.toolchain import toolchain, toolchain_in
 from model_zoo.errors import CacheMissError, ConversionError, OfflineError
-from model_zoo.spec import Event
+from model_zoo.events import Event
 
 if TYPE_CHECKING:
     from model_zoo.cache.environments import Environment
-    from model_zoo.convert.stacks import Stack
-    from model_zoo.zoo.fetching import Fetching
-    from model_zoo.zoo.request import Conversion, Report, Request
+    from model_zoo.conversion.stacks import Stack
+    from model_zoo.events import Report
+    from model_zoo.zoo.fetcher import Fetching
+    from model_zoo.zoo.request import Conversion, Request
 
 _SHORT = 32
 

@@ -13,7 +13,7 @@ from model_zoo.zoo.resolving import floating, key_of
 
 if TYPE_CHECKING:
     from model_zoo.catalog import Catalog
-    from model_zoo.catalog.lock import Lock
+    from model_zoo.catalog.lockfile import Lock
     from model_zoo.zoo.resolving import Resolving
 
 

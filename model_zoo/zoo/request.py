@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from model_zoo.errors import UsageError
-from model_zoo.spec import Event, Model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from model_zoo.catalog.lock import LockedModel
+    from model_zoo.catalog.lockfile import LockedModel
     from model_zoo.errors import ModelZooError
-    from model_zoo.spec import Artifact, ConvertedModel, FetchedModel
-
-Report = Callable[[Event], None]
-Progress = Report | None
-
-
-def ignore(event: Event) -> None:
-    """Report nothing."""
-    del event
-
-
-def listener(progress: object) -> Report:
-    """Return what events go to.
-
-    Raises:
-        UsageError: it cannot be called.
-    """
-    if progress is None:
-        return ignore
-    if callable(progress):
-        return progress
-    what = f"progress={progress!r} cannot be called with an event"
-    raise UsageError(what, hint="for bars: 'with model_zoo.progress_bars() as bars:' and progress=bars")
+    from model_zoo.schema import Artifact, ConvertedModel, FetchedModel, Model
 
 
 @dataclass(frozen=True)

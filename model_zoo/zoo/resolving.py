@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.catalog import artifacts_from
-from model_zoo.catalog.folders import needed_of
+from model_zoo.catalog.hf_layout import needed_of
 from model_zoo.errors import DownloadError, ModelZooError, OfflineError
+from model_zoo.schema import EXPORTED, Digest
 from model_zoo.sources import LocatedSource
-from model_zoo.spec import EXPORTED, Digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from model_zoo.cache import Cache
+    from model_zoo.schema import Artifact, Model
     from model_zoo.settings import Settings
-    from model_zoo.spec import Artifact, Model
     from model_zoo.zoo.request import Request
 
 

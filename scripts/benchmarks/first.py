@@ -24,7 +24,7 @@ import numpy as np, openvino as ov
 x = np.zeros((1, 3, 48, 320), np.float32)
 """
 _OURS = """
-import model_zoo, model_zoo.zoo.converting, model_zoo.runtime  # OpenVINO's imports are not counted either
+import model_zoo, model_zoo.zoo.converter, model_zoo.runtime  # OpenVINO's imports are not counted either
 began = time.perf_counter()
 model_zoo.load(sys.argv[1], device="CPU")(x)
 print(time.perf_counter() - began)

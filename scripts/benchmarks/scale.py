@@ -22,8 +22,8 @@ from tools.peers import ours
 
 from model_zoo.cache import IR_MANIFEST, Cache, Layer
 from model_zoo.cache.manifest import encode
-from model_zoo.cache.state import Notes
-from model_zoo.spec import MANIFEST_NAME, Artifact, Digest
+from model_zoo.cache.notes import Notes
+from model_zoo.schema import MANIFEST_NAME, Artifact, Digest
 
 BLOBS, MODELS = 100_000, 10_000
 TARGETS = {"cache info": 0.3, "cache ls": 1.0, "cache gc --dry-run": 5.0}

@@ -18,11 +18,11 @@ from collections import Counter
 from pathlib import Path
 
 from model_zoo.cache import Cache
-from model_zoo.cache.check import check
-from model_zoo.cache.collect import carry_out, plan_collection, plan_removal
-from model_zoo.cache.inventory import Inventory
-from model_zoo.cache.mend import mend
-from model_zoo.cache.pins import pin
+from model_zoo.cache.care.gc import carry_out, plan_collection, plan_removal
+from model_zoo.cache.care.pins import pin
+from model_zoo.cache.care.repair import mend
+from model_zoo.cache.care.usage import Inventory
+from model_zoo.cache.care.verify import check
 from model_zoo.errors import CacheError
 from tests.cache.made import flip, ir_key, put_ir, put_model
 

@@ -14,12 +14,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-import model_zoo.convert
+import model_zoo.conversion
 import model_zoo.download
 import model_zoo.download.transfer
 import model_zoo.runtime  # noqa: F401 - imported once, here, for all children
-from model_zoo.cache.check import check
-from model_zoo.cache.collect import carry_out, plan_collection
+from model_zoo.cache.care.gc import carry_out, plan_collection
+from model_zoo.cache.care.verify import check
 from model_zoo.errors import ModelZooError
 from model_zoo.settings import Settings
 from model_zoo.zoo import Zoo

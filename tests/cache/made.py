@@ -13,7 +13,7 @@ import msgspec
 from model_zoo.cache import IR_MANIFEST, Cache, alias_names, declaration_of, materialise
 from model_zoo.cache.environments import KIND, publish_environment
 from model_zoo.files.tree import measure
-from model_zoo.spec import MANIFEST_NAME, Artifact, Digest, FileEntry, Model
+from model_zoo.schema import MANIFEST_NAME, Artifact, Digest, FileEntry, Model
 
 if TYPE_CHECKING:
     from pathlib import Path

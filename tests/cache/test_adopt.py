@@ -9,9 +9,9 @@ import pytest
 
 from model_zoo.cache import Cache
 from model_zoo.cache.adopt import find_foreign, places
+from model_zoo.schema import Artifact
 from model_zoo.settings import load_settings
 from model_zoo.sources import parse_source
-from model_zoo.spec import Artifact
 from tests.cache.made import artifact, put_blob
 from tests.tools import require_module
 

@@ -7,11 +7,12 @@ import shutil
 
 import pytest
 
-from model_zoo.cache import IR_MANIFEST, Cache, declaration_of, layers
-from model_zoo.cache.check import check
-from model_zoo.cache.mend import mend
+from model_zoo.cache import IR_MANIFEST, Cache, declaration_of
+from model_zoo.cache import store as layers
+from model_zoo.cache.care.repair import mend
+from model_zoo.cache.care.verify import check
 from model_zoo.errors import CacheError
-from model_zoo.spec import MANIFEST_NAME
+from model_zoo.schema import MANIFEST_NAME
 from tests.cache.made import flip, put_blob, put_ir, put_model, rewrite, tree
 
 
@@ -372,7 +373,7 @@ def test_a_file_that_cannot_be_read(filled, monkeypatch):
             raise PermissionError(13, "Permission denied")
         return real(path, *args)
 
-    monkeypatch.setattr("model_zoo.cache.check.hash_file", refuse)
+    monkeypatch.setattr("model_zoo.cache.care.verify.hash_file", refuse)
     (problem,) = faults(filled)
     assert problem.cause == "cannot be read: Permission denied"
 

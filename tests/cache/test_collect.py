@@ -14,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model_zoo.cache import Cache, survey
-from model_zoo.cache.check import check
-from model_zoo.cache.collect import carry_out, plan_collection, plan_removal
-from model_zoo.cache.holders import held_below
-from model_zoo.cache.pins import pin
+from model_zoo.cache import Cache
+from model_zoo.cache.care import scan as survey
+from model_zoo.cache.care.gc import carry_out, plan_collection, plan_removal
+from model_zoo.cache.care.open_files import held_below
+from model_zoo.cache.care.pins import pin
+from model_zoo.cache.care.verify import check
 from model_zoo.errors import CacheError, CacheMissError, LockTimeoutError
 from tests.cache.made import OLD, age, ir_key, put_blob, put_environment, put_ir, put_model, request_of
 
@@ -151,7 +152,7 @@ def test_what_another_process_has_open_stays(filled):
 
 
 def test_a_platform_that_does_not_tell_holders(filled, monkeypatch, tmp_path):
-    monkeypatch.setattr("model_zoo.cache.holders.PROC", tmp_path / "none")
+    monkeypatch.setattr("model_zoo.cache.care.open_files.PROC", tmp_path / "none")
     assert held_below(filled.top.root) == {}
 
 

@@ -9,8 +9,10 @@ import time
 import pytest
 
 from model_zoo.cache import Cache
-from model_zoo.cache.check import check
-from model_zoo.cache.collect import ENV_GRACE, carry_out, plan_collection, plan_removal
+from model_zoo.cache.care.gc import ENV_GRACE, carry_out, plan_collection, plan_removal
+from model_zoo.cache.care.repair import mend
+from model_zoo.cache.care.usage import Inventory
+from model_zoo.cache.care.verify import check
 from model_zoo.cache.environments import (
     ENV_MANIFEST,
     claim,
@@ -20,8 +22,6 @@ from model_zoo.cache.environments import (
     note_use,
     sweep_unfinished,
 )
-from model_zoo.cache.inventory import Inventory
-from model_zoo.cache.mend import mend
 from model_zoo.errors import CacheDamagedError, CacheMissError
 from tests.cache.made import age, flip, put_environment, rewrite
 

@@ -8,10 +8,11 @@ import time
 
 import pytest
 
-from model_zoo.cache import Cache, inventory
-from model_zoo.cache.inventory import Inventory
-from model_zoo.cache.pins import is_pinned, pin, pins, unpin
-from model_zoo.spec import MANIFEST_NAME
+from model_zoo.cache import Cache
+from model_zoo.cache.care import usage as inventory
+from model_zoo.cache.care.pins import is_pinned, pin, pins, unpin
+from model_zoo.cache.care.usage import Inventory
+from model_zoo.schema import MANIFEST_NAME
 from tests.cache.made import OLD, age, ir_key, put_blob, put_ir, put_model
 
 

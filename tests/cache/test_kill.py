@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from model_zoo.cache import Cache
-from model_zoo.cache.check import check
+from model_zoo.cache.care.verify import check
 from tests.server import Server
 from tests.tiny import entry, tiny_onnx, write_entry
 

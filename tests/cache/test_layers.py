@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from model_zoo.cache import IR_MANIFEST, Cache, declaration_of
-from model_zoo.cache.check import check
-from model_zoo.cache.collect import carry_out, plan_collection
+from model_zoo.cache.care.gc import carry_out, plan_collection
+from model_zoo.cache.care.verify import check
 from model_zoo.cache.layout import TAG_NAME
 from model_zoo.errors import CacheDamagedError, CacheError, CacheFullError, CacheReadOnlyError
-from model_zoo.spec import MANIFEST_NAME, Artifact
+from model_zoo.schema import MANIFEST_NAME, Artifact
 from tests.cache.made import (
     OLD,
     age,

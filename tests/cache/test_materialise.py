@@ -13,7 +13,7 @@ import pytest
 
 from model_zoo.cache import materialise
 from model_zoo.errors import CacheError, CatalogError, IntegrityError
-from model_zoo.spec import Replacement, Unpack
+from model_zoo.schema import Replacement, Unpack
 from tests.cache.made import artifact, model, put_blob, tree
 
 

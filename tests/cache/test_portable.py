@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from model_zoo.cache import Cache
-from model_zoo.cache.check import check
-from model_zoo.cache.inventory import Inventory
+from model_zoo.cache.care.usage import Inventory
+from model_zoo.cache.care.verify import check
 from tests.cache.made import artifact, put_ir, put_model, request_of
 from tests.tools import require_root, require_tool
 
@@ -113,8 +113,8 @@ ASK = """
 import json, os, sys
 from pathlib import Path
 from model_zoo.cache import Cache
-from model_zoo.cache.check import check
-from model_zoo.cache.inventory import Inventory
+from model_zoo.cache.care.verify import check
+from model_zoo.cache.care.usage import Inventory
 from model_zoo.errors import CacheError
 from model_zoo.settings import load_settings
 sys.path.insert(0, sys.argv[3])
@@ -207,8 +207,8 @@ def test_a_layer_a_stranger_may_not_look_into(filled, tmp_path, stranger, mode):
 import sys
 from pathlib import Path
 from model_zoo.cache import Cache
-from model_zoo.cache.check import check
-from model_zoo.cache.inventory import Inventory
+from model_zoo.cache.care.verify import check
+from model_zoo.cache.care.usage import Inventory
 sys.path.insert(0, sys.argv[1])
 from tests.cache.made import artifact, put_model
 cache = Cache(Path(sys.argv[2]), [Path(sys.argv[3])])

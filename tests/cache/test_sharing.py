@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from model_zoo.cache import Cache, sharing
+from model_zoo.cache import Cache
+from model_zoo.cache import usage_lock as sharing
 from model_zoo.errors import CacheDamagedError, LockTimeoutError
 from model_zoo.files import lock as lock_module
 

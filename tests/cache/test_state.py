@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from model_zoo.cache import Cache, address_digest, alias_names
 from model_zoo.cache.layout import COMPLETE, NOTES
-from model_zoo.cache.state import Derived, Notes
+from model_zoo.cache.notes import Derived, Notes
 from model_zoo.errors import LockTimeoutError
 from model_zoo.files.lock import lock
+from model_zoo.schema import Artifact
 from model_zoo.sources import parse_source
-from model_zoo.spec import Artifact
 from tests.cache.made import entries, ir_key, put_ir, put_model, request_of, tree
 
 

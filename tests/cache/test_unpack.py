@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from model_zoo.cache import unpack as module
 from model_zoo.cache.unpack import unpack
 from model_zoo.errors import CacheFullError, IntegrityError
-from model_zoo.spec import Unpack
+from model_zoo.schema import Unpack
 from tests.cache.made import tree
 
 PACK = {"tar": bytes, "tar.gz": gzip.compress, "tar.bz2": bz2.compress, "tar.xz": lzma.compress}

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_zoo.catalog.folders import framework_of, needed_of
+from model_zoo.catalog.hf_layout import framework_of, needed_of
 from model_zoo.catalog.uri import draft_of, model_of
-from model_zoo.spec import EXPORTED, Artifact, Model
+from model_zoo.schema import EXPORTED, Artifact, Model
 
 CHAT = ["config.json", "generation_config.json", "tokenizer.json", "model.safetensors"]
 

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from model_zoo import errors
 from model_zoo.catalog import Catalog, index
 from model_zoo.catalog.reader import read_model
-from model_zoo.cli.frame import cli, run
+from model_zoo.cli.main import cli, run
 from tests.tiny import entry, tiny_onnx, write_entry
 
 scanning = importlib.import_module("model_zoo.catalog.scan")  # the package has a function of that name
@@ -354,7 +354,7 @@ def test_names_are_listed_without_the_later_stages(tmp_path):
     """Nothing that fetches or converts is imported for that; and the index is among the cache's notes."""
     code = (
         "import sys; from model_zoo.zoo import Zoo; zoo = Zoo(cache=sys.argv[1]); zoo.catalog.names();"
-        "later = ('model_zoo.cache', 'model_zoo.convert', 'yaml');"
+        "later = ('model_zoo.cache', 'model_zoo.conversion', 'yaml');"
         "print(*sorted(m for m in sys.modules if m.startswith(later)));"
         "print(zoo.cache.top.state)"
     )

@@ -11,8 +11,8 @@ import pytest
 
 from model_zoo.catalog import builtin_catalog
 from model_zoo.catalog.reader import read_model
+from model_zoo.schema import PIPELINES
 from model_zoo.sources import integrity_of
-from model_zoo.spec import PIPELINES
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((builtin_catalog() / "openvino").glob("*.yaml"))

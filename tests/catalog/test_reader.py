@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_zoo.catalog import Catalog, builtin_catalog, parse_model, read_model
+from model_zoo.catalog.json_schema import json_schema, schema_text
 from model_zoo.catalog.reader import read_labels, steps_of
-from model_zoo.catalog.schema import json_schema, schema_text
 from model_zoo.errors import CatalogError, UnknownModelError
 from model_zoo.sources.file import FileSource
 from model_zoo.sources.url import UrlSource

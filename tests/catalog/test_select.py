@@ -7,7 +7,7 @@ import re
 import pytest
 
 from model_zoo.catalog import Reference, builtin_catalog, parse_reference, pick_precision, read_model
-from model_zoo.catalog.select import unknown_model
+from model_zoo.catalog.references import unknown_model
 from model_zoo.errors import UnknownPrecisionError, UsageError
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_zoo.catalog.guess import archive_format, beside, guess, precision_in, without_other_formats
+from model_zoo.catalog.detect import archive_format, beside, guess, precision_in, without_other_formats
 from model_zoo.catalog.torchvision import torchvision_model, weights_of
 from model_zoo.catalog.uri import draft_of, model_of, slug
 from model_zoo.errors import UsageError
+from model_zoo.schema import NAME
 from model_zoo.sources.torchvision import weight_table
-from model_zoo.spec import NAME
 from tests.tiny import tiny_onnx
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from model_zoo.catalog import builtin_catalog, parse_model, scan
 from model_zoo.catalog.reader import load_yaml, to_struct
 from model_zoo.catalog.writer import WIDTH, to_yaml
-from model_zoo.spec import Model
+from model_zoo.schema import Model
 from tests.tiny import entry, tiny_onnx
 
 URL = {"url": "https://example.org/m.onnx?a=b#c"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from model_zoo.cli.frame import cli, run
+from model_zoo.cli.main import cli, run
 from tests.tiny import entry, tiny_onnx, write_entry
 
 if TYPE_CHECKING:

@@ -95,7 +95,7 @@ def test_ls(shell, filled, monkeypatch):
     assert "zooey-one  FP32  1 file " in text
     assert "NAME" not in text, "pipes get rows only"
     with monkeypatch.context() as patch:
-        patch.setattr("model_zoo.cli.report.terminal_width", lambda: 100)
+        patch.setattr("model_zoo.cli.output.terminal_width", lambda: 100)
         head = shell("cache", "ls").out.splitlines()[0].split("  ")
     assert [one.strip() for one in head if one] == ["NAME", "IR", "FILES", "SIZE", "LAST USE", "PINNED"]
     monkeypatch.setenv("MODEL_ZOO_LAYERS", str(filled))

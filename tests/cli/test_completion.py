@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from model_zoo.cache import Cache
-from model_zoo.cli.completion import SHELLS, VARIABLE
-from model_zoo.cli.frame import cli, main
+from model_zoo.cli.commands.completion import SHELLS, VARIABLE
+from model_zoo.cli.main import cli, main
 from tests.cache.made import put_environment
 from tests.tools import require_tool
 
@@ -130,10 +130,10 @@ def program(catalog, tmp_path):
     folder = tmp_path / "bin"
     folder.mkdir()
     script = folder / "model-zoo"
-    script.write_text(f"#!{sys.executable}\nfrom model_zoo.cli import main\nmain()\n")
+    script.write_text(f"#!{sys.executable}\nfrom model_zoo.cli.main import main\nmain()\n")
     script.chmod(0o755)
     old = folder / "omz_downloader"
-    old.write_text(f"#!{sys.executable}\nfrom model_zoo.cli.omz.downloader import main\nmain()\n")
+    old.write_text(f"#!{sys.executable}\nfrom model_zoo.omz.downloader import main\nmain()\n")
     old.chmod(0o755)
     return {
         "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",

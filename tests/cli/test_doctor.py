@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from model_zoo.cli.checks import machine, network, storage, wishes
+from model_zoo.cli.checks import machine, network, storage
+from model_zoo.cli.checks import settings as wishes
 from model_zoo.cli.checks.network import address_problem
-from model_zoo.cli.doctor import exit_code
+from model_zoo.cli.commands.doctor import exit_code
 from model_zoo.files.lock import lock
 from model_zoo.settings import Settings
 from tests.server import Server

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from model_zoo.cache import Cache
-from model_zoo.cli.frame import COMMANDS, cli
+from model_zoo.cli.main import COMMANDS, cli
 from tests.cache.made import put_environment
 from tests.stacks import make_index, write_adders
 

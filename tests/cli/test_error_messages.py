@@ -29,7 +29,7 @@ CLASSES = {
 WITHOUT_HINT = {
     "download": "download/verdict.py joins what each place said and adds the hint",
     "sources": "raised while a place is asked; download/verdict.py adds the hint",
-    "cli/omz": "the words of the commands that these replace, which scripts look for",
+    "omz": "the words of the commands that these replace, which scripts look for",
 }
 """Where an error may be made without a hint, and why."""
 
@@ -280,7 +280,7 @@ NOT_PROVOKED = {
     "DownloadError": "its subclasses are",
     "IntegrityError": "its subclasses are",
     "LoadError": "its subclasses are",
-    "WorkerCrashedError": "tests/convert kills workers",
+    "WorkerCrashedError": "tests/conversion kills workers",
 }
 
 

@@ -12,7 +12,7 @@ import click
 import pytest
 
 from model_zoo.cli.examples import EXAMPLES
-from model_zoo.cli.frame import COMMANDS, GROUPS, Run, cli, run
+from model_zoo.cli.main import COMMANDS, GROUPS, Run, cli, run
 from model_zoo.errors import CacheMissError
 from model_zoo.version import __version__
 
@@ -224,7 +224,7 @@ def test_a_bug_says_where_it_is(end, capfd):
 
 
 def test_a_reader_that_goes_away_is_no_error():
-    code = "from model_zoo.cli import main; main(['catalog', 'schema'])"
+    code = "from model_zoo.cli.main import main; main(['catalog', 'schema'])"
     with subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1) as process:
         process.stdout.close()
         error = process.stderr.read()

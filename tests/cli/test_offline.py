@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from model_zoo.cli.frame import COMMANDS
+from model_zoo.cli.main import COMMANDS
 from tests.tiny import entry, tiny_onnx, write_entry
 from tests.tools import require_tool
 
@@ -77,7 +77,7 @@ def run(home, arguments, *before, **more):
         "XDG_CONFIG_HOME": str(home / "config"),
         **more,
     }
-    argv = [*before, sys.executable, "-c", "from model_zoo.cli import main; main()", *arguments]
+    argv = [*before, sys.executable, "-c", "from model_zoo.cli.main import main; main()", *arguments]
     return subprocess.run(
         argv, cwd=home, env=environ, capture_output=True, text=True, check=False, timeout=100
     )

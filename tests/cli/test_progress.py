@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from model_zoo.cli.progress import BarReport, JsonReport, LineReport, NoReport, format_bytes, make_report
-from model_zoo.spec import Event
+from model_zoo.cli.progress import BarReport, JsonReport, LineReport, NoReport, make_report
+from model_zoo.events import Event
+from model_zoo.text import human_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,4 +153,4 @@ def test_on_a_real_terminal() -> None:
     [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (1_288_203, "1.3 MB"), (10**13, "10.0 TB")],
 )
 def test_sizes_for_people(count: int, text: str) -> None:
-    assert format_bytes(count) == text
+    assert human_size(count) == text

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_zoo.cli import report
+from model_zoo.cli import output as report
+from model_zoo.text import human_size
 
 
 class Terminal(io.StringIO):
@@ -47,7 +48,7 @@ def show(monkeypatch):
     ],
 )
 def test_sizes(size, text):
-    assert report.human_size(size) == text
+    assert human_size(size) == text
 
 
 def test_colour_goes_to_terminals_only(show, monkeypatch):

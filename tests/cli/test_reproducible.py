@@ -22,7 +22,7 @@ def test_second_conversion_is_compared(tmp_path: Path, *, same: bool) -> None:
     env |= {"MODEL_ZOO_CACHE": str(tmp_path / "cache"), "MODEL_ZOO_CONFIG": os.devnull}
 
     def convert(*more: str) -> subprocess.CompletedProcess[str]:
-        main = "from model_zoo.cli import main; main()"
+        main = "from model_zoo.cli.main import main; main()"
         argv = [sys.executable, "-c", main, "--catalog", str(tmp_path / "catalog"), "convert", "adder"]
         return subprocess.run([*argv, *more], env=env, capture_output=True, text=True, check=False)
 

@@ -27,7 +27,7 @@ HEAVY = {
 }
 _PROBE = """
 import json, sys
-from model_zoo.cli import main
+from model_zoo.cli.main import main
 try:
     main(sys.argv[1:])
 except SystemExit as end:

@@ -11,17 +11,17 @@ import msgspec
 import pytest
 
 from model_zoo.download import Arrival, Outcome, Wanted, download, failures
+from model_zoo.schema import Artifact
 from model_zoo.settings import Settings
 from model_zoo.sources.url import UrlSource
-from model_zoo.spec import Artifact
 from tests.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from model_zoo.events import Event
     from model_zoo.sources import LocatedSource
-    from model_zoo.spec import Event
 
 QUICK = Settings(connect_timeout=2, stall_timeout=0.4, lock_timeout=20)
 

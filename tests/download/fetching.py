@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from model_zoo.download import Arrival, Wanted, download
+from model_zoo.schema import Artifact
 from model_zoo.settings import Settings
 from model_zoo.sources.url import UrlSource
-from model_zoo.spec import Artifact, Event
+
+if TYPE_CHECKING:
+    from model_zoo.events import Event
 
 
 def main() -> int:

@@ -216,7 +216,7 @@ def test_redirected_parts(server: Server, place: Place) -> None:
 
 
 def test_hashing_follows_the_writers(server: Server, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from model_zoo.download import hashing
+    from model_zoo.download import hasher as hashing
 
     monkeypatch.setattr(hashing, "_WORTH_A_THREAD", 50_000)
     monkeypatch.setattr(hashing, "_FLUSH_EVERY", 100_000)

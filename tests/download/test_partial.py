@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from model_zoo.download import partial as module
-from model_zoo.download.hashing import Follower
+from model_zoo.download.hasher import Follower
 from model_zoo.download.partial import Partial, open_partial
 from model_zoo.errors import CacheError, CacheReadOnlyError
 from tests.server import Answer, Server, pattern, status

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_zoo.files.onnx import external_files
+from model_zoo.formats.onnx import external_files
 from tests.tiny import external_onnx, tiny_onnx
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from model_zoo.convert.torchvision import make_importable
+from model_zoo.conversion.worker.torchvision import make_importable
 from tests.folders import contents
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import types
 from pathlib import Path
 
 root, folder = sys.argv[1], Path(sys.argv[2])
-for name in ("model_zoo", "model_zoo.convert"):
+for name in ("model_zoo", "model_zoo.conversion", "model_zoo.conversion.worker"):
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = [f"{root}/{name.replace('.', '/')}"]
-from model_zoo.convert.torchvision import make_importable  # noqa: E402
+from model_zoo.conversion.worker.torchvision import make_importable  # noqa: E402
 
 make_importable()
 import diffusers  # noqa: E402

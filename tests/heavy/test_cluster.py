@@ -15,13 +15,13 @@ import pytest
 from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedModelError
 from model_zoo.settings import Settings
 from model_zoo.zoo import Conversion, Zoo
-from tests.handoff.conftest import environment, serve_registry
+from tests.export.conftest import environment, serve_registry
 from tests.tiny import entry, tiny_onnx, write_entry
 from tests.tools import require_module
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "fan_out"
-MODEL_ZOO = [sys.executable, "-c", "from model_zoo.cli import main; main()"]
+MODEL_ZOO = [sys.executable, "-c", "from model_zoo.cli.main import main; main()"]
 NAMES = ["m0", "m1", "m2", "m3"]
 
 
@@ -145,7 +145,7 @@ def inside():
 
 
 def test_outcomes_are_in_order_and_errors_are_the_workers(inside, catalog, tmp_path):
-    from model_zoo.handoff.cluster import convert_on_cluster
+    from model_zoo.zoo.cluster import convert_on_cluster
 
     (tmp_path / "cache").mkdir()
     zoo = Zoo(settings=Settings(cache=tmp_path / "cache", catalogs=(catalog,)))
@@ -160,7 +160,7 @@ def test_outcomes_are_in_order_and_errors_are_the_workers(inside, catalog, tmp_p
 
 
 def test_folder_that_workers_do_not_see_is_told(inside, catalog, tmp_path):
-    from model_zoo.handoff.cluster import convert_on_cluster
+    from model_zoo.zoo.cluster import convert_on_cluster
 
     zoo = Zoo(settings=Settings(cache=tmp_path / "nonesuch", catalogs=(catalog,)))
     (done,) = convert_on_cluster(zoo, zoo.expand(["m0"]), Conversion(), inside, lambda event: None)
@@ -170,7 +170,7 @@ def test_folder_that_workers_do_not_see_is_told(inside, catalog, tmp_path):
 
 def test_no_scheduler(catalog, tmp_path, monkeypatch):
     require_module("distributed")
-    from model_zoo.handoff import cluster
+    from model_zoo.zoo import cluster
 
     monkeypatch.setattr(cluster, "_PATIENCE", 1)
     zoo = Zoo(settings=Settings(cache=tmp_path / "cache", catalogs=(catalog,)))
@@ -181,7 +181,7 @@ def test_no_scheduler(catalog, tmp_path, monkeypatch):
 
 
 def test_without_distributed(catalog, tmp_path, monkeypatch):
-    from model_zoo.handoff.cluster import convert_on_cluster
+    from model_zoo.zoo.cluster import convert_on_cluster
 
     monkeypatch.setitem(sys.modules, "distributed", None)
     zoo = Zoo(settings=Settings(cache=tmp_path / "cache", catalogs=(catalog,)))

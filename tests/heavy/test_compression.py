@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from model_zoo.errors import ConversionError, UnknownPrecisionError
-from tests.convert import support
-from tests.convert.support import entry, run, run_here
+from tests.conversion import support
+from tests.conversion.support import entry, run, run_here
 from tests.tools import require_module
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]

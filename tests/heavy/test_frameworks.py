@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedModelError
-from tests.convert import support
-from tests.convert.support import entry, run, run_here
+from tests.conversion import support
+from tests.conversion.support import entry, run, run_here
 from tests.tools import require_module
 
 pytestmark = [pytest.mark.heavy, pytest.mark.timeout(300), pytest.mark.filterwarnings("ignore")]
@@ -184,7 +184,7 @@ def test_torchscript_that_openvino_cannot_convert(torch: Any, wheel_member: Memb
 
 def test_torchvision_builder_beside_any_build_of_torch(torch: Any, tmp_path: Path) -> None:
     require_module("torchvision")
-    from model_zoo.convert.torchvision import import_torchvision
+    from model_zoo.conversion.worker.torchvision import import_torchvision
 
     torch.manual_seed(3)
     network = import_torchvision().models.get_model("mobilenet_v3_small", weights=None, num_classes=7).eval()
@@ -212,7 +212,7 @@ def test_torchvision_has_no_such_model(torch: Any, tmp_path: Path) -> None:
 
 def test_torchvision_operators_that_this_build_lacks(torch: Any, tmp_path: Path) -> None:
     require_module("torchvision")
-    from model_zoo.convert.torchvision import import_torchvision
+    from model_zoo.conversion.worker.torchvision import import_torchvision
 
     if import_torchvision().extension._has_ops():
         pytest.skip("this build of torchvision has all its operators")

@@ -15,8 +15,8 @@ import pytest
 
 from model_zoo.cache import Cache
 from model_zoo.cache.environments import environments, faults_of
-from model_zoo.convert.stacks import named
-from tests.convert import support
+from model_zoo.conversion.stacks import named
+from tests.conversion import support
 
 pytestmark = [pytest.mark.heavy, pytest.mark.wheels, pytest.mark.timeout(1800)]
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BARE = """
 import importlib.metadata, importlib.util, sys
 assert importlib.util.find_spec("torch") is None, "this interpreter has torch"
-from model_zoo.cli import main
+from model_zoo.cli.main import main
 main()
 """
 TRUTH = """

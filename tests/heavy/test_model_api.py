@@ -14,9 +14,9 @@ import openvino as ov
 import pytest
 
 from model_zoo import runtime
-from model_zoo.convert.recipe import name_of
-from tests.convert import support
-from tests.convert.support import entry, run
+from model_zoo.conversion.worker.job import name_of
+from tests.conversion import support
+from tests.conversion.support import entry, run
 from tests.tools import require_module
 
 pytestmark = [
@@ -54,7 +54,7 @@ def opened(path: Path) -> np.ndarray:
 def labels(wheel_member: Member) -> list[str]:
     """Return ImageNet's classes, as torchvision knows them."""
     require_module("torchvision")
-    from model_zoo.convert.torchvision import import_torchvision
+    from model_zoo.conversion.worker.torchvision import import_torchvision
 
     weights = import_torchvision().models.get_weight("ResNet18_Weights.IMAGENET1K_V1")
     return list(weights.meta["categories"])

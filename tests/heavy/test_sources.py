@@ -56,7 +56,7 @@ def test_resnet50_under_its_real_name_through_a_mirror(hub, make_zoo, tmp_path):
     import torch
     from PIL import Image
 
-    from model_zoo.convert.torchvision import import_torchvision
+    from model_zoo.conversion.worker.torchvision import import_torchvision
 
     torchvision = import_torchvision()
     weights = torchvision.models.ResNet50_Weights.IMAGENET1K_V2
@@ -106,7 +106,7 @@ def test_what_a_builder_does_for_its_own_weights(hub, make_zoo, monkeypatch, tmp
     require_module("torchvision")
     import torch
 
-    from model_zoo.convert.torchvision import import_torchvision
+    from model_zoo.conversion.worker.torchvision import import_torchvision
 
     models = import_torchvision().models
     monkeypatch.setattr("model_zoo.sources.torchvision.SITE", hub.url("/"))
@@ -179,7 +179,7 @@ def test_a_handle_as_the_service_answers_it(hub, make_zoo, tmp_path, monkeypatch
 @pytest.mark.wheels
 def test_a_transformers_folder_on_a_hub(hub, make_zoo, tmp_path, wheel_member):
     require_module("transformers")
-    from model_zoo.convert.torchvision import make_importable
+    from model_zoo.conversion.worker.torchvision import make_importable
 
     make_importable()  # transformers imports torchvision, which may not be made for this torch
     import torch

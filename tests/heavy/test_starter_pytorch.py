@@ -16,7 +16,7 @@ from tests.tools import require_module
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from model_zoo.spec import Model
+    from model_zoo.schema import Model
     from model_zoo.zoo import Zoo
 
 pytestmark = [pytest.mark.heavy, pytest.mark.wheels, pytest.mark.timeout(600)]

@@ -71,7 +71,7 @@ def run_ours(
     command: str, root: Path | None, *arguments: object, cwd: Path, cache: Path
 ) -> subprocess.CompletedProcess[str]:
     """Run our command of the same name on the same tree."""
-    code = f"from model_zoo.cli.omz.{command.removeprefix('omz_')} import main; main()"
+    code = f"from model_zoo.omz.{command.removeprefix('omz_')} import main; main()"
     argv = [sys.executable, "-c", code, *arguments]
     environment = {**os.environ, "MODEL_ZOO_CACHE": str(cache)}
     environment.pop("OMZ_ROOT", None)

@@ -11,11 +11,11 @@ import sys
 import numpy as np
 import pytest
 
-from model_zoo.cli.omz import converter, data_downloader, downloader, info_dumper
-from model_zoo.cli.omz.local import needed
-from model_zoo.cli.omz.output import Output, in_parallel
 from model_zoo.errors import ConversionError
-from model_zoo.spec import Builder, Model, Recipe
+from model_zoo.omz import converter, data_downloader, downloader, info_dumper
+from model_zoo.omz.local import needed
+from model_zoo.omz.output import Output, in_parallel
+from model_zoo.schema import Builder, Model, Recipe
 from tests.omz.tree import Tree, representative
 from tests.server import Answer, Server, status
 from tests.tiny import tiny_onnx
@@ -296,7 +296,7 @@ def test_info_of_the_built_in_catalog(run, tmp_path, monkeypatch):
 def test_the_installed_commands_start(tmp_path):
     """As scripts, in a process of their own, from an empty folder."""
     for name in ("downloader", "converter", "info_dumper"):
-        code = f"from model_zoo.cli.omz.{name} import main; main()"
+        code = f"from model_zoo.omz.{name} import main; main()"
         done = subprocess.run(
             [sys.executable, "-c", code, "--print_all"],
             cwd=tmp_path,

@@ -7,7 +7,7 @@ import openvino as ov
 import pytest
 
 from model_zoo import errors
-from model_zoo.convert import cut
+from model_zoo.conversion.worker import cut
 
 
 @pytest.fixture

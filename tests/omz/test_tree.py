@@ -7,8 +7,8 @@ import pytest
 from model_zoo import errors
 from model_zoo.catalog import Catalog, match_names
 from model_zoo.catalog.omz import models_root
-from model_zoo.catalog.omz.importing import import_tree
-from model_zoo.cli.frame import cli, run
+from model_zoo.catalog.omz.import_tree import import_tree
+from model_zoo.cli.main import cli, run
 from model_zoo.settings import Settings
 from model_zoo.zoo import Zoo
 from tests.omz.tree import Tree, representative

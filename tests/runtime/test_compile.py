@@ -21,8 +21,8 @@ from model_zoo.errors import CompileError, DeviceUnavailableError, LoadError
 from model_zoo.runtime import blobs
 from model_zoo.runtime.core import check_device
 from tests import tiny
-from tests.convert import support
-from tests.convert.support import entry
+from tests.conversion import support
+from tests.conversion.support import entry
 from tests.tools import require_root
 
 Member = Callable[[str, str], Path]

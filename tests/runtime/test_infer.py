@@ -25,9 +25,10 @@ from model_zoo.errors import (
     MissingExtraError,
     UsageError,
 )
-from model_zoo.files import pictures
-from model_zoo.runtime import boxes, draw, inputs, measure, outputs
-from tests.convert import support
+from model_zoo.formats import images as pictures
+from model_zoo.runtime import measure
+from model_zoo.runtime.inference import boxes, draw, inputs, outputs
+from tests.conversion import support
 
 ops = ov.opset13
 

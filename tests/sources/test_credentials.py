@@ -8,8 +8,8 @@ import json
 import pytest
 
 from model_zoo.errors import SourceUnavailableError, UsageError
-from model_zoo.sources.credentials import Login, find_login
-from model_zoo.sources.target import parse_target, target_of
+from model_zoo.sources.oci.credentials import Login, find_login
+from model_zoo.sources.oci.reference import parse_target, target_of
 
 BASIC = base64.b64encode(b"me:se:cret").decode()
 

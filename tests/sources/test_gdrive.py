@@ -9,10 +9,10 @@ import pytest
 
 from model_zoo.download import Arrival, Wanted, download
 from model_zoo.errors import SourceUnavailableError
+from model_zoo.schema import Artifact
 from model_zoo.settings import Settings
 from model_zoo.sources import parse_source
 from model_zoo.sources.gdrive import GdriveSource
-from model_zoo.spec import Artifact
 from tests.server import Answer, Server, pattern
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from model_zoo.errors import DigestMismatchError, OfflineError, SourceUnavailableError
+from model_zoo.schema import Artifact
 from model_zoo.settings import Settings
 from model_zoo.sources import integrity_of, parse_source
-from model_zoo.sources.hf import HfSource
+from model_zoo.sources.hf.source import HfSource
 from model_zoo.sources.tfhub import TfhubSource
 from model_zoo.sources.torchvision import SITE, TorchvisionSource, weight_table
-from model_zoo.spec import Artifact
 
 ANY = Artifact(path="m")
 COMMIT = "a" * 40

@@ -1,4 +1,4 @@
-"""The source kind ``oci``, as far as no registry is needed; tests/handoff/test_oci.py has one."""
+"""The source kind ``oci``, as far as no registry is needed; tests/export/test_oci.py has one."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import json
 import pytest
 
 from model_zoo.errors import SourceUnavailableError
+from model_zoo.schema import Artifact
 from model_zoo.settings import Settings
 from model_zoo.sources import integrity_of, parse_source
-from model_zoo.sources.oci import OciSource
-from model_zoo.sources.target import target_of
-from model_zoo.spec import Artifact
+from model_zoo.sources.oci.reference import target_of
+from model_zoo.sources.oci.source import OciSource
 from tests.server import Server
 
 HEX = "a" * 64
@@ -74,7 +74,7 @@ def test_manifest_without_a_usable_layer(layers):
 )
 def test_image_of_somebody_else(manifest, why, tmp_path):
     from model_zoo.cache import Cache
-    from model_zoo.zoo.remote import pull
+    from model_zoo.registry.remote import pull
 
     with Server() as server:
         server.add("/v2/m/manifests/1", json.dumps(manifest).encode())

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from model_zoo.errors import SourceUnavailableError
+from model_zoo.schema import Artifact
 from model_zoo.settings import Settings
 from model_zoo.sources import KINDS, integrity_of, kind_of, kinds, parse_source
 from model_zoo.sources.base import LocatedSource
 from model_zoo.sources.file import FileSource
 from model_zoo.sources.url import UrlSource, safe_url
-from model_zoo.spec import Artifact
 
 
 def test_every_kind_loads_and_knows_its_name():

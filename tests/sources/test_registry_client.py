@@ -19,9 +19,9 @@ from model_zoo.errors import (
     TransferInterruptedError,
 )
 from model_zoo.settings import Settings
-from model_zoo.sources import registry as client
-from model_zoo.sources.registry import Registry, digest_of
-from model_zoo.sources.target import target_of
+from model_zoo.sources.oci import client
+from model_zoo.sources.oci.client import Registry, digest_of
+from model_zoo.sources.oci.reference import target_of
 
 DATA = bytes(range(256)) * 4000
 DIGEST = digest_of(DATA)

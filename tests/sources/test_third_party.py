@@ -28,7 +28,7 @@ def installed(tmp_path_factory):
 
 
 def run(tmp_path, *arguments, **environ):
-    argv = [sys.executable, "-c", "from model_zoo.cli import main; main()", *arguments]
+    argv = [sys.executable, "-c", "from model_zoo.cli.main import main; main()", *arguments]
     base = {
         **os.environ,
         "MODEL_ZOO_CACHE": str(tmp_path / "cache"),

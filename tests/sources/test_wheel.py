@@ -8,9 +8,9 @@ import subprocess
 import pytest
 
 from model_zoo.errors import CacheFullError, DigestMismatchError, SourceUnavailableError
+from model_zoo.schema import Artifact
 from model_zoo.settings import Settings
 from model_zoo.sources.wheel import WheelSource
-from model_zoo.spec import Artifact
 from tests.tools import require_root
 from tests.wheels import make_wheel
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from model_zoo.convert import stacks
+from model_zoo.conversion import stacks
 from model_zoo.settings import Settings
 from model_zoo.zoo import Zoo
 

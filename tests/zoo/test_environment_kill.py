@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from model_zoo.cache import Cache
-from model_zoo.cache.check import check
-from model_zoo.cache.collect import carry_out, plan_collection
+from model_zoo.cache.care.gc import carry_out, plan_collection
+from model_zoo.cache.care.verify import check
 from model_zoo.cache.environments import environments, faults_of
 from tests.stacks import make_index, write_adders
 

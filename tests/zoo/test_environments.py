@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from model_zoo.cache.environments import environments, faults_of
-from model_zoo.convert import process
+from model_zoo.conversion import process
 from model_zoo.errors import (
     CacheReadOnlyError,
     ConversionError,
     MissingExtraError,
     OfflineError,
 )
+from model_zoo.events import Event
 from model_zoo.settings import Settings
-from model_zoo.spec import Event
 from model_zoo.zoo import Conversion, Zoo
 from tests.stacks import Index, adder, make_index, write_adders
 from tests.tiny import entry, tiny_onnx, write_entry
@@ -323,8 +323,8 @@ def test_interruption_ends_pip_and_leaves_nothing(zoo: Zoo, index: Index) -> Non
 
 
 def test_lock_and_locked(warm: Zoo, tmp_path: Path) -> None:
-    from model_zoo.catalog.lock import lock_text
-    from model_zoo.zoo.locking import lock_models
+    from model_zoo.catalog.lockfile import lock_text
+    from model_zoo.zoo.lockfile import lock_models
 
     (tmp_path / "x.lock").write_text(lock_text(lock_models(warm, ["adder"], ISOLATED)))
     shutil.rmtree(warm.cache.writable.irs)

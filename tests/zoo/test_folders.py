@@ -10,11 +10,11 @@ import openvino as ov
 import pytest
 
 from model_zoo import errors
-from model_zoo.cache.check import check
-from model_zoo.catalog.lock import lock_text
+from model_zoo.cache.care.verify import check
+from model_zoo.catalog.lockfile import lock_text
 from model_zoo.settings import Settings
 from model_zoo.zoo import Request, Zoo
-from model_zoo.zoo.locking import lock_models
+from model_zoo.zoo.lockfile import lock_models
 from tests.folders import contents, language_model, picture_model
 from tests.tiny import write_entry
 
@@ -247,7 +247,7 @@ def test_locked_and_held_to_it(published, hub, make_zoo, tmp_path):
 
 
 def test_what_is_damaged_is_found_and_made_again(published, make_zoo, tmp_path):
-    from model_zoo.cache.mend import mend
+    from model_zoo.cache.care.repair import mend
 
     zoo = make_zoo()
     made = zoo.convert(URI)

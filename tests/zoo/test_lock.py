@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from model_zoo import errors
-from model_zoo.catalog.lock import lock_text
+from model_zoo.catalog.lockfile import lock_text
 from model_zoo.settings import Settings
 from model_zoo.zoo import Conversion, Zoo
-from model_zoo.zoo.locking import lock_models
+from model_zoo.zoo.lockfile import lock_models
 from tests.tiny import entry, tiny_onnx, write_entry
 
 FAST = {"attempts": 1, "connect_timeout": 5.0, "stall_timeout": 5.0}
@@ -227,7 +227,7 @@ def test_the_command_line(hub, tmp_path):
     }
 
     def run(*arguments):
-        argv = [sys.executable, "-c", "from model_zoo.cli import main; main()", *arguments]
+        argv = [sys.executable, "-c", "from model_zoo.cli.main import main; main()", *arguments]
         done = subprocess.run(argv, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout, done.stderr
 

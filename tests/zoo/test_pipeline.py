@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from model_zoo import errors
-from model_zoo.convert import process as worker_process
+from model_zoo.conversion import process as worker_process
+from model_zoo.schema import MANIFEST_NAME
 from model_zoo.settings import Settings
-from model_zoo.spec import MANIFEST_NAME
 from model_zoo.zoo import Conversion, Request, Zoo
 from tests.server import Answer, Server
 from tests.tiny import entry, tiny_onnx, write_entry
@@ -439,7 +439,7 @@ def test_threads_share_one_transfer_and_one_conversion(make_zoo, server, tmp_pat
     publish(server, tmp_path)
     started = []
     real = worker_process.run_worker
-    package = sys.modules["model_zoo.convert"]
+    package = sys.modules["model_zoo.conversion"]
     monkeypatch.setattr(package, "run_worker", lambda *a, **k: started.append(1) or real(*a, **k))
     zoo = make_zoo()
     barrier = threading.Barrier(6)
@@ -483,7 +483,7 @@ def test_importing_is_cheap():
         "import sys, model_zoo\n"
         "heavy = {'openvino', 'requests', 'huggingface_hub', 'numpy', 'yaml', 'tqdm'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        "import model_zoo.convert\n"
+        "import model_zoo.conversion\n"
         "assert callable(model_zoo.convert) and model_zoo.convert.__name__ == 'convert'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

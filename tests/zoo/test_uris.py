@@ -18,7 +18,7 @@ from model_zoo.catalog import read_model
 from model_zoo.catalog.writer import to_yaml
 from model_zoo.settings import Settings
 from model_zoo.zoo import Zoo
-from model_zoo.zoo.adding import entry_of
+from model_zoo.zoo.add import entry_of
 from tests.server import redirect
 from tests.tiny import external_onnx, tiny_onnx
 from tests.wheels import make_wheel
@@ -174,7 +174,7 @@ def test_an_entry_made_of_a_uri_is_pinned_and_means_the_same(hub, make_zoo, tmp_
 def run(*arguments, cwd, **environ):
     import os
 
-    argv = [sys.executable, "-c", "from model_zoo.cli import main; main()", *arguments]
+    argv = [sys.executable, "-c", "from model_zoo.cli.main import main; main()", *arguments]
     done = subprocess.run(
         argv, cwd=cwd, env={**os.environ, **environ}, capture_output=True, text=True, check=False
     )

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from model_zoo.catalog.omz.recipe import recipe_of
 from model_zoo.catalog.reader import to_struct
 from model_zoo.errors import CatalogError
-from model_zoo.spec import PRECISIONS, Model
+from model_zoo.schema import PRECISIONS, Model
 
 T = TypeVar("T")
 FRAMEWORKS = {"dldt": "openvino", "onnx": "onnx", "pytorch": "pytorch", "tf": "tensorflow"}

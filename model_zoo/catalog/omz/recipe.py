@@ -10,7 +10,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from model_zoo.catalog.omz.known import BUILDERS, DYNAMO
+from model_zoo.catalog.omz.special_cases import BUILDERS, DYNAMO
 
 PRECISIONS = ["FP16", "FP32"]
 """What the converter made of everything that is no IR yet, the default first."""

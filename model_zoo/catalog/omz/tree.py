@@ -12,7 +12,7 @@ from model_zoo.errors import CatalogError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from model_zoo.spec import Model
+    from model_zoo.schema import Model
 
 MODEL, COMPOSITE = OMZ_NAMES
 

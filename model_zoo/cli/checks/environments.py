@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from model_zoo.cache import Cache
 from model_zoo.cache.environments import KIND, environments
 from model_zoo.cli.checks import Finding, note, ok
-from model_zoo.cli.report import human_size
-from model_zoo.convert.environment import fault_of
-from model_zoo.convert.stacks import FOLDER, SUFFIX
+from model_zoo.conversion.environment import fault_of
+from model_zoo.conversion.stacks import FOLDER, SUFFIX
+from model_zoo.text import human_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 
 from model_zoo.cache import Cache
 from model_zoo.cache.adopt import places
-from model_zoo.cache.holders import PROC
+from model_zoo.cache.care.open_files import PROC
 from model_zoo.cache.layout import TAG_NAME
-from model_zoo.cache.sharing import is_alive
+from model_zoo.cache.usage_lock import is_alive
 from model_zoo.cli.checks import Finding, note, ok, wrong
-from model_zoo.cli.report import human_size
 from model_zoo.errors import CacheError, LockTimeoutError
 from model_zoo.files import clone
 from model_zoo.files.lock import lock, owner_of
-from model_zoo.spec import counted
+from model_zoo.text import counted, human_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -1,0 +1,1 @@
+"""Looking after a cache: verify, repair, gc, and what they need to know. No look-up imports any of it."""

@@ -1,0 +1,306 @@
+"""Notes beside the content: other names of blobs, what answers a request, what a declaration contains.
+
+Nothing here is the only copy of anything. Each note is derived from the manifests of ``files-v1`` and
+``ir-v1``; where notes are missing or damaged they are derived again, in memory for a layer that cannot be
+written, and on disk for one that can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from model_zoo.cache.layout import NOTES
+from model_zoo.cache.manifest import IR_MANIFEST, read_manifest
+from model_zoo.errors import CacheError
+from model_zoo.files import exists, is_file, make_folder, write_file
+from model_zoo.files.lock import lock
+from model_zoo.schema import MANIFEST_NAME, Digest, FileEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from model_zoo.cache.layout import Layer
+    from model_zoo.schema import Artifact
+
+DAY = 86400.0
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"(sha384|sha512|source):([0-9a-f]{64,128})")
+_Inputs = tuple[FileEntry, ...]
+
+
+def alias_names(artifact: Artifact) -> list[tuple[str, str]]:
+    """Return the names, beside sha256, that an artifact's blob is noted under: ``(kind, hex)``."""
+    names: list[tuple[str, str]] = [(d.algorithm, d.hex) for d in artifact.digests if d.algorithm != "sha256"]
+    if not artifact.digests:
+        names.append(("source", address_digest(artifact).hex))
+    return names
+
+
+def address_digest(artifact: Artifact) -> Digest:
+    """Return the digest of where an undigested artifact comes from: its identity until it is locked."""
+    return Digest.of_json([msgspec.to_builtins(source) for source in artifact.sources])
+
+
+@dataclass
+class Derived:
+    """All notes that a set of manifests stands for."""
+
+    aliases: dict[tuple[str, str], str] = field(default_factory=dict)
+    requests: dict[str, dict[str, float]] = field(default_factory=dict)
+    inputs: dict[str, _Inputs] = field(default_factory=dict)
+    resolutions: dict[str, list[Any]] = field(default_factory=dict)
+
+    def add_files(self, manifest: Mapping[str, Any]) -> None:
+        """Add what the manifest of a materialised folder says."""
+        for artifact in _dicts(manifest.get("artifacts")):
+            sha256 = artifact.get("sha256")
+            for name in artifact.get("names") or artifact.get("digests") or ():
+                match = _NAME.fullmatch(str(name))
+                if match and _is_sha256(sha256):
+                    self.aliases[match[1], match[2]] = str(sha256)
+        self._add_inputs(manifest.get("declaration"), manifest.get("files"))
+        self._add_resolution(manifest.get("resolution"))
+
+    def add_ir(self, key: str, manifest: Mapping[str, Any], made: float) -> None:
+        """Add what the manifest of an IR says; ``made`` is when it was published, seconds since 1970."""
+        request = manifest.get("request")
+        if _is_sha256(request):
+            self.requests.setdefault(str(request), {})[key] = made
+        self._add_inputs(manifest.get("declaration"), manifest.get("inputs"))
+        self._add_resolution(manifest.get("resolution"))
+
+    def _add_resolution(self, resolution: object) -> None:
+        if isinstance(resolution, dict) and _is_sha256(resolution.get("of")):
+            self.resolutions.setdefault(str(resolution["of"]), _dicts(resolution.get("artifacts")))
+
+    def _add_inputs(self, declaration: object, entries: object) -> None:
+        if _is_sha256(declaration) and entries:
+            with contextlib.suppress(msgspec.ValidationError, TypeError):
+                sized = [{"size": 0, **entry} for entry in entries]  # type: ignore[attr-defined]
+                self.inputs.setdefault(str(declaration), msgspec.convert(sized, _Inputs))
+
+
+class Notes:
+    """The notes of one layer; derived ones are written down where that layer is ``writable``."""
+
+    def __init__(self, layer: Layer, *, writable: bool = False) -> None:
+        self.layer = layer
+        self.writable = writable
+        self._derived: Derived | None = None
+
+    # --- reading
+
+    def alias(self, kind: str, digest: str) -> str | None:
+        """Return the sha256 that another name of a blob stands for."""
+        damaged = False
+        with contextlib.suppress(OSError):
+            text = self.layer.alias(kind, digest).read_bytes().decode("ascii", "replace").strip()
+            if _is_sha256(text):
+                return text
+            damaged = True
+        derived = self._derive("aliases", damaged=damaged)
+        return derived.aliases.get((kind, digest)) if derived else None
+
+    def requested(self, request: str) -> dict[str, float]:
+        """Return the keys of the IRs that answer a request, with the times they were published."""
+        found: dict[str, float] = {}
+        with contextlib.suppress(OSError), os.scandir(self.layer.request(request)) as entries:
+            found = {e.name: e.stat(follow_symlinks=False).st_mtime for e in entries if e.name[0] != "."}
+        if not found and (derived := self._derive("requests")):
+            return derived.requests.get(request, {})
+        return found
+
+    def inputs(self, declaration: str) -> _Inputs | None:
+        """Return the content that a declaration was found to have."""
+        stored = self.stored_inputs(declaration)
+        if stored is not None:
+            return stored
+        derived = self._derive("inputs", damaged=is_file(self.layer.inputs(declaration)))
+        return derived.inputs.get(declaration) if derived else None
+
+    def stored_inputs(self, declaration: str) -> _Inputs | None:
+        """Return the content of a declaration as noted; None where the note is missing or damaged."""
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            return msgspec.json.decode(self.layer.inputs(declaration).read_bytes(), type=_Inputs)
+        return None
+
+    def resolution(self, declared: str) -> list[Any] | None:
+        """Return, as plain data, the artifacts that floating ones were found to mean."""
+        damaged = False
+        with contextlib.suppress(OSError):
+            data = self.layer.resolution(declared).read_bytes()
+            with contextlib.suppress(msgspec.DecodeError):
+                return msgspec.json.decode(data, type=list[Any])
+            damaged = True
+        derived = self._derive("resolutions", damaged=damaged)
+        return derived.resolutions.get(declared) if derived else None
+
+    def adopted(self, sha256: str) -> str | None:
+        """Return where a blob was adopted from, if it was."""
+        with contextlib.suppress(OSError):
+            return self.layer.adopted(sha256).read_text(encoding="utf-8", errors="replace")
+        return None
+
+    # --- writing
+
+    def note_alias(self, kind: str, digest: str, sha256: str) -> None:
+        """Note another name of a blob.
+
+        Raises:
+            OSError: the layer cannot be written.
+            CacheDamagedError: a link stands in the way.
+        """
+        self._write(self.layer.alias(kind, digest), f"{sha256}\n".encode("ascii"))
+
+    def note_request(self, request: str, key: str, made: float | None = None) -> None:
+        """Note that the IR with ``key`` answers ``request``; raises as ``note_alias``."""
+        path = self.layer.check_own(self.layer.request(request) / key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        if made is not None:
+            os.utime(path, (made, made))
+
+    def note_inputs(self, declaration: str, entries: _Inputs) -> None:
+        """Note the content of a declaration; raises as ``note_alias``."""
+        self._write(self.layer.inputs(declaration), msgspec.json.encode(entries))
+
+    def note_resolution(self, declared: str, artifacts: Sequence[object]) -> None:
+        """Note what floating artifacts were found to mean; raises as ``note_alias``."""
+        self._write(self.layer.resolution(declared), msgspec.json.encode(artifacts))
+
+    def note_adopted(self, sha256: str, origin: str) -> None:
+        """Note where a blob was adopted from; what cannot be written is let be."""
+        with contextlib.suppress(OSError, CacheError):
+            self._write(self.layer.adopted(sha256), origin.encode("utf-8", "replace"))
+
+    def note_manifest(self, key: str, manifest: Mapping[str, Any], name: str) -> None:
+        """Note all that a manifest about to be published says; raises as ``note_alias``.
+
+        Before and not after publishing: a note of something that never came is harmless, something
+        published that nobody finds is not.
+        """
+        derived = Derived()
+        if name == IR_MANIFEST:
+            derived.add_ir(key, manifest, time.time())
+        else:
+            derived.add_files(manifest)
+        self.write_all(derived)
+
+    def note_use(self, kind: str, name: str, published: float) -> None:
+        """Note that an entry is used, at most once a day; what cannot be written is let be.
+
+        Args:
+            kind: "files" or "ir".
+            name: of the entry.
+            published: when it was published, which counts as a use; seconds since 1970.
+        """
+        now = time.time()
+        if abs(now - published) < DAY:
+            return
+        mark = self.layer.used(kind, name)
+        with contextlib.suppress(OSError):
+            if abs(now - mark.lstat().st_mtime) < DAY:
+                return
+        with contextlib.suppress(OSError, CacheError):
+            self.layer.check_own(mark).parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+
+    def _write(self, path: Path, data: bytes) -> None:
+        with contextlib.suppress(OSError):
+            if path.read_bytes() == data and not path.is_symlink():
+                return
+        self.layer.check_own(path.parent).mkdir(parents=True, exist_ok=True)
+        write_file(path, data, durable=False)
+
+    def write_all(self, derived: Derived) -> None:
+        """Write notes that are not there yet; raises as ``note_alias``."""
+        for (kind, digest), sha256 in derived.aliases.items():
+            self.note_alias(kind, digest, sha256)
+        for request, keys in derived.requests.items():
+            for key, made in keys.items():
+                self.note_request(request, key, made)
+        for declaration, entries in derived.inputs.items():
+            self.note_inputs(declaration, entries)
+        for declared, artifacts in derived.resolutions.items():
+            self.note_resolution(declared, artifacts)
+
+    # --- deriving
+
+    def derive(self) -> Derived:
+        """Read every manifest of the layer and return the notes they stand for."""
+        derived = Derived()
+        for _, _, manifest, _ in files_manifests(self.layer):
+            derived.add_files(manifest)
+        for key, manifest, made in ir_manifests(self.layer):
+            derived.add_ir(key, manifest, made)
+        return derived
+
+    def write(self, derived: Derived) -> None:
+        """Write all notes of the layer, with the marks that they are complete.
+
+        Raises:
+            CacheError: the layer cannot be written, or another process is at it.
+        """
+        with lock(self.layer.check_own(self.layer.locks) / "state.lock", timeout=0):
+            try:
+                self.write_all(derived)
+                for notes in NOTES:
+                    mark = self.layer.complete(notes)
+                    make_folder(mark.parent)
+                    mark.touch()
+            except OSError as error:
+                what = f"cannot write notes below {self.layer.state}: {error.strerror}"
+                raise CacheError(what, hint="check the disk and the path") from error
+
+    def _derive(self, notes: str, *, damaged: bool = False) -> Derived | None:
+        """Return derived notes where those on disk are damaged or not known to be complete."""
+        if not (exists(self.layer.models) or exists(self.layer.irs)):
+            return None
+        if self._derived is None and (damaged or not exists(self.layer.complete(notes))):
+            self._derived = self.derive()
+            if self.writable:
+                with contextlib.suppress(CacheError):
+                    self.write(self._derived)
+        return self._derived
+
+
+def files_manifests(layer: Layer) -> Iterator[tuple[str, str, dict[str, Any], float]]:
+    """Yield model, declaration, manifest and time of publication of every materialised folder."""
+    for model in _folders(layer.models):
+        for declaration in _folders(layer.models / model):
+            found = read_manifest(layer.files(model, declaration) / MANIFEST_NAME)
+            if found is not None:
+                yield model, declaration, found.data, found.made
+
+
+def ir_manifests(layer: Layer) -> Iterator[tuple[str, dict[str, Any], float]]:
+    """Yield key, manifest and time of publication of every IR."""
+    for key in _folders(layer.irs):
+        found = read_manifest(layer.ir(key) / IR_MANIFEST)
+        if found is not None:
+            yield key, found.data, found.made
+
+
+def _folders(path: Path) -> list[str]:
+    """Return the names of the folders below ``path``, no links among them, sorted."""
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
+
+
+def _dicts(value: object) -> list[Any]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None

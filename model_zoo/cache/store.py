@@ -1,0 +1,382 @@
+"""Look things up through the layers, publish them into the top one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from model_zoo.cache.layout import Layer
+from model_zoo.cache.manifest import IR_MANIFEST, Manifest, encode, entries_of, is_whole, read_manifest
+from model_zoo.cache.notes import Notes, address_digest, alias_names, ir_manifests
+from model_zoo.cache.usage_lock import Sharing
+from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
+from model_zoo.events import Event
+from model_zoo.files import as_cache_error, fsync_file, fsync_folder, hash_file, set_mode
+from model_zoo.schema import MANIFEST_NAME, Digest, FileEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from model_zoo.schema import Artifact, Model
+
+READ_ONLY = 0o444
+_TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.EACCES, errno.EPERM}
+"""What a rename onto a folder answers: POSIX says the first two, Windows the others."""
+
+
+class Cache:
+    """One writable layer on top, or none, and any number of read-only ones below.
+
+    A look-up locks nothing, hashes nothing, and writes nothing but, once a day, the time of an entry's last
+    use: a published name is whole by construction, and sizes are compared with the manifest. ``check`` is
+    what re-hashes.
+    """
+
+    def __init__(self, top: Path | None, below: Sequence[Path] = ()) -> None:
+        self.top = Layer(top.absolute()) if top is not None else None
+        self.below = tuple(Layer(root.absolute()) for root in below)
+        self._notes = tuple(Notes(layer, writable=layer is self.top) for layer in self.layers)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers in the order of look-up."""
+        return ((self.top,) if self.top else ()) + self.below
+
+    @property
+    def writable(self) -> Layer:
+        """The top layer, prepared for writing.
+
+        Raises:
+            CacheError: there is none, or it cannot be written.
+        """
+        if self.top is None:
+            what = "there is no writable cache layer, and something would have to be written"
+            raise CacheReadOnlyError(what, hint="set MODEL_ZOO_CACHE or pass --cache DIR")
+        self.top.prepare()
+        return self.top
+
+    # --- users against the collector
+
+    @cached_property
+    def _sharing(self) -> Sharing:
+        return Sharing(self.writable)
+
+    @contextlib.contextmanager
+    def use(self, on_wait: Callable[[str], None] | None = None, *, timeout: float = 3600.0) -> Iterator[bool]:
+        """Keep ``gc`` and ``repair`` from taking anything away while something is made available.
+
+        Any number of processes and threads may be inside at once; it may be entered again from inside. A
+        look-up needs none of this. Yields False where nothing keeps anybody out: there is no writable
+        layer, it cannot be written, or its file system has no locks.
+
+        Raises:
+            LockTimeoutError: a collector did not finish in time.
+            CacheDamagedError: a link was planted where the lock files should be.
+        """
+        try:
+            sharing = self._sharing
+        except CacheDamagedError:
+            raise
+        except CacheError:  # whoever writes something next says what is wrong
+            yield False
+            return
+        with sharing.use(timeout, on_wait) as works:
+            yield works
+
+    @contextlib.contextmanager
+    def exclusive(
+        self, on_wait: Callable[[str], None] | None = None, *, timeout: float = 3600.0
+    ) -> Iterator[bool]:
+        """Wait until nobody is inside ``use`` and keep everybody out; never from inside ``use``.
+
+        Yields False where the file system has no locks: whoever is active may go on.
+
+        Raises:
+            CacheError: the layer cannot be written.
+            LockTimeoutError: a user did not finish in time.
+        """
+        with self._sharing.exclusive(timeout, on_wait) as works:
+            yield works
+
+    # --- blobs
+
+    def find_blob(self, artifact: Artifact) -> Path | None:
+        """Return the blob of an artifact, by its digest or by what was noted on its arrival."""
+        sha256 = self.sha256_of(artifact)
+        for layer in self.layers if sha256 else ():
+            path = layer.blob(str(sha256))
+            size = _blob_size(layer, path)
+            if size is not None and artifact.size in {None, size}:
+                return path
+        return None
+
+    def sha256_of(self, artifact: Artifact) -> str | None:
+        """Return the sha256 an artifact has: declared, or noted when it arrived."""
+        if artifact.sha256:
+            return artifact.sha256
+        for kind, digest in alias_names(artifact):
+            for notes in self._notes:
+                if (sha256 := notes.alias(kind, digest)) is not None:
+                    return sha256
+        return None
+
+    def publish_blob(self, staged: Path, sha256: str, artifact: Artifact) -> Path:
+        """Move verified, flushed bytes into the writable layer and note what else they are known as.
+
+        Bytes that are there already stay, as folders may share them, unless they turn out to be damaged.
+
+        Raises:
+            CacheError: the layer cannot be written; ``staged`` is left where it is.
+        """
+        layer = self.writable
+        target = layer.check_own(layer.blob(sha256))
+        self.note_aliases(artifact, sha256)
+        with as_cache_error(target, left="the verified partial is kept"):
+            if not target.parent.is_dir():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                fsync_folder(target.parent.parent)
+            if _blob_size(layer, target) == staged.stat().st_size and _has_digest(target, sha256):
+                staged.unlink()
+                return target
+            set_mode(staged, READ_ONLY)
+            staged.replace(target)
+            fsync_folder(target.parent)
+        return target
+
+    def adopt(
+        self,
+        artifact: Artifact,
+        model: str | None = None,
+        *,
+        folders: Sequence[Path] = (),
+        report: Callable[[Event], None] | None = None,
+    ) -> Path | None:
+        """Publish an artifact's blob from bytes other programs keep on this machine; None if they do not.
+
+        Args:
+            artifact: what is wanted; nothing is adopted that no digest, or part of one, proves.
+            model: whose artifact it is.
+            folders: where to look beside the caches of other programs.
+            report: receives an ``adopted`` event whose message is where the bytes came from.
+
+        Raises:
+            CacheError: the writable layer cannot be written.
+        """
+        from model_zoo.cache.adopt import adopt, places  # only where something is missing
+
+        def tell(path: Path, blob: Path) -> None:
+            self._notes[0].note_adopted(blob.name, str(path))
+            if report is not None:
+                report(Event(event="adopted", model=model, file=artifact.path, message=str(path)))
+
+        there = self.find_blob(artifact)
+        if there is not None:
+            return there
+        return adopt(self, artifact, places(os.environ, folders), model, tell)
+
+    def adopted_from(self, artifact: Artifact) -> str | None:
+        """Return the file of another program that an artifact's blob was adopted from, if it was."""
+        sha256 = self.sha256_of(artifact)
+        found = (notes.adopted(sha256) for notes in self._notes) if sha256 else iter(())
+        return next((origin for origin in found if origin is not None), None)
+
+    def note_aliases(self, artifact: Artifact, sha256: str) -> None:
+        """Note under which other digests, or which address, the blob is looked up."""
+        for kind, digest in alias_names(artifact):
+            with as_cache_error(self.writable.alias(kind, digest)):
+                self._notes[0].note_alias(kind, digest, sha256)
+
+    # --- materialised folders
+
+    def find_files(self, model: str, digest: str) -> tuple[Path, dict[str, Any]] | None:
+        """Return the folder of a model's files and its manifest, if it is whole in some layer."""
+        for index, layer in enumerate(self.layers):
+            folder = layer.files(model, digest)
+            if (manifest := _whole(layer, folder, MANIFEST_NAME)) is not None:
+                if layer is self.top:
+                    self._notes[index].note_use("files", f"{model}@{digest}", manifest.made)
+                return folder, manifest.data
+        return None
+
+    # --- IRs
+
+    def find_ir(self, key: str) -> tuple[Path, dict[str, Any]] | None:
+        """Return the folder of an IR and its manifest, if it is whole in some layer."""
+        for index, layer in enumerate(self.layers):
+            folder = layer.ir(key)
+            if (manifest := _whole(layer, folder, IR_MANIFEST)) is not None:
+                if layer is self.top:
+                    self._notes[index].note_use("ir", key, manifest.made)
+                return folder, manifest.data
+        return None
+
+    def find_requested(self, request: str) -> list[tuple[Path, dict[str, Any]]]:
+        """Return every IR that answers a request, whatever versions of the tools made it; newest last."""
+        keys: dict[str, float] = {}
+        for notes in self._notes:
+            for key, made in notes.requested(request).items():
+                keys[key] = max(made, keys.get(key, 0.0))
+        found = (self.find_ir(key) for key in sorted(keys, key=lambda key: (keys[key], key)))
+        return [ir for ir in found if ir is not None]
+
+    def find_irs_of(self, model: str) -> list[tuple[Path, dict[str, Any]]]:
+        """Return every whole IR made from a model of that name; walks all manifests."""
+        return [
+            (layer.ir(key), manifest)
+            for layer in self.layers
+            for key, manifest, _ in ir_manifests(layer)
+            if manifest.get("model") == model and _whole(layer, layer.ir(key), IR_MANIFEST) is not None
+        ]
+
+    def ir_manifests(self) -> Iterator[dict[str, Any]]:
+        """Yield the manifest of every IR, layer by layer."""
+        for layer in self.layers:
+            for _, manifest, _ in ir_manifests(layer):
+                yield manifest
+
+    def note_request(self, request: str, key: str) -> None:
+        """Note that the IR with ``key`` answers ``request``."""
+        with as_cache_error(self.writable.request(request)):
+            self._notes[0].note_request(request, key)
+
+    def find_inputs(self, declaration: str) -> tuple[FileEntry, ...] | None:
+        """Return the content that a declaration was once found to have."""
+        found = (notes.inputs(declaration) for notes in self._notes)
+        return next((inputs for inputs in found if inputs is not None), None)
+
+    def note_inputs(self, declaration: str, entries: Sequence[FileEntry]) -> None:
+        """Note the content of a declaration, so that its IR is found where its files are not."""
+        with as_cache_error(self.writable.inputs(declaration)):
+            self._notes[0].note_inputs(declaration, tuple(entries))
+
+    def find_resolution(self, declared: str) -> list[Any] | None:
+        """Return, as plain data, the artifacts that floating ones were once found to mean."""
+        found = (notes.resolution(declared) for notes in self._notes)
+        return next((artifacts for artifacts in found if artifacts is not None), None)
+
+    def note_resolution(self, declared: str, artifacts: Sequence[object]) -> None:
+        """Note what floating artifacts mean, so that no later run has to ask again.
+
+        Raises:
+            CacheError: the layer cannot be written.
+        """
+        with as_cache_error(self.writable.resolution(declared)):
+            self._notes[0].note_resolution(declared, artifacts)
+
+    # --- publishing folders
+
+    @contextlib.contextmanager
+    def staging(self, purpose: str) -> Iterator[Path]:
+        """Give an empty folder on the writable layer's file system; what is left in it is removed.
+
+        Raises:
+            CacheError: it cannot be created.
+        """
+        layer = self.writable
+        root = layer.check_own(layer.partials)
+        folder = root / f"stage-{purpose}-{os.getpid()}-{os.urandom(6).hex()}"
+        with as_cache_error(folder):
+            folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def publish_folder(self, staged: Path, target: Path, manifest: Mapping[str, Any], name: str) -> None:
+        """Write the manifest, flush everything, and rename a staged folder to its final name.
+
+        The caller holds the lock of ``target``. What is there already and whole stays: somebody was faster
+        where locks do not work. What is there and not whole is moved aside and removed.
+
+        Raises:
+            CacheError: the layer cannot be written.
+        """
+        layer = self.writable
+        layer.check_own(target.parent)
+        with as_cache_error(target):
+            (staged / name).write_bytes(encode(manifest))
+            set_mode(staged / name, READ_ONLY)
+            _flush(staged)
+            self._notes[0].note_manifest(target.name, manifest, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not _rename(staged, target) and _whole(layer, target, name) is None:
+                with self.staging("old") as aside:
+                    target.rename(aside / "damaged")
+                    if not _rename(staged, target):
+                        raise FileExistsError(errno.EEXIST, "somebody else is writing it", str(target))
+            fsync_folder(target.parent)
+
+
+def _whole(layer: Layer, folder: Path, name: str) -> Manifest | None:
+    """Return the manifest of a folder that holds all it should; None for one that does not."""
+    path = folder / name
+    if not layer.owns(path):
+        return None
+    manifest = read_manifest(path)
+    if manifest is None:
+        return None
+    entries = entries_of(manifest.data, name)
+    return manifest if is_whole(str(layer.root), str(folder), entries) else None
+
+
+def _rename(staged: Path, target: Path) -> bool:
+    """Give a folder its name; False where that is taken."""
+    try:
+        staged.rename(target)
+    except OSError as error:
+        if error.errno in _TAKEN | {errno.ENOTDIR} and (target.is_symlink() or target.exists()):
+            return False
+        raise
+    return True
+
+
+def _flush(staged: Path) -> None:
+    """Flush a staged tree; files with another name were flushed when they were published under it."""
+    for folder, _, files in os.walk(staged):
+        for file in files:
+            path = staged / folder / file
+            found = path.lstat()
+            if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+                fsync_file(path)
+        fsync_folder(staged / folder)
+
+
+def _blob_size(layer: Layer, path: Path) -> int | None:
+    """Return the size of a blob that is a file of the layer itself, None for anything else."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) and layer.owns(path.parent) else None
+
+
+def _has_digest(path: Path, sha256: str) -> bool:
+    try:
+        return hash_file(path)["sha256"].hex == sha256
+    except OSError:
+        return False
+
+
+def declaration_of(model: Model, artifacts: Sequence[Artifact]) -> str:
+    """Return the digest (hex) of what a model declares its files to be, which names their folder.
+
+    Addresses count only where no digest is declared: the same bytes from elsewhere are the same files.
+    """
+    declared = [
+        {
+            "path": artifact.path,
+            "digests": [str(digest) for digest in artifact.digests] or [str(address_digest(artifact))],
+            "unpack": msgspec.to_builtins(artifact.unpack) if artifact.unpack else None,
+        }
+        for artifact in sorted(artifacts, key=lambda artifact: artifact.path)
+    ]
+    edits = [msgspec.to_builtins(edit) for edit in model.replace]
+    return Digest.of_json({"artifacts": declared, "replace": edits}).hex

@@ -1,0 +1,128 @@
+"""The IR key: everything that determines a converted IR, as plain data, and its digest.
+
+Not in it: the model's name, device, host, paths outside the model, dates, addresses.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from model_zoo.conversion.toolchain import is_compressed, is_quantized
+from model_zoo.schema import Digest, Labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from model_zoo.schema import FileEntry, Model
+
+_WIDTH = 80
+SCHEMA = 1
+"""Raised when our own conversion code changes the bytes it makes from the same parts."""
+
+
+def key_parts(
+    model: Model,
+    precision: str,
+    inputs: Sequence[FileEntry],
+    versions: Mapping[str, str | None],
+    *,
+    calibration: Path | str | None = None,
+) -> dict[str, Any]:
+    """Return everything that determines the IR, as plain JSON data.
+
+    Args:
+        model: the catalog entry.
+        precision: what it is converted to.
+        inputs: the model's files after unpacking and replacing.
+        versions: what ``toolchain`` said.
+        calibration: calibration data named by the caller instead of by the recipe.
+
+    Raises:
+        UsageError: the calibration data does not exist.
+    """
+    recipe = msgspec.to_builtins(model.recipe)
+    recipe.pop("precisions", None)
+    if recipe.get("builder"):
+        recipe["builder"].pop("requirements", None)  # what is installed counts, and is among the versions
+    if not is_compressed(precision):
+        recipe.pop("compress", None)
+    if not is_quantized(precision):
+        recipe.pop("quantize", None)
+    parts: dict[str, Any] = {
+        "schema": SCHEMA,
+        "converter": model.framework,
+        "precision": precision,
+        "ready": is_ready(model, precision),
+        "inputs": sorted([entry.path, entry.sha256] for entry in inputs),
+        "versions": dict(sorted(versions.items())),
+        "recipe": recipe,
+        "model_info": msgspec.to_builtins(model.model_info),
+        "labels": _labels(model),
+    }
+    if calibration is not None and (is_quantized(precision) or is_compressed(precision)):
+        from model_zoo.conversion.calibration_data import digest_of
+
+        parts["calibration"] = digest_of(calibration)
+    # Through text and back, so that parts made now equal parts read from a manifest.
+    return json.loads(json.dumps(parts))  # type: ignore[no-any-return]
+
+
+def is_ready(model: Model, precision: str) -> bool:
+    """Whether the files already are an IR of that precision."""
+    if model.framework != "openvino":
+        return False
+    tagged = any(artifact.precision for artifact in model.artifacts)
+    return tagged or precision == model.precisions[0]
+
+
+def _labels(model: Model) -> dict[str, Any] | None:
+    labels = model.labels
+    if labels is None:
+        return None
+    if isinstance(labels, Labels):
+        return dict(msgspec.to_builtins(labels))
+    return {"count": len(labels), "digest": str(Digest.of_json(list(labels)))}
+
+
+def ir_key(parts: Mapping[str, Any]) -> str:
+    """Return the IR key: 64 hex digits, the sha256 of the parts as canonical JSON."""
+    return Digest.of_json(parts).hex
+
+
+def differences(wanted: Mapping[str, Any], cached: Mapping[str, Any], there: str = "cached") -> list[str]:
+    """Return one readable line for each part that differs between two sets of parts.
+
+    ``there`` is what the lines call the second one.
+    """
+    lines: list[str] = []
+    for name in sorted({*wanted, *cached}):
+        old, new = cached.get(name), wanted.get(name)
+        if name == "inputs":
+            old, new = dict(old or []), dict(new or [])
+        _compare(name, new, old, lines, there)
+    return lines
+
+
+def _compare(path: str, wanted: object, cached: object, lines: list[str], there: str) -> None:
+    if wanted == cached:
+        return
+    if isinstance(wanted, dict) and isinstance(cached, dict):
+        for key in sorted({*wanted, *cached}):
+            _compare(f"{path}.{key}", wanted.get(key), cached.get(key), lines, there)
+        return
+    if isinstance(wanted, list) and isinstance(cached, list) and len(wanted) == len(cached):
+        for index, (new, old) in enumerate(zip(wanted, cached, strict=True)):
+            _compare(f"{path}[{index}]", new, old, lines, there)
+        return
+    lines.append(f"{path}: now {_brief(wanted)}, {there} {_brief(cached)}")
+
+
+def _brief(value: object) -> str:
+    if value is None:
+        return "absent"
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"

@@ -1,0 +1,60 @@
+"""Class labels: from the catalog entry itself, or out of a file of the model."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from model_zoo.errors import ConversionError
+from model_zoo.schema import Labels
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from model_zoo.schema import Model
+
+
+def labels_of(model: Model, files: Path) -> list[str] | None:
+    """Return the model's labels in order; None when it has none.
+
+    Raises:
+        ConversionError: the file does not hold what the catalog says.
+    """
+    labels = model.labels
+    if labels is None:
+        return None
+    if not isinstance(labels, Labels):
+        return list(labels)
+    if labels.artifact is None:
+        what = f"labels.file {labels.file} was not read with the catalog"
+        raise ConversionError(what, hint="load the model through a catalog")
+    try:
+        text = (files / labels.artifact).read_text(encoding="utf-8")
+        if labels.key is None:
+            return text.splitlines()
+        return _descend(json.loads(text), labels.key)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        what = f"labels: {labels.artifact} does not hold the labels"
+        raise ConversionError(
+            what,
+            expected=f"a list at {labels.key}" if labels.key else "one label a line",
+            found=error,
+            hint="correct labels in the catalog entry",
+        ) from error
+
+
+def _descend(value: object, key: str) -> list[str]:
+    for part in key.split("."):
+        if isinstance(value, list):
+            value = value[int(part)]
+        elif isinstance(value, dict):
+            value = value[part]
+        else:
+            msg = f"nothing at {part!r}"
+            raise TypeError(msg)
+    if isinstance(value, dict):  # {"0": "cat", "1": "dog"}, the id2label of many configurations
+        value = [value[str(index)] for index in range(len(value))]
+    if not isinstance(value, list):
+        msg = f"{type(value).__name__} instead of a list"
+        raise TypeError(msg)
+    return [str(item) for item in value]

@@ -1,0 +1,127 @@
+"""Stacks: the packages a conversion needs beside this one, pinned in one file each.
+
+``stacks/NAME.txt`` is a requirements file as pip reads it. Every line pins one package (``==``), perhaps for
+some platforms only (after ``;``); a comment ``# bytes: N`` says what an environment made of it took when it
+was measured.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model_zoo.conversion.installed import canonical, versions
+from model_zoo.conversion.toolchain import packages
+from model_zoo.schema import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from model_zoo.schema import Model
+
+FOLDER = Path(__file__).parent / "stacks"
+SUFFIX = ".txt"
+SCHEMA = 1
+"""Raised when environments are made in another way, so that those made before are not used."""
+FRAMEWORKS = {
+    "transformers": "transformers",
+    "diffusers": "transformers",
+    "sentence-transformers": "transformers",
+    "timm": "transformers",
+}
+"""Stacks of frameworks that always need theirs; of the others it depends on what ``packages`` says."""
+NEEDS = {"torch": "torch", "tensorflow-cpu": "tensorflow", "jax": "jax", "nncf": "nncf"}
+"""The stack that has a package; the first that a conversion needs counts, as every stack has NNCF."""
+_LINE = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[^]]*\])?==(?P<version>[^\s;]+)\s*(;.*)?")
+_BYTES = re.compile(r"^# bytes: (\d+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Pinned requirements under a name.
+
+    Attributes:
+        name: of its file.
+        requirements: the lines, as pip reads them.
+        size: bytes that an environment of them takes, about.
+    """
+
+    name: str
+    requirements: tuple[str, ...]
+    size: int
+
+    @functools.cached_property
+    def pins(self) -> dict[str, str]:
+        """The pinned version of each package, by its canonical name."""
+        matches = filter(None, map(_LINE.fullmatch, self.requirements))
+        return {canonical(match["name"]): match["version"] for match in matches}
+
+    @property
+    def expected(self) -> dict[str, str]:
+        """The version of each package that an environment will most likely have.
+
+        Indexes have one build of OpenVINO, and where this interpreter has the pinned version it tells which.
+        """
+        pin, own = self.pins.get("openvino"), versions(["openvino"])["openvino"]
+        return self.pins | ({"openvino": own} if own and _is_build_of(own, pin) else {})
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """What an environment of it is stored under: of the requirements, this Python and this platform."""
+        return Digest.of_json(
+            {
+                "schema": SCHEMA,
+                "requirements": sorted(self.requirements),
+                "python": sys.implementation.cache_tag,
+                "platform": [sysconfig.get_platform(), sysconfig.get_config_var("EXT_SUFFIX")],
+            }
+        ).hex
+
+    def fits(self, found: Mapping[str, str | None]) -> bool:
+        """Whether an IR made with these versions is one that an environment of the stack would make.
+
+        An index may have several builds of a pinned version: OpenVINO's carry the number of their build, and
+        those of others a local part, as in ``2.13.0+cpu``.
+        """
+        return all(_is_build_of(version, self.pins.get(canonical(name))) for name, version in found.items())
+
+
+def _is_build_of(version: str | None, pin: str | None) -> bool:
+    if version is None or pin is None:
+        return False
+    return version == pin or version.startswith((f"{pin}-", f"{pin}+"))
+
+
+def stack_of(model: Model, precision: str) -> Stack | None:
+    """Return the stack a conversion needs; None where OpenVINO and this package's own needs suffice.
+
+    The packages of ``recipe.builder.requirements`` are part of it.
+    """
+    name = FRAMEWORKS.get(str(model.framework))
+    if name is None:
+        needed = packages(model, precision)
+        name = next((stack for package, stack in NEEDS.items() if package in needed), None)
+    builder = model.recipe.builder
+    return None if name is None else named(name, builder.requirements if builder else ())
+
+
+def named(name: str, more: tuple[str, ...] = ()) -> Stack:
+    """Return the stack of that name, with more requirements; these win over the stack's own."""
+    return _read(FOLDER / f"{name}{SUFFIX}", more)
+
+
+@functools.cache
+def _read(path: Path, more: tuple[str, ...]) -> Stack:
+    text = path.read_text(encoding="utf-8")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    other = {canonical(requirement.partition("==")[0]) for requirement in more}
+    kept = [
+        line for line in lines if (match := _LINE.fullmatch(line)) and canonical(match["name"]) not in other
+    ]
+    size = _BYTES.search(text)
+    return Stack(path.stem, (*kept, *more), int(size[1]) if size else 0)

@@ -1,0 +1,117 @@
+"""The worker: one conversion, in a process of its own, in any interpreter with numpy and openvino.
+
+Runs outside the package's own environment: this module and those it imports use the standard library,
+numpy, openvino and the model's framework, nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model_zoo.conversion.worker.explain import explain
+from model_zoo.errors import ConversionError, ModelZooError, UnsupportedModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}
+
+
+def main(folder: str) -> None:
+    """Carry out ``request.json`` of a folder, and leave ``answer.json`` in it."""
+    scratch = Path(folder)
+    request = json.loads((scratch / "request.json").read_text(encoding="utf-8"))
+    say = _take_stdout()
+    _end_with_parent()
+    forbid_network()
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # before openvino is imported
+    try:
+        answer: dict[str, Any] = {"result": work(request, say)}
+    except ModelZooError as error:
+        answer = {"error": _plain(error)}
+    except Exception as error:  # noqa: BLE001 - whatever a framework raises becomes our error
+        traceback.print_exc()
+        ours = explain(error)
+        answer = {"error": _plain(ours) | {"log": not isinstance(ours, UnsupportedModelError)}}
+    staged = scratch / "answer.part"
+    staged.write_text(json.dumps(answer), encoding="utf-8")
+    staged.replace(scratch / "answer.json")
+
+
+def work(request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Convert as the request says, into its staging folder.
+
+    Returns:
+        ``ports``, ``seconds`` and ``peak_memory`` (bytes), and where they apply ``report`` and
+        ``untouched``: the ready-made files that need no conversion.
+    """
+    from model_zoo.conversion.worker import pipeline
+
+    started = time.monotonic()
+    result = pipeline.run(request, say)
+    return {**result, "seconds": round(time.monotonic() - started, 3), "peak_memory": peak_memory()}
+
+
+def _plain(error: ModelZooError) -> dict[str, Any]:
+    texts = {name: getattr(error, name) for name in ("what", "expected", "found", "hint")}
+    return {"class": type(error).__name__, **{k: None if v is None else str(v) for k, v in texts.items()}}
+
+
+def peak_memory() -> int | None:
+    """Return the most memory this process ever held, in bytes; None where the system does not tell."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    match = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return int(match[1]) * 1024 if match else None
+
+
+def forbid_network() -> None:
+    """Refuse every connection that Python code of this process tries to open. It cannot be undone."""
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in _NETWORK:
+            return
+        address = arguments[1] if event in {"socket.connect", "socket.sendto"} else arguments[0]
+        if isinstance(address, (str, bytes)) and event == "socket.connect":
+            return  # a local socket
+        what = f"the conversion tried to reach the network at {address}"
+        raise ConversionError(what, hint="declare what it downloads as artifacts of the model")
+
+    sys.addaudithook(watch)
+
+
+def _take_stdout() -> Callable[[str], None]:
+    """Keep the pipe to the parent for stages; what is printed from now on goes to the log."""
+    pipe = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)
+
+    def say(stage: str) -> None:
+        print(stage, file=pipe, flush=True)
+
+    return say
+
+
+def _end_with_parent() -> None:
+    """See to it that this process does not outlive the one that asked for the work."""
+    if sys.platform.startswith("linux"):
+        import ctypes
+
+        pr_set_pdeathsig, sigkill = 1, 9  # linux/prctl.h
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, sigkill)
+
+    def watch() -> None:
+        while os.read(0, 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,127 @@
+"""Hash a file while it is still being written: a thread follows the writers over what is complete so far.
+
+It reads the bytes back, which the page cache still holds, so they need not arrive in order and several
+connections can write at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import TYPE_CHECKING
+
+from model_zoo.schema import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from model_zoo.download.partial import Partial
+
+_PIECE = 512 << 10
+_WORTH_A_THREAD = 4 << 20
+_FLUSH_EVERY = 16 << 20
+
+
+_own = threading.local()
+
+
+def _buffer() -> memoryview:
+    """Return this thread's buffer: one for all the files it hashes, not one for each."""
+    if not hasattr(_own, "buffer"):
+        _own.buffer = memoryview(bytearray(_PIECE))
+    found: memoryview = _own.buffer
+    return found
+
+
+class Follower:
+    """The digests of a partial's first bytes, as far as they have come.
+
+    Args:
+        partial: what is hashed.
+        algorithms: names of ``hashlib``.
+    """
+
+    def __init__(self, partial: Partial, algorithms: Iterable[str]) -> None:
+        self._partial = partial
+        self._names = tuple(dict.fromkeys(algorithms))
+        self._hashes = {name: hashlib.new(name) for name in self._names}
+        self._position = 0
+        self._flushed = 0
+        self._target = 0
+        self._wake = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._ended = False
+        self._fault: OSError | None = None
+
+    def follow(self) -> None:
+        """Take note that the writers have come further."""
+        target = self._partial.prefix()
+        if target - self._target < _WORTH_A_THREAD:
+            return
+        with self._wake:
+            self._target = target
+            if self._thread is None:
+                self._ended = False
+                self._thread = threading.Thread(target=self._run, name="model-zoo-hash", daemon=True)
+                self._thread.start()
+            self._wake.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while self._target <= self._position and not self._ended:
+                    self._wake.wait()
+                if self._ended:
+                    return
+                target = self._target
+            try:
+                self._advance(target)
+                if self._position - self._flushed >= _FLUSH_EVERY:
+                    self._partial.start_flush(self._flushed, self._position)
+                    self._flushed = self._position
+            except OSError as error:
+                self._fault = error
+                return
+
+    def _advance(self, target: int) -> None:
+        buffer = _buffer()
+        while self._position < target and not self._ended:
+            room = min(len(buffer), target - self._position)
+            count = self._partial.read_into(buffer[:room], self._position)
+            if not count:
+                raise OSError(5, "the partial is shorter than what was written", str(self._partial.path))
+            for one in self._hashes.values():
+                one.update(buffer[:count])
+            self._position += count
+
+    def stop(self) -> None:
+        """End the thread; the digests so far are kept."""
+        with self._wake:
+            self._ended = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def restart(self) -> None:
+        """Forget everything: the partial was started again."""
+        self.stop()
+        self._hashes = {name: hashlib.new(name) for name in self._names}
+        self._position = self._target = self._flushed = 0
+        self._fault = None
+
+    def finish(self, size: int) -> dict[str, Digest]:
+        """Hash the rest and return the digests of the first ``size`` bytes.
+
+        Raises:
+            OSError: the bytes cannot be read back.
+        """
+        self.stop()
+        if self._fault is not None:
+            raise self._fault
+        self._ended = False
+        self._advance(size)
+        return {
+            name: Digest(algorithm=name, hex=one.copy().hexdigest())  # type: ignore[arg-type]
+            for name, one in self._hashes.items()
+        }

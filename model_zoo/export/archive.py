@@ -1,0 +1,42 @@
+"""One file for a transfer: a layer as a deterministic tar, and back into a cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from model_zoo.cache.intake import Taken, take_in
+from model_zoo.errors import UsageError
+from model_zoo.export.contents import layer_members
+from model_zoo.files import write_stream
+from model_zoo.files.tar import Tar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from model_zoo.cache import Cache
+    from model_zoo.export.contents import Contents
+    from model_zoo.zoo import Zoo
+
+
+def export_tar(contents: Contents, cache: Cache, out: Path, *, mtime: int) -> Path:
+    """Write a layer as one tar file, whole or not at all; unpacked anywhere it is a layer again.
+
+    Raises:
+        CacheError: it cannot be written, or a file of the cache is not what it was.
+    """
+    return write_stream(Tar(layer_members(contents, cache, mtime), mtime).chunks(), out)
+
+
+def import_tar(zoo: Zoo, file: Path) -> Taken:
+    """Take a tar that ``export_tar`` wrote into the zoo's cache; every digest is computed again first.
+
+    Raises:
+        IntegrityError: something in it is wrong; nothing was published.
+        UsageError: there is no such file.
+        CacheError: the cache cannot be written.
+    """
+    if not file.is_file():
+        raise UsageError(
+            f"there is no file {file}", hint="name a tar made by 'model-zoo export --format tar'"
+        )
+    return take_in(zoo.cache, {"": file}, file.name, timeout=zoo.settings.lock_timeout)

@@ -1,0 +1,207 @@
+"""OpenVINO Model Server: IRs as models with versions, generative models as graphs, and the configuration.
+
+A generative model is served by a graph of one node, ``graph.pbtxt`` beside its files: a text protocol buffer
+whose node is one of the server's calculators. Names and options of the calculators are those of the server's
+documentation (``ovms_docs_llm_reference``, ``…_embeddings_…``, ``…_rerank_…``, ``…_image_generation_…``,
+``…_speech_…``).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from model_zoo.errors import CacheError, UsageError
+from model_zoo.export.views import WRITABLE, copy_out
+from model_zoo.files import ELSEWHERE, as_cache_error, set_mode, write_file
+from model_zoo.registry.image import names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from model_zoo.schema import ConvertedModel
+
+GRAPH = "graph.pbtxt"
+_ONE_IR = "openvino_model.xml"
+_LISTS = {"model_config_list", "mediapipe_config_list"}
+
+
+@dataclass(frozen=True)
+class Node:
+    """The only node of a generative model's graph.
+
+    Attributes:
+        calculator: the server's name of what runs.
+        packet: the tag, and the name, under which the server hands it the loaded model.
+        streams: what the tags of its input and output begin with.
+        device: what its option for the device is called.
+        options: more of its options, as lines.
+        loops: whether it is called again for each part of an answer.
+    """
+
+    calculator: str
+    packet: str
+    streams: str = "HTTP_"
+    device: str = "device"
+    options: tuple[str, ...] = ()
+    loops: bool = False
+
+
+# cache_size 0 lets the cache of keys and values grow as requests need it.
+_LLM = Node(
+    "HttpLLMCalculator",
+    "LLM_NODE_RESOURCES:llm",
+    options=("plugin_config: '{}'", "cache_size: 0", "max_num_seqs: 256"),
+    loops=True,
+)
+NODES = {
+    "openvino_genai.LLMPipeline": _LLM,
+    "openvino_genai.VLMPipeline": _LLM,
+    "openvino_genai.TextEmbeddingPipeline": Node(
+        "EmbeddingsCalculatorOV", "EMBEDDINGS_NODE_RESOURCES:embeddings_servable", "", "target_device"
+    ),
+    "openvino_genai.TextRerankPipeline": Node(
+        "RerankCalculatorOV", "RERANK_NODE_RESOURCES:rerank_servable", "", "target_device"
+    ),
+    "openvino_genai.Text2ImagePipeline": Node("ImageGenCalculator", "IMAGE_GEN_NODE_RESOURCES:pipes"),
+    "openvino_genai.WhisperPipeline": Node(
+        "S2tCalculator", "STT_NODE_RESOURCES:s2t_servable", device="target_device"
+    ),
+    "openvino_genai.Text2SpeechPipeline": Node(
+        "T2sCalculator", "TTS_NODE_RESOURCES:t2s_servable", device="target_device"
+    ),
+}  # fmt: skip
+"""By the class that opens a folder model."""
+
+
+def export_ovms(
+    irs: Sequence[ConvertedModel],
+    out: Path,
+    *,
+    version: int = 1,
+    base_path: str | None = None,
+    device: str = "CPU",
+) -> Path:
+    """Copy models as a repository of OpenVINO Model Server, with the ``config.json`` that serves them.
+
+    An IR is ``OUT/NAME/VERSION/model.xml`` and listed under ``model_config_list``; a generative model is
+    ``OUT/NAME/`` with its graph, under ``mediapipe_config_list``, and has no versions. Entries for others
+    stay. Paths are relative to the configuration, which the server understands since 2023.1, unless
+    ``base_path`` is given.
+
+    Args:
+        irs: out of the cache.
+        out: the repository.
+        version: the folder of each IR's files; the server serves the highest.
+        base_path: where the server sees the repository, such as ``/models``.
+        device: what graphs run on.
+
+    Raises:
+        UsageError: a folder model is nothing that the server has a graph for.
+        CacheError: the folder cannot be written, or holds a ``config.json`` that is none of the server's.
+    """
+    names = names_of(irs)
+    config = _config(out / "config.json")
+    files: dict[str, Path] = {}
+    graphs: dict[str, str] = {}
+    for ir, name in zip(irs, names, strict=True):
+        node = NODES.get(str(ir.manifest.get("opens"))) if ir.is_folder else None
+        if node is not None:
+            graphs[name] = graph_text(node, device, ir.manifest.get("options"))
+            files |= {f"{name}/{path}": file for path, file in ir.files.items() if path != GRAPH}
+        else:
+            xml, weights = _one_ir(ir)
+            files |= {f"{name}/{version}/model.xml": xml, f"{name}/{version}/model.bin": weights}
+    target = copy_out(files, out)
+    with as_cache_error(target, left="the models are there, their configuration is not", hint=ELSEWHERE):
+        for name, text in graphs.items():
+            _write(target / name / GRAPH, text)
+        _list(config, names, set(graphs), base_path)
+        _write(target / "config.json", json.dumps(config, indent=2) + "\n")
+    return target
+
+
+def _one_ir(ir: ConvertedModel) -> tuple[Path, Path]:
+    """Return network and weights of what is served without a graph.
+
+    Raises:
+        UsageError: it consists of several networks.
+    """
+    if not ir.is_folder:
+        return ir.xml, ir.bin
+    if list(ir.manifest["irs"]) == [_ONE_IR]:
+        xml = ir.directory / _ONE_IR
+        return xml, xml.with_suffix(".bin")
+    what = f"{ir.model.name}: OpenVINO Model Server has no graph for what {ir.manifest.get('opens')} opens"
+    raise UsageError(
+        what,
+        expected=f"a folder for {', '.join(sorted(NODES))}, or with one IR only",
+        found=", ".join(ir.manifest["irs"]),
+        hint="use --format dir, and write a graph of your own",
+    )
+
+
+def graph_text(node: Node, device: str, options: Mapping[str, Any] | None = None) -> str:
+    """Return ``graph.pbtxt`` for a model in the same folder; ``options`` as its manifest states them."""
+    source, result = f"{node.streams}REQUEST_PAYLOAD:input", f"{node.streams}RESPONSE_PAYLOAD:output"
+    stated = ['models_path: "./"', f'{node.device}: "{device}"', *node.options]
+    if options is not None:
+        stated.append(f"pooling: {options['pooling_type'].removesuffix('_TOKEN')}")
+        stated.append(f"normalize_embeddings: {str(options['normalize']).lower()}")
+    lines = [f'input_stream: "{source}"', f'output_stream: "{result}"', "node {"]
+    inside = [f'calculator: "{node.calculator}"', f'input_side_packet: "{node.packet}"']
+    if node.loops:
+        inside += ['input_stream: "LOOPBACK:loopback"', 'output_stream: "LOOPBACK:loopback"']
+    inside += [f'input_stream: "{source}"', f'output_stream: "{result}"']
+    if node.loops:
+        inside += ['input_stream_info { tag_index: "LOOPBACK:0" back_edge: true }']
+    kind = f"[type.googleapis.com/mediapipe.{node.calculator.removeprefix('Http')}Options]"
+    inside += ["node_options {", f"  {kind} {{", *(f"    {one}" for one in stated), "  }", "}"]
+    if node.loops:
+        inside += [
+            "input_stream_handler {",
+            '  input_stream_handler: "SyncSetInputStreamHandler"',
+            "  options {",
+            '    [mediapipe.SyncSetInputStreamHandlerOptions.ext] { sync_set { tag_index: "LOOPBACK:0" } }',
+            "  }",
+            "}",
+        ]
+    return "\n".join([*lines, *(f"  {line}" for line in inside), "}"]) + "\n"
+
+
+def _list(config: dict[str, Any], names: Sequence[str], graphs: set[str], base_path: str | None) -> None:
+    """Enter models into a configuration; what is said there of one beside name and path stays."""
+    models = {one["config"]["name"]: one["config"] for one in config["model_config_list"]}
+    served = {one["name"]: one for one in config.get("mediapipe_config_list", ())}
+    for name in names:
+        path = f"{base_path.rstrip('/')}/{name}" if base_path else name
+        here, other = (served, models) if name in graphs else (models, served)
+        here[name] = {**here.get(name, {}), "name": name, "base_path": path}
+        other.pop(name, None)
+    config["model_config_list"] = [{"config": models[name]} for name in sorted(models)]
+    if served or "mediapipe_config_list" in config:
+        config["mediapipe_config_list"] = [served[name] for name in sorted(served)]
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """Return the configuration that is there, or an empty one."""
+    try:
+        config = json.loads(path.read_bytes())
+        stated = [one["config"]["name"] for one in config.get("model_config_list", ())]
+        stated += [one["name"] for one in config.get("mediapipe_config_list", ())]
+        named = all(isinstance(name, str) for name in stated) and not _LISTS.isdisjoint(config)
+    except FileNotFoundError:
+        return {"model_config_list": []}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        named = False
+    if not named:
+        what = f"{path} is no configuration of OpenVINO Model Server"
+        raise CacheError(what, left="nothing was written", hint="move it away, or choose another folder")
+    return {"model_config_list": [], **config}
+
+
+def _write(path: Path, text: str) -> None:
+    write_file(path, text.encode())
+    set_mode(path, WRITABLE)

@@ -1,0 +1,199 @@
+"""Seed: a read-only layer for a container image, the same bytes whoever writes it, and proof that it works.
+
+Names, bytes, modes and times depend on the models and the tools' versions only: not on the day, the user,
+the umask or the path. A second run changes nothing; what is no longer asked for is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model_zoo.cache.intake import SEED_NOTE
+from model_zoo.errors import CacheDamagedError, CacheError
+from model_zoo.files import ELSEWHERE, as_cache_error, copy_file, hash_file, link_file
+from model_zoo.files.lock import lock
+from model_zoo.files.tar import FILE_MODE, FOLDER_MODE, Member
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from model_zoo.cache import Cache
+
+_OURS = ("blobs-v1", "files-v1", "ir-v1", "compiled-v1", "envs-v1", "partial-v1", "locks-v1", "state-v1")
+_AT_ONCE = 4
+_NOTE = f"state-v1/{SEED_NOTE}"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What writing a seed did: how many files it holds, were written, and were removed; its size in bytes."""
+
+    files: int
+    written: int
+    removed: int
+    size: int
+
+
+def write_seed(
+    dest: Path, members: Sequence[Member], cache: Cache, *, mtime: int, kept: Iterable[str] = ()
+) -> Written:
+    """Make ``dest`` a layer of exactly these files.
+
+    Args:
+        dest: absent, empty, or a seed written before.
+        members: every file of the layer.
+        cache: the user's own, which must not be written over; its locks keep two seeds apart.
+        mtime: seconds since 1970 stamped on everything.
+        kept: folders below ``dest`` to leave as they are, such as compiled blobs.
+
+    Raises:
+        CacheError: ``dest`` is something else, cannot be written, or a file of the cache is damaged.
+    """
+    dest = dest.absolute()
+    _check_dest(dest, cache)
+    name = hashlib.sha256(os.fsencode(dest.resolve())).hexdigest()[:32]
+    with (
+        lock(cache.writable.locks / f"seed-{name}.lock", timeout=60),
+        as_cache_error(dest, left="what was written so far; the next seed goes on from it", hint=ELSEWHERE),
+    ):
+        dest.mkdir(parents=True, exist_ok=True)
+        links = [member for member in members if member.link is not None]
+        files = [member for member in members if member.link is None and member.path != _NOTE]
+        note = [member for member in members if member.path == _NOTE]
+        written = sum(_put(dest, member, mtime) for member in note)  # first: an interrupted seed is one too
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            written += sum(pool.map(lambda member: _put(dest, member, mtime), files))
+        written += sum(_put(dest, member, mtime) for member in links)
+        removed = _sweep(dest, {member.path for member in members}, tuple(kept))
+        stamp_folders(dest, mtime)
+    return Written(len(members), written, removed, sum(_size(member) for member in members))
+
+
+def _size(member: Member) -> int:
+    return len(member.source) if isinstance(member.source, bytes) else member.size
+
+
+def _check_dest(dest: Path, cache: Cache) -> None:
+    real = dest.resolve()
+    for layer in cache.layers:
+        root = layer.root.resolve()
+        own = layer is cache.top
+        if (own and (real == root or root in real.parents)) or real in root.parents:
+            what = f"{dest} is, holds, or lies in the cache {layer.root}"
+            raise CacheError(what, left="nothing was written", hint="choose another folder for the seed")
+    if dest.exists() and not dest.is_dir():
+        raise CacheError(f"{dest} is not a folder", left="it is untouched", hint="choose another place")
+    if dest.is_dir() and any(dest.iterdir()) and not (dest / _NOTE).is_file():
+        what = f"{dest} holds something that no seed is"
+        raise CacheError(what, left="it is untouched", hint="choose an empty folder, or one seeded before")
+
+
+def _put(dest: Path, member: Member, mtime: int) -> bool:
+    """Make one file what it should be; False where it is that already."""
+    path = dest / member.path
+    if _is_good(dest, path, member, mtime):
+        return False
+    for parent in reversed(path.parents[: len(Path(member.path).parents) - 1]):
+        if parent.is_symlink() or (parent.exists() and not parent.is_dir()):
+            parent.unlink(missing_ok=True)
+        parent.mkdir(exist_ok=True)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    staged = path.with_name(f".seed-{os.getpid()}-{os.urandom(4).hex()}")
+    try:
+        if member.link is not None:
+            link_file(dest / member.link, staged)
+        else:
+            _copy(member, staged)
+        if not staged.is_symlink():
+            staged.chmod(FILE_MODE)
+        os.utime(staged, (mtime, mtime), follow_symlinks=not staged.is_symlink())
+        staged.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            staged.unlink(missing_ok=True)
+    return True
+
+
+def _copy(member: Member, target: Path) -> None:
+    """Copy a file out of the cache and prove it: hashing runs beside the copying."""
+    if isinstance(member.source, bytes):
+        target.write_bytes(member.source)
+        return
+    assert isinstance(member.source, Path)  # noqa: S101 - a seed has no streams
+    source = member.source.resolve()
+    with ThreadPoolExecutor(1) as hasher:
+        digest = hasher.submit(hash_file, source)
+        copy_file(source, target)
+        found = digest.result()["sha256"].hex
+    if member.sha256 is not None and found != member.sha256:
+        raise CacheDamagedError(
+            f"{member.source} is not what its manifest says",
+            expected=f"sha256 {member.sha256}",
+            found=f"sha256 {found}",
+            hint="run 'model-zoo cache repair', then the same command again",
+        )
+
+
+def _is_good(dest: Path, path: Path, member: Member, mtime: int) -> bool:
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    if member.link is not None:
+        target = dest / member.link
+        if path.is_symlink():
+            return path.resolve() == target.resolve() and int(found.st_mtime) == mtime
+        return target.is_file() and path.samefile(target)
+    if not stat.S_ISREG(found.st_mode) or stat.S_IMODE(found.st_mode) != FILE_MODE or found.st_mtime != mtime:
+        return False
+    if found.st_size != _size(member):
+        return False
+    if isinstance(member.source, bytes):
+        return path.read_bytes() == member.source
+    return member.sha256 is not None and hash_file(path)["sha256"].hex == member.sha256
+
+
+def _sweep(dest: Path, wanted: set[str], kept: tuple[str, ...]) -> int:
+    """Remove what earlier seeds, or programs that used this one as their cache, left in our folders."""
+    removed = 0
+    for top in _OURS:
+        for folder, folders, files in os.walk(dest / top, topdown=False):
+            here = Path(folder)
+            relative = here.relative_to(dest).as_posix()
+            if any(f"{relative}/".startswith(f"{one}/") for one in kept):
+                continue
+            for name in [*files, *(one for one in folders if (here / one).is_symlink())]:
+                if f"{relative}/{name}" not in wanted:
+                    (here / name).unlink()
+                    removed += 1
+            if not any(here.iterdir()):
+                here.rmdir()
+    return removed
+
+
+def stamp_folders(dest: Path, mtime: int) -> None:
+    """Give the seed's folders their mode and time, deepest first."""
+    for folder, _, _ in os.walk(dest, topdown=False):
+        here = Path(folder)
+        found = here.stat()
+        if stat.S_IMODE(found.st_mode) != FOLDER_MODE:
+            here.chmod(FOLDER_MODE)
+        if found.st_mtime != mtime:
+            os.utime(here, (mtime, mtime))
+
+
+def stamp_files(folder: Path, mtime: int) -> None:
+    """Give files that another program wrote into the seed their mode and time."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(FILE_MODE)
+            os.utime(path, (mtime, mtime))

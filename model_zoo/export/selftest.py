@@ -1,0 +1,148 @@
+"""The seed's proof: a child process that has nothing but the seed reads every model out of it.
+
+No writable cache, no network, and a layer that is only read: whatever opens a socket, starts a process or
+writes below the seed is refused and makes the test fail, also for root, who may write anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model_zoo import errors
+from model_zoo.errors import CacheError, ModelZooError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from model_zoo.export.contents import With
+    from model_zoo.schema import ConvertedModel
+    from model_zoo.zoo import Request, Zoo
+
+_ABOVE = Path(__file__).resolve().parents[2]
+_CHILD = "import sys; sys.path.insert(0, sys.argv.pop()); from model_zoo.export.selftest import main; main()"
+_WRITES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.chmod", "os.utime"}
+_NETWORK = {"socket.__new__", "socket.connect", "socket.getaddrinfo"}
+_PROCESSES = {"subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.fork"}
+
+
+def prove(zoo: Zoo, dest: Path, requests: Sequence[Request], what: With, device: str | None = None) -> None:
+    """Read every model out of the seed in a child process.
+
+    Args:
+        zoo: whose catalogs say what the names mean.
+        dest: the seed.
+        requests: the models it is to hold.
+        what: what it holds of them.
+        device: also compile each for this device, from the seed's blobs where they fit.
+
+    Raises:
+        ModelZooError: the child's failure, as it was there; the seed is left as it is.
+    """
+    job = {
+        "layer": str(dest.absolute()),
+        "catalogs": [str(path.absolute()) for path in zoo.settings.catalogs],
+        "models": [[request.name, request.precision] for request in requests],
+        "what": what,
+        "device": device,
+    }
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MODEL_ZOO_")}
+    env |= {"MODEL_ZOO_OFFLINE": "1", "MODEL_ZOO_CONFIG": os.devnull, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", _CHILD, str(_ABOVE)],
+        input=json.dumps(job),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env=env,
+        check=False,
+    )
+    if done.returncode == 0:
+        return
+    try:
+        said = json.loads(done.stdout.splitlines()[-1])
+        kind = getattr(errors, said.pop("class"), ModelZooError)
+    except (ValueError, IndexError, KeyError, AttributeError):
+        tail = "\n".join(done.stderr.splitlines()[-15:])
+        what_failed = f"the seed's self-test ended with exit code {done.returncode}"
+        raise CacheError(what_failed, found=tail, hint="report this") from None
+    error: ModelZooError = kind(f"the seed does not work: {said.pop('what')}", **said)
+    raise error
+
+
+def main() -> None:
+    """Do the child's part: read a job on stdin, leave with the failure's exit code."""
+    job = json.loads(sys.stdin.read())
+    refused: list[str] = []
+    _forbid(str(Path(job["layer"])) + os.sep, refused)
+    try:
+        _read_all(job)
+        if refused:
+            what = f"reading it needed what a container may not have: {refused[0]}"
+            raise CacheError(what, hint="report this")
+    except ModelZooError as error:
+        kept = {name: getattr(error, name) for name in ("what", "expected", "found", "left", "hint")}
+        said = {name: value if value is None else str(value) for name, value in kept.items()}
+        print(json.dumps({"class": type(error).__name__, **said}))  # noqa: T201 - the parent reads it
+        sys.stdout.flush()
+        raise SystemExit(error.exit_code) from None
+
+
+def _forbid(layer: str, refused: list[str]) -> None:
+    """Refuse, from now on and for good, what a container may not have."""
+    sys.addaudithook(_hook(layer, refused))
+
+
+def _hook(layer: str, refused: list[str]) -> Callable[[str, tuple[Any, ...]], None]:
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        bad = event in _NETWORK | _PROCESSES
+        if event == "open":
+            path, _, flags = arguments
+            bad = _inside(path, layer) and bool((flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+        elif event in _WRITES:
+            bad = any(_inside(argument, layer) for argument in arguments)
+        if bad:
+            refused.append(event)
+            raise PermissionError(13, f"the self-test forbids {event}")
+
+    return hook
+
+
+def _inside(path: object, layer: str) -> bool:
+    return isinstance(path, (str, bytes)) and os.path.abspath(os.fsdecode(path)).startswith(layer)  # noqa: PTH100
+
+
+def _read_all(job: dict[str, Any]) -> None:
+    from model_zoo.settings import Settings
+    from model_zoo.zoo import Zoo
+
+    catalogs = tuple(Path(path) for path in job["catalogs"])
+    zoo = Zoo(settings=Settings(layers=(Path(job["layer"]),), catalogs=catalogs, offline=True))
+    for name, precision in job["models"]:
+        if job["what"] != "ir":
+            zoo.fetch(name, precision=precision)
+        if job["what"] != "files":
+            converted = zoo.convert(name, precision=precision)
+            if converted.is_folder:
+                _read_folder(converted)
+                continue
+            zoo.read(name, precision=precision)
+            if job["device"]:
+                zoo.load(name, precision=precision, device=job["device"])
+
+
+def _read_folder(converted: ConvertedModel) -> None:
+    """Read every IR of a folder model, and prove all files of it."""
+    from model_zoo import runtime
+    from model_zoo.files import hash_file
+
+    for name in converted.manifest["irs"]:
+        runtime.read(converted.directory / name)
+    for entry in converted.manifest["outputs"]:
+        if hash_file(converted.directory / entry["path"])["sha256"].hex != entry["sha256"]:
+            what = f"{converted.model.name}: {entry['path']} is not what the manifest says"
+            raise CacheError(what, hint="seed again")

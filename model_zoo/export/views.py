@@ -1,0 +1,98 @@
+"""Views: IRs as another program wants to find them. Copies, never links into the cache."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from model_zoo.errors import CacheError
+from model_zoo.files import ELSEWHERE, as_cache_error, copy_file, hash_file, set_mode
+from model_zoo.registry.image import names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from model_zoo.schema import ConvertedModel
+
+WRITABLE = 0o666
+_AT_ONCE = 4
+
+
+def export_dir(irs: Sequence[ConvertedModel], out: Path) -> Path:
+    """Copy IRs flat: ``OUT/NAME.xml`` and ``OUT/NAME.bin``; a folder model as ``OUT/NAME/``.
+
+    Raises:
+        CacheError: the folder cannot be written.
+    """
+    files: dict[str, Path] = {}
+    for ir, name in zip(irs, names_of(irs), strict=True):
+        if ir.is_folder:
+            files |= {f"{name}/{path}": file for path, file in ir.files.items()}
+        else:
+            files |= {f"{name}.xml": ir.xml, f"{name}.bin": ir.bin}
+    return copy_out(files, out)
+
+
+def export_omz(irs: Sequence[ConvertedModel], out: Path) -> Path:
+    """Copy IRs as ``omz_converter`` laid them out: ``OUT/SUBDIRECTORY/PRECISION/NAME.xml``.
+
+    The subdirectory is the one Open Model Zoo had, ``public/NAME`` for a model it never had.
+
+    Raises:
+        CacheError: the folder cannot be written.
+    """
+    files: dict[str, Path] = {}
+    for ir in irs:
+        name = ir.model.name
+        folder = ir.model.omz.subdirectory if ir.model.omz else f"public/{name}"
+        stem = f"{folder}/{ir.precision}"
+        if ir.is_folder:
+            files |= {f"{stem}/{path}": file for path, file in ir.files.items()}
+        else:
+            files |= {f"{stem}/{name}.xml": ir.xml, f"{stem}/{name}.bin": ir.bin}
+    return copy_out(files, out)
+
+
+def copy_out(files: Mapping[str, Path], target: Path) -> Path:
+    """Copy files out of the cache into ``target``, each whole or not at all; equal ones are left alone.
+
+    Args:
+        files: the file for each path below ``target``.
+        target: a folder; it is created, and nothing else in it is touched.
+
+    Returns:
+        ``target``, absolute.
+
+    Raises:
+        CacheError: the folder cannot be written.
+    """
+    target = target.absolute()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # copying is the kernel's work
+        list(pool.map(lambda pair: _copy(pair[1], target, pair[0]), files.items()))
+    return target
+
+
+def _copy(source: Path, target: Path, path: str) -> None:
+    wanted = target / path
+    with as_cache_error(wanted, left="files copied so far are whole", hint=ELSEWHERE):
+        wanted.parent.mkdir(parents=True, exist_ok=True)
+        if not wanted.resolve().is_relative_to(target.resolve()):
+            what = f"{wanted} leads out of {target}"
+            raise CacheError(what, hint="remove the link, or choose another folder")
+        if _same(source, wanted):
+            return
+        staged = wanted.with_name(f".{wanted.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        try:
+            copy_file(source.resolve(), staged)
+            set_mode(staged, WRITABLE)
+            staged.replace(wanted)
+        finally:
+            staged.unlink(missing_ok=True)
+
+
+def _same(source: Path, target: Path) -> bool:
+    if target.is_symlink() or not target.is_file() or target.stat().st_size != source.stat().st_size:
+        return False
+    return hash_file(source) == hash_file(target)

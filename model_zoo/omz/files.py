@@ -1,0 +1,156 @@
+"""The events of many transfers at once, told as one file after the other, which the old events promise."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from model_zoo.export.views import copy_out
+from model_zoo.files import hash_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from model_zoo.errors import ModelZooError
+    from model_zoo.events import Event
+    from model_zoo.omz.output import Output
+    from model_zoo.schema import Artifact, Model
+    from model_zoo.zoo import Zoo
+
+
+def put(path: str, source: Path, sha256: str, folder: Path) -> None:
+    """Copy a file of the cache to ``folder / path``, unless the same bytes are there.
+
+    Raises:
+        CacheError: it cannot be written.
+    """
+    target = folder / path
+    with contextlib.suppress(OSError):
+        same_size = not target.is_symlink() and target.stat().st_size == source.stat().st_size
+        if same_size and hash_file(target)["sha256"].hex == sha256:
+            return
+    copy_out({path: source}, folder)
+
+
+@dataclass
+class _State:
+    """How far one file is."""
+
+    artifact: Artifact
+    began: float | None = None
+    bytes: int = 0
+    told_bytes: int = 0
+    done: bool = False
+    told: bool = False
+
+
+class FileEvents:
+    """Listens to the events of one model's transfers and tells those of one file after the other.
+
+    A file is copied to the output folder before its end is told, unless it is still to be unpacked or edited.
+
+    Args:
+        model: the model; the order of its artifacts is the order of the files.
+        folder: where its files go.
+        zoo: whose cache the files go through.
+        out: where to tell it.
+    """
+
+    def __init__(self, model: Model, folder: Path, zoo: Zoo, out: Output) -> None:
+        self._model = model
+        self._folder = folder
+        self._cache = zoo.cache
+        self._out = out
+        self._states = {artifact.path: _State(artifact) for artifact in model.artifacts}
+        self._order = list(self._states.values())
+        self._edited = {edit.file for edit in model.replace}
+        self.copied: set[str] = set()
+        for state in self._order:
+            state.done = self._cache.find_blob(state.artifact) is not None
+        self._advance()
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event of the engine, and tell what can be told now."""
+        state = self._states.get(event.file or "")
+        if state is None or state.done:
+            return
+        if event.event == "adopted":
+            state.done = True
+        elif event.event in {"download_begin", "download_progress", "download_end"}:
+            state.began = time.monotonic() if state.began is None else state.began
+            state.bytes = max(state.bytes, event.bytes or 0)
+            state.done = event.event == "download_end"
+        self._advance()
+
+    def finish(self, error: ModelZooError | None) -> bool:
+        """Tell the rest, up to the first file that is not there.
+
+        Returns:
+            Whether everything is there.
+        """
+        if error is None:
+            for state in self._order:
+                state.done = True
+            self._advance()
+            return True
+        for state in self._order:
+            state.done = state.done or self._cache.find_blob(state.artifact) is not None
+        self._advance()
+        if self._order:
+            state = self._order[0]
+            self._tell_begin(state, cached=False)
+            self._out.error(str(error))
+            self._out.line()
+            self._event(state, "end", successful=False)
+        else:  # every file arrived, and putting them in place failed
+            self._out.error(str(error))
+        return False
+
+    def _advance(self) -> None:
+        """Tell the file whose turn it is, and every finished one after it."""
+        while self._order:
+            state = self._order[0]
+            if not state.done and state.began is None:
+                return
+            self._tell_begin(state, cached=state.began is None)
+            if state.bytes > state.told_bytes:
+                self._tell_progress(state)
+            if not state.done:
+                return
+            if state.began is not None:
+                self._out.end_progress()
+            self._copy(state)
+            self._out.line()
+            self._event(state, "end", successful=True)
+            self._order.pop(0)
+
+    def _tell_begin(self, state: _State, *, cached: bool) -> None:
+        if state.told:
+            return
+        state.told = True
+        self._event(state, "begin", size=state.artifact.size)
+        where = self._folder / state.artifact.path
+        self._out.section(f"Retrieving {where} from the cache" if cached else f"Downloading {where}")
+
+    def _tell_progress(self, state: _State) -> None:
+        state.told_bytes = state.bytes
+        seconds = time.monotonic() - (state.began or 0.0)
+        speed = int(state.bytes / 1024 / seconds) if seconds else "?"
+        size = state.artifact.size or state.bytes
+        percent = state.bytes * 100 // size
+        text = f"... {percent}%, {state.bytes // 1024} KB, {speed} KB/s, {int(seconds)} seconds passed"
+        self._out.progress(text)
+        self._event(state, "progress", size=state.bytes)
+
+    def _copy(self, state: _State) -> None:
+        artifact = state.artifact
+        blob = self._cache.find_blob(artifact)
+        if blob is not None and artifact.unpack is None and artifact.path not in self._edited:
+            put(artifact.path, blob, blob.name, self._folder)
+            self.copied.add(artifact.path)
+
+    def _event(self, state: _State, what: str, **fields: object) -> None:
+        path = state.artifact.path
+        self._out.event(f"model_file_download_{what}", model=self._model.name, model_file=path, **fields)

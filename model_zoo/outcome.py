@@ -1,0 +1,30 @@
+"""How one of several things ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from model_zoo.errors import ModelZooError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """One of several things that were done: its result, or the error that stopped it."""
+
+    result: T | None = None
+    error: ModelZooError | None = None
+
+    def unwrap(self) -> T:
+        """Return the result.
+
+        Raises:
+            ModelZooError: it failed.
+        """
+        if self.error is not None:
+            raise self.error
+        assert self.result is not None  # noqa: S101 - one of the two is there
+        return self.result

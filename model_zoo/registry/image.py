@@ -1,0 +1,180 @@
+"""IRs as an OCI image: one uncompressed tar layer for each, the same digests whoever builds it.
+
+Two flavours. ``image`` is an ordinary container image with ``/models/NAME/1/model.xml``, which is what
+KServe's modelcars and OpenVINO Model Server look for; a folder model is ``/models/NAME/``. ``modelpack`` is
+an artifact of the CNCF ModelPack specification: weights as a tar, the manifest as a raw configuration file
+beside them. Either way the IR's manifest goes along, so that ``pull`` can put the IR into a cache.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from model_zoo.cache import IR_MANIFEST
+from model_zoo.cache.intake import ir_members
+from model_zoo.files.tar import Tar
+from model_zoo.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from model_zoo.schema import ConvertedModel
+
+Flavor = Literal["image", "modelpack"]
+
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+# https://github.com/modelpack/model-spec: docs/spec.md, docs/config.md, specs-go/v1/mediatype.go
+PACK_TYPE = "application/vnd.cncf.model.manifest.v1+json"
+PACK_CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
+PACK_WEIGHT_TYPE = "application/vnd.cncf.model.weight.v1.tar"
+PACK_FILE_TYPE = "application/vnd.cncf.model.weight.config.v1.raw"
+PACK_PATH = "org.cncf.model.filepath"
+KEY_NOTE = "io.model-zoo.ir.key"
+MODEL_NOTE = "io.model-zoo.model"
+PRECISION_NOTE = "io.model-zoo.precision"
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Bytes of an image; ``chunks`` yields them from an offset on."""
+
+    media_type: str
+    digest: str
+    size: int
+    chunks: Callable[[int], Iterator[bytes]]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def descriptor(self) -> dict[str, Any]:
+        """What a manifest says about it."""
+        found: dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
+        return found | ({"annotations": dict(self.annotations)} if self.annotations else {})
+
+
+@dataclass(frozen=True)
+class Image:
+    """A manifest and the blobs it refers to, the configuration first."""
+
+    manifest: bytes
+    blobs: tuple[Blob, ...]
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…`` of the manifest, which is the image's name for ever."""
+        return f"sha256:{hashlib.sha256(self.manifest).hexdigest()}"
+
+
+def names_of(irs: Sequence[ConvertedModel]) -> list[str]:
+    """Return the name each IR is handed out under: the model's, with the precision where it has several."""
+    count = Counter(ir.model.name for ir in irs)
+    return [f"{m.name}-{ir.precision}" if count[(m := ir.model).name] > 1 else m.name for ir in irs]
+
+
+def build_image(
+    irs: Sequence[ConvertedModel], flavor: Flavor, *, mtime: int = 0, architecture: str = "amd64"
+) -> Image:
+    """Describe an image of IRs; nothing is written, and each file is read once for its digest.
+
+    Args:
+        irs: out of the cache.
+        flavor: which of the two.
+        mtime: seconds since 1970, stamped on files and on the image.
+        architecture: of the machines that pull the ``image`` flavour; the files are the same for all.
+    """
+    layers = [
+        layer
+        for ir, name in zip(irs, names_of(irs), strict=True)
+        for layer in (_image_layers if flavor == "image" else _pack_layers)(ir, name, mtime)
+    ]
+    when = dt.datetime.fromtimestamp(mtime, dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    diff_ids = [layer.digest for layer in layers]
+    notes = {
+        "org.opencontainers.image.created": when,
+        "org.opencontainers.image.title": ", ".join(names_of(irs)),
+        "org.opencontainers.image.licenses": " AND ".join(sorted({ir.model.license for ir in irs})),
+    }
+    manifest: dict[str, Any] = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE}
+    if flavor == "image":
+        config = _json_blob(CONFIG_TYPE, _image_config(irs, diff_ids, when, architecture))
+    else:
+        manifest["artifactType"] = PACK_TYPE
+        config = _json_blob(PACK_CONFIG_TYPE, _pack_config(irs, diff_ids, when))
+    manifest |= {"config": config.descriptor, "layers": [layer.descriptor for layer in layers]}
+    return Image(_encode(manifest | {"annotations": notes}), (config, *layers))
+
+
+def _notes(ir: ConvertedModel) -> dict[str, str]:
+    return {KEY_NOTE: ir.key, MODEL_NOTE: ir.model.name, PRECISION_NOTE: ir.precision}
+
+
+def _image_layers(ir: ConvertedModel, name: str, mtime: int) -> list[Blob]:
+    place = f"models/{name}" if ir.is_folder else f"models/{name}/1"
+    tar = Tar(ir_members(ir.directory, ir.manifest, place), mtime)
+    return [_tar_blob(LAYER_TYPE, tar, _notes(ir))]
+
+
+def _pack_layers(ir: ConvertedModel, name: str, mtime: int) -> list[Blob]:
+    members = ir_members(ir.directory, ir.manifest, name)
+    manifest = next(m for m in members if m.path == f"{name}/{IR_MANIFEST}")
+    assert isinstance(manifest.source, bytes)  # noqa: S101 - it is made in memory
+    weights = Tar([m for m in members if m is not manifest], mtime)
+    notes = _notes(ir)
+    return [
+        _bytes_blob(PACK_FILE_TYPE, manifest.source, {**notes, PACK_PATH: manifest.path}),
+        _tar_blob(PACK_WEIGHT_TYPE, weights, {**notes, PACK_PATH: name}),
+    ]
+
+
+def _image_config(
+    irs: Sequence[ConvertedModel], diff_ids: list[str], when: str, architecture: str
+) -> dict[str, Any]:
+    history = [{"created": when, "created_by": f"model-zoo {__version__}: {ir.model.name}"} for ir in irs]
+    return {
+        "created": when,
+        "architecture": architecture,
+        "os": "linux",
+        "config": {},
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        "history": history,
+    }
+
+
+def _pack_config(irs: Sequence[ConvertedModel], diff_ids: list[str], when: str) -> dict[str, Any]:
+    precisions = sorted({ir.precision for ir in irs})
+    return {
+        "descriptor": {
+            "createdAt": when,
+            "name": "+".join(names_of(irs)),
+            "licenses": sorted({ir.model.license for ir in irs}),
+        },
+        "config": {
+            "format": "openvino-ir",
+            "precision": precisions[0].lower() if len(precisions) == 1 else "mixed",
+        },
+        "modelfs": {"type": "layers", "diffIds": diff_ids},
+    }
+
+
+def _encode(value: object) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
+
+
+def _json_blob(media_type: str, value: object) -> Blob:
+    return _bytes_blob(media_type, _encode(value), {})
+
+
+def _bytes_blob(media_type: str, data: bytes, notes: Mapping[str, str]) -> Blob:
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    return Blob(media_type, digest, len(data), lambda start: iter((data[start:],)), notes)
+
+
+def _tar_blob(media_type: str, tar: Tar, notes: Mapping[str, str]) -> Blob:
+    return Blob(media_type, f"sha256:{tar.sha256}", tar.size, tar.chunks, notes)

@@ -1,0 +1,243 @@
+"""IRs in a registry: push an image, pull one into the cache, and the registry as a fleet's shared cache."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+from model_zoo.cache.intake import Taken, take_in
+from model_zoo.errors import (
+    CacheError,
+    DownloadError,
+    IntegrityError,
+    ModelZooError,
+    OfflineError,
+    SourceUnavailableError,
+)
+from model_zoo.events import Event, Report, ignore
+from model_zoo.files import as_cache_error
+from model_zoo.files.lock import lock
+from model_zoo.registry.image import (
+    KEY_NOTE,
+    LAYER_TYPE,
+    MANIFEST_TYPE,
+    PACK_FILE_TYPE,
+    PACK_PATH,
+    PACK_WEIGHT_TYPE,
+    Image,
+    build_image,
+)
+from model_zoo.schema import Artifact
+from model_zoo.sources.oci.reference import Target, target_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from model_zoo.cache import Cache
+    from model_zoo.schema import ConvertedModel
+    from model_zoo.settings import Settings
+    from model_zoo.sources.oci.client import Registry
+
+
+class NoImageError(SourceUnavailableError):
+    """The registry answers, and has no image of that name."""
+
+
+_DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
+_TARS = {t + packed for t in (LAYER_TYPE, PACK_WEIGHT_TYPE) for packed in ("", "+gzip")}
+_TARS |= {_DOCKER_LAYER, f"{_DOCKER_LAYER}.gzip"}
+
+
+def push(target: Target, image: Image, settings: Settings, report: Report = ignore) -> int:
+    """Send an image to a registry; blobs it has are not sent again.
+
+    Args:
+        target: where; its tag, else ``latest``, becomes the image's name.
+        image: what.
+        settings: timeouts and attempts.
+        report: gets a ``push_blob`` event for each blob sent.
+
+    Returns:
+        How many blobs were sent.
+
+    Raises:
+        SourceUnavailableError: the registry refuses.
+        TransferInterruptedError: it cannot be reached.
+        CacheDamagedError: a file of the cache is not what it was.
+    """
+    sent = 0
+    with _connection(target, settings) as registry:
+        for blob in image.blobs:
+            if registry.put_blob(blob.digest, blob.size, blob.chunks):
+                sent += 1
+                report(Event(event="push_blob", model=str(target), file=blob.digest, bytes=blob.size))
+        for name in dict.fromkeys((target.tag or "latest", image.digest)):
+            registry.put_manifest(name, image.manifest, MANIFEST_TYPE)
+    return sent
+
+
+def pull(target: Target, cache: Cache, settings: Settings, report: Report = ignore) -> Taken:
+    """Put the IRs of an image into the cache; what is there already is not transferred.
+
+    An interrupted pull goes on where it stopped.
+
+    Raises:
+        SourceUnavailableError: there is no such image, or it holds no IRs of ours.
+        IntegrityError: something is not what a digest says; nothing of it was published.
+        CacheError: the writable layer cannot be written.
+    """
+    with _connection(target, settings) as registry:
+        manifest, digest = _manifest(registry)
+    layers = [_Layer(raw, target) for raw in manifest.get("layers") or () if isinstance(raw, dict)]
+    known = {layer.key for layer in layers if layer.key and cache.find_ir(layer.key) is not None}
+    wanted = [layer for layer in layers if layer.key not in known]
+    writable = cache.writable
+    folder = writable.check_own(writable.partials) / f"pull-{digest.removeprefix('sha256:')[:32]}"
+    with lock(writable.locks / f"{folder.name}.lock", timeout=settings.lock_timeout):
+        with as_cache_error(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        if wanted:
+            _transfer(wanted, folder, cache, settings, report)
+            found = {layer.path: folder / layer.digest for layer in wanted}
+            taken = take_in(cache, found, str(target), timeout=settings.lock_timeout)
+        else:
+            taken = Taken()
+        shutil.rmtree(folder, ignore_errors=True)
+    taken.irs += sorted(known)
+    return taken
+
+
+def _connection(target: Target, settings: Settings) -> Registry:
+    """Return the registry to talk to; offline, the very import would open a socket to try IPv6.
+
+    Raises:
+        OfflineError: the run is offline.
+    """
+    if settings.offline:
+        what = f"{target} would have to be asked, and the run is offline"
+        raise OfflineError(what, hint="run it without --offline (MODEL_ZOO_OFFLINE)")
+    from model_zoo.sources.oci.client import Registry  # brings requests along
+
+    return Registry(target, settings)
+
+
+def _manifest(registry: Registry) -> tuple[dict[str, Any], str]:
+    """Return the image's manifest and its digest, through an index if it names one image."""
+    found = registry.manifest()
+    if found is None:
+        what = f"{registry.target}: there is no such image"
+        raise NoImageError(what, hint="check the reference, or push it first")
+    data = found.decode()
+    if isinstance(data.get("manifests"), list):
+        choices = [one for one in data["manifests"] if isinstance(one, dict)]
+        if len(choices) != 1:
+            what = f"{registry.target} is an index of {len(choices)} images"
+            raise SourceUnavailableError(what, hint="name one of them by its digest")
+        found = registry.manifest(str(choices[0].get("digest")))
+        if found is None:
+            what = f"{registry.target}: the image its index names is not there"
+            raise SourceUnavailableError(what, hint="push it again, or name another")
+        data = found.decode()
+    return data, found.digest
+
+
+class _Layer:
+    """One layer of a manifest, as far as we have a use for it."""
+
+    def __init__(self, raw: Mapping[str, Any], target: Target) -> None:
+        notes = raw.get("annotations") if isinstance(raw.get("annotations"), dict) else {}
+        kind, size, digest = raw.get("mediaType"), raw.get("size"), str(raw.get("digest"))
+        algorithm, _, self.digest = digest.partition(":")
+        if (kind not in _TARS and kind != PACK_FILE_TYPE) or algorithm != "sha256":
+            what = f"{target}: a layer of type {kind} is nothing that model-zoo pushed"
+            raise SourceUnavailableError(what, hint="pull an image that 'model-zoo push' or 'export' made")
+        self.size = size if isinstance(size, int) and size >= 0 else None
+        self.key = str(notes.get(KEY_NOTE, "")) if notes else ""
+        self.path = str(notes[PACK_PATH]) if kind == PACK_FILE_TYPE and notes else f"{self.digest}/"
+        self.oci = f"{target.scheme}://{target.host}/{target.repository}"
+
+
+def _transfer(
+    layers: Sequence[_Layer], folder: Path, cache: Cache, settings: Settings, report: Report
+) -> None:
+    """Bring layers into a folder through the download engine."""
+    from model_zoo.download import Arrival, Wanted, download
+    from model_zoo.sources.oci.source import OciSource
+
+    wanted = []
+    for layer in layers:
+        source = OciSource(oci=layer.oci, blob=f"sha256:{layer.digest}")
+        artifact = Artifact(path=layer.digest, size=layer.size, sha256=layer.digest, sources=(source,))
+        wanted.append(Wanted(layer.oci.partition("://")[2], artifact))
+
+    def publish(arrival: Arrival) -> None:
+        with as_cache_error(folder):
+            arrival.path.replace(folder / arrival.sha256)
+
+    outcomes = download(
+        wanted,
+        settings=settings,
+        partials=cache.writable.partials,
+        locks=cache.writable.locks,
+        present=lambda one: (folder / one.artifact.path).is_file(),
+        publish=publish,
+        report=report,
+    )
+    for outcome in outcomes:
+        if outcome.error is not None:
+            raise outcome.error
+
+
+class Remote:
+    """The registry that a fleet shares its IRs through: each under the tag ``ir-KEY``.
+
+    It is a convenience and never in the way: what goes wrong with it is said, and the model is converted
+    here. Whoever may write to it decides what its readers run.
+    """
+
+    def __init__(self, settings: Settings, cache: Cache) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._missing: set[str] = set()
+
+    @property
+    def used(self) -> bool:
+        """Whether one is configured and the network may be used."""
+        return self._settings.remote is not None and not self._settings.offline
+
+    def _target(self, key: str) -> Target:
+        bare = target_of(str(self._settings.remote))
+        return Target(bare.scheme, bare.host, bare.repository, f"ir-{key}")
+
+    def find(self, key: str, model: str, report: Report) -> bool:
+        """Bring an IR into the cache if the registry has it; asked for once in a run."""
+        if not self.used or key in self._missing:
+            return False
+        try:
+            taken = pull(self._target(key), self._cache, self._settings, report)
+        except NoImageError:
+            self._missing.add(key)
+            return False
+        except (DownloadError, IntegrityError, CacheError) as error:
+            self._missing.add(key)
+            self._complain(error, model, report)
+            return False
+        if key not in taken.irs:
+            self._missing.add(key)
+            return False
+        report(Event(event="note", model=model, message=f"its IR came from {self._settings.remote}"))
+        return True
+
+    def keep(self, ir: ConvertedModel, report: Report) -> None:
+        """Publish an IR that was made here."""
+        if not self.used:
+            return
+        try:
+            push(self._target(ir.key), build_image([ir], "modelpack"), self._settings, report)
+        except ModelZooError as error:
+            self._complain(error, ir.model.name, report)
+
+    def _complain(self, error: ModelZooError, model: str, report: Report) -> None:
+        message = f"the remote cache of IRs was not used: {error.what}"
+        report(Event(event="note", model=model, message=message))

@@ -1,0 +1,1 @@
+"""Run a compiled model over inputs, and say what came out."""

@@ -1,0 +1,161 @@
+"""Boxes and masks out of the outputs of detectors and segmenters, in pixels of the picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from model_zoo.runtime.inference.outputs import labels_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Array = np.ndarray[Any, Any]
+_SSD_FIELDS = 7  # image, class, score, x0, y0, x1, y1: OpenVINO's DetectionOutput
+
+
+def boxes_of(
+    outputs: Mapping[str, Array],
+    info: Mapping[str, str],
+    *,
+    picture: tuple[int, int],
+    network: tuple[int, int],
+) -> list[dict[str, Any]] | None:
+    """Return the boxes a detector found, best first: label, score, and x0, y0, x1, y1 in the picture.
+
+    Args:
+        outputs: the network's outputs by name.
+        info: ``model_info``; ``model_type`` says how to read the outputs, ``confidence_threshold`` (0.5)
+            and ``iou_threshold`` (0.5) which to keep, ``resize_type`` how the picture was fitted in.
+        picture: width and height of the picture.
+        network: width and height of the network's input.
+
+    Returns:
+        None when ``model_type`` is not one of ssd or yolo, or the outputs do not look like it.
+    """
+    kind = info.get("model_type", "").lower()
+    least = float(info.get("confidence_threshold") or 0.5)
+    if kind == "ssd":
+        found = _ssd(outputs, network)
+    elif kind.startswith("yolo"):
+        found = _yolo(outputs)
+    else:
+        return None
+    if found is None:
+        return None
+    found = found[found[:, 1] >= least]
+    if kind.startswith("yolo"):
+        found = _suppress(found, float(info.get("iou_threshold") or 0.5))
+    found = found[np.argsort(-found[:, 1], kind="stable")]
+    corners = _to_picture(found[:, 2:], info.get("resize_type") or "standard", picture, network)
+    labels = labels_of(info)
+    return [
+        {
+            "index": int(row[0]),
+            "label": labels[int(row[0])] if 0 <= row[0] < len(labels) else f"#{int(row[0])}",
+            "score": float(row[1]),
+            "box": [round(float(value), 1) for value in box],
+        }
+        for row, box in zip(found, corners, strict=True)
+    ]
+
+
+def _ssd(outputs: Mapping[str, Array], network: tuple[int, int]) -> Array | None:
+    """Return rows of class, score, x0, y0, x1, y1 in network pixels."""
+    width, height = network
+    for value in outputs.values():
+        if value.ndim >= 2 and value.shape[-1] == _SSD_FIELDS:  # noqa: PLR2004 - rows of fields
+            rows = value.reshape(-1, _SSD_FIELDS).astype(np.float64)
+            rows = rows[np.cumprod(rows[:, 0] >= 0).astype(bool)]  # a negative image number ends the list
+            return np.concatenate([rows[:, 1:3], rows[:, 3:] * [width, height, width, height]], axis=1)
+    corners = next((v for v in outputs.values() if v.ndim in {2, 3} and v.shape[-1] in {4, 5}), None)
+    classes = next((v for v in outputs.values() if v.ndim in {1, 2} and v.dtype.kind in "iu"), None)
+    if corners is None or classes is None:
+        return None
+    rows = corners.reshape(-1, corners.shape[-1]).astype(np.float64)
+    if rows.shape[1] == 5:  # noqa: PLR2004 - the fifth is the score
+        scores = rows[:, 4]
+    else:
+        apart = next(
+            (v for v in outputs.values() if v.ndim in {1, 2} and v.dtype.kind == "f" and v.size == len(rows)),
+            None,
+        )
+        scores = np.ones(len(rows)) if apart is None else apart.reshape(-1).astype(np.float64)
+    scale = [width, height, width, height] if rows[:, :4].max(initial=0) <= 2 else [1, 1, 1, 1]  # noqa: PLR2004
+    return np.column_stack([classes.reshape(-1)[: len(rows)], scores, rows[:, :4] * scale])
+
+
+def _yolo(outputs: Mapping[str, Array]) -> Array | None:
+    """Return rows of class, score, corners from one tensor of (centre, size, class scores) a column or a row.
+
+    Columns are how YOLOv8 and later say it; rows with an objectness before the class scores are YOLOv5's.
+    """
+    value = next((v for v in outputs.values() if v.ndim == 3 and v.shape[0] == 1), None)  # noqa: PLR2004
+    if value is None:
+        return None
+    later = value.shape[1] < value.shape[2]
+    rows = (value[0].T if later else value[0]).astype(np.float64)
+    scores = rows[:, 4:] if later else rows[:, 4:5] * rows[:, 5:]
+    if not scores.shape[1]:
+        return None
+    classes = scores.argmax(axis=1)
+    half = rows[:, 2:4] / 2
+    return np.column_stack([classes, scores.max(axis=1), rows[:, :2] - half, rows[:, :2] + half])
+
+
+def _suppress(rows: Array, limit: float) -> Array:
+    """Drop boxes that overlap a better one of their class by more than ``limit``: non-maximum suppression."""
+    rows = rows[np.argsort(-rows[:, 1], kind="stable")]
+    kept: list[int] = []
+    for index, row in enumerate(rows):
+        better = rows[[k for k in kept if rows[k, 0] == row[0]]]
+        if not len(better) or _overlap(row[2:], better[:, 2:]).max() <= limit:
+            kept.append(index)
+    return rows[kept]
+
+
+def _overlap(box: Array, others: Array) -> Array:
+    """Return intersection over union."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    common = np.prod(np.clip(high - low, 0, None), axis=1)
+    areas = np.prod(others[:, 2:] - others[:, :2], axis=1) + np.prod(box[2:] - box[:2])
+    return np.asarray(common / np.maximum(areas - common, 1e-9))
+
+
+def _to_picture(corners: Array, kind: str, picture: tuple[int, int], network: tuple[int, int]) -> Array:
+    """Undo what fitting the picture into the network's input did."""
+    size, inner = np.array(picture, np.float64), np.array(network, np.float64)
+    if kind == "standard":
+        scale, offset = size / inner, np.zeros(2)
+    elif kind == "crop":
+        ratio = float((size / inner).min())
+        scale, offset = np.full(2, ratio), (size - inner * ratio) / 2
+    else:
+        ratio = float((inner / size).min())
+        scale = np.full(2, 1 / ratio)
+        offset = (size - inner / ratio) / 2 if kind == "fit_to_window_letterbox" else np.zeros(2)
+    moved = corners.reshape(-1, 2, 2) * scale + offset
+    return np.asarray(np.clip(moved, 0, size).reshape(-1, 4))
+
+
+def mask_of(outputs: Mapping[str, Array], info: Mapping[str, str]) -> Array | None:
+    """Return the class of every pixel, height by width, where ``model_type`` is Segmentation; else None."""
+    if info.get("model_type", "").lower() != "segmentation":
+        return None
+    value = next((v for v in outputs.values() if v.ndim >= 3), None)  # noqa: PLR2004 - a picture at least
+    if value is None:
+        return None
+    value = value[0] if value.ndim == 4 else value  # noqa: PLR2004 - the batch
+    if value.shape[0] > 1:
+        return np.asarray(value.argmax(axis=0))
+    flat = value[0]
+    return np.asarray(flat > 0.5) * 1 if flat.dtype.kind == "f" else np.asarray(flat)  # noqa: PLR2004 - a probability
+
+
+def colours(count: int) -> Sequence[tuple[int, int, int]]:
+    """Return that many colours, far apart, the same every time."""
+    import colorsys
+
+    hues = [(index * 0.618034) % 1.0 for index in range(count)]  # the golden ratio spreads any number evenly
+    return [tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.85, 0.95)) for hue in hues]  # type: ignore[misc]

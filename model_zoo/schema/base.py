@@ -1,0 +1,97 @@
+"""What every noun is built from: names, digests, paths that every file system can hold."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+NAME = re.compile(r"[0-9A-Za-z._-]+")
+DIM = re.compile(r"\?|\d+|\d*\.\.\d*")
+MANIFEST_NAME = ".model-zoo.json"
+"""The manifest inside a materialised folder; a folder counts only with it."""
+MAX_PATH = 240
+_WINDOWS_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_WINDOWS_FORBIDDEN = re.compile(r'[<>:"\\|?*\x00-\x1f\x7f]')
+
+Integrity = Literal["pinned", "revision", "prefix", "first-use"]
+Algorithm = Literal["sha256", "sha384", "sha512"]
+HEX_DIGITS: dict[str, int] = {"sha256": 64, "sha384": 96, "sha512": 128}
+
+Size = Annotated[int, Meta(ge=0)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Sha384 = Annotated[str, Meta(pattern="^[0-9a-f]{96}$")]
+Sha512 = Annotated[str, Meta(pattern="^[0-9a-f]{128}$")]
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of every struct of the catalog: frozen, keyword-only, strict about unknown fields."""
+
+
+class Digest(Struct, frozen=True, kw_only=True, order=True):
+    """A digest as a typed value: the algorithm and the lower-case hex."""
+
+    algorithm: Algorithm
+    hex: str
+
+    def __post_init__(self) -> None:
+        """Refuse hex of the wrong length or alphabet."""
+        if not re.fullmatch(rf"[0-9a-f]{{{HEX_DIGITS[self.algorithm]}}}", self.hex):
+            msg = f"{self.algorithm} is {HEX_DIGITS[self.algorithm]} lower-case hex digits, not {self.hex!r}"
+            raise ValueError(msg)
+
+    def __str__(self) -> str:
+        """Return ``algorithm:hex``, the form manifests use."""
+        return f"{self.algorithm}:{self.hex}"
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """Read ``algorithm:hex``.
+
+        Raises:
+            ValueError: the text is not of that form.
+        """
+        algorithm, _, digits = text.partition(":")
+        if algorithm not in HEX_DIGITS:
+            msg = f"unknown digest algorithm in {text!r}"
+            raise ValueError(msg)
+        return cls(algorithm=algorithm, hex=digits)  # type: ignore[arg-type]
+
+    @classmethod
+    def of_json(cls, value: object) -> Digest:
+        """Return the sha256 of the canonical JSON (sorted keys, no spaces) of plain data."""
+        data = msgspec.json.encode(value, order="sorted")
+        return cls(algorithm="sha256", hex=hashlib.sha256(data).hexdigest())
+
+
+def check_relative_path(path: str) -> None:
+    """Refuse a declared path that could leave its folder or that some file system cannot hold.
+
+    Raises:
+        ValueError: says which rule is broken.
+    """
+    reason = next(filter(None, (_fault_of_part(part) for part in path.split("/"))), "")
+    if path.startswith("/"):
+        reason = "must be relative"
+    elif len(path) > MAX_PATH:
+        reason = f"must be at most {MAX_PATH} characters long"
+    if reason:
+        msg = f"path {path!r} {reason}"
+        raise ValueError(msg)
+
+
+def _fault_of_part(part: str) -> str:
+    if part in {"", "."}:
+        return "must be a plain relative POSIX path"
+    if part == "..":
+        return 'must not contain ".."'
+    if _WINDOWS_FORBIDDEN.search(part):
+        return "contains a character that file systems refuse"
+    if _WINDOWS_RESERVED.fullmatch(part):
+        return f"contains {part!r}, a reserved name on Windows"
+    if part.endswith((" ", ".")):
+        return "has a part that ends in a dot or a space"
+    return f"must not use the name {MANIFEST_NAME}" if part == MANIFEST_NAME else ""

@@ -1,0 +1,186 @@
+"""Models: the entries of a catalog."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from model_zoo.schema.artifact import Artifact, Replacement
+from model_zoo.schema.base import NAME, Struct, check_relative_path
+from model_zoo.schema.precision import check_precision
+from model_zoo.schema.recipe import Recipe
+
+Framework = Literal[
+    "onnx",
+    "tensorflow",
+    "tflite",
+    "paddle",
+    "pytorch",
+    "keras",
+    "jax",
+    "openvino",
+    "transformers",
+    "diffusers",
+    "sentence-transformers",
+    "timm",
+]
+EXPORTED = ("transformers", "diffusers", "sentence-transformers", "timm")
+"""Frameworks whose models optimum-intel exports, each as a folder."""
+
+
+class Labels(Struct, frozen=True, kw_only=True):
+    """Where class labels are: an artifact of the model, or a file beside the catalog entry.
+
+    ``key`` picks a list inside a JSON file (dots descend); without it the file has one label a line.
+    """
+
+    artifact: str | None = None
+    file: str | None = None
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        """Exactly one place."""
+        if (self.artifact is None) == (self.file is None):
+            msg = "labels are either {artifact: …} or {file: …}"
+            raise ValueError(msg)
+
+
+class OmzInput(Struct, frozen=True, kw_only=True):
+    """One input as Open Model Zoo described it; ``shape`` and ``layout`` may be absent there."""
+
+    name: str
+    shape: tuple[int, ...] = ()
+    layout: str = ""
+
+
+class Omz(Struct, frozen=True, kw_only=True):
+    """What only the Open Model Zoo commands need to know about a model.
+
+    ``subdirectory`` is where its files go below their output folder, such as ``intel/NAME``, ``composite``
+    the composite model it is a stage of, and ``inputs`` what ``omz_info_dumper`` says where the recipe's
+    inputs do not say the same.
+    """
+
+    subdirectory: str
+    composite: str | None = None
+    inputs: tuple[OmzInput, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the folder."""
+        check_relative_path(self.subdirectory)
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    """One catalog entry."""
+
+    schema: Literal[1]
+    name: str
+    task: str
+    framework: Framework | None = None
+    license: str
+    description: str
+    artifacts: tuple[Artifact, ...] = ()
+    replace: tuple[Replacement, ...] = ()
+    recipe: Recipe = Recipe()
+    labels: tuple[str, ...] | Labels | None = None
+    model_info: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it for each
+    stages: tuple[str, ...] = ()
+    convertible: bool = True
+    reason: str | None = None
+    omz: Omz | None = None
+
+    def __post_init__(self) -> None:
+        """Check what spans fields: names, unique paths, either artifacts or stages."""
+        if not NAME.fullmatch(self.name) or self.name in {".", ".."}:
+            msg = f"name {self.name!r} may contain only letters, digits, dot, underscore and dash"
+            raise ValueError(msg)
+        if bool(self.artifacts) == bool(self.stages):
+            msg = "a model has either artifacts or stages"
+            raise ValueError(msg)
+        if self.artifacts and self.framework is None:
+            msg = "a model with artifacts needs its framework"
+            raise ValueError(msg)
+        if not self.convertible and not self.reason:
+            msg = "convertible: false needs a reason"
+            raise ValueError(msg)
+        if self.recipe.export is not None and self.framework not in EXPORTED:
+            msg = f"recipe.export is for the frameworks {', '.join(EXPORTED)}"
+            raise ValueError(msg)
+        if self.framework != "openvino" and not any(a.precision for a in self.artifacts):
+            for index, precision in enumerate(self.recipe.precisions):
+                check_precision(precision, f"recipe.precisions[{index}]", ready=False)
+        check_unique_paths([a.path for a in self.artifacts if a.path != "."])
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it becomes a folder of IRs, tokenizers and configurations instead of one IR.
+
+        So does everything that optimum-intel exports, and a ready-made folder: ``recipe.model`` is ".", or
+        there are several IRs, none of them marked with a precision, and nothing says which is meant.
+        """
+        if self.framework != "openvino":
+            return self.framework in EXPORTED
+        if self.recipe.model is not None:
+            return self.recipe.model == "."
+        return sum(a.path.endswith(".xml") and a.precision is None for a in self.artifacts) > 1
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """The precisions on offer, default first: those of ready-made files, else the recipe's."""
+        ready = tuple(dict.fromkeys(a.precision for a in self.artifacts if a.precision))
+        return ready or self.recipe.precisions
+
+    def __repr__(self) -> str:
+        """Return the entry in a few words; ``_repr_html_`` and the fields have the rest."""
+        return f"<Model {self.name}: {self.task}, {self.framework or 'composite'}>"
+
+    def _repr_html_(self) -> str:
+        """Return the entry as a small table, for notebooks."""
+        from html import escape
+
+        sizes = ("" if a.size is None else f" ({a.size} bytes)" for a in self.artifacts)
+        files = ", ".join(a.path + size for a, size in zip(self.artifacts, sizes, strict=True))
+        shapes = ", ".join(f"{i.name} {list(i.shape or ())}" for i in self.recipe.inputs)
+        rows = (
+            ("task", self.task),
+            ("framework", self.framework),
+            ("licence", self.license),
+            ("precisions", ", ".join(self.precisions) if self.artifacts else None),
+            ("becomes", "a folder of IRs" if self.is_folder and self.artifacts else None),
+            ("inputs", shapes),
+            ("files", files),
+            ("stages", ", ".join(self.stages)),
+            ("not convertible", self.reason),
+        )
+        cells = "".join(
+            f'<tr><th scope="row" style="text-align:left">{title}</th>'
+            f'<td style="text-align:left">{escape(text)}</td></tr>'
+            for title, text in rows
+            if text
+        )
+        head = f"<b>{escape(self.name)}</b><br>{escape(self.description.strip())}"
+        return f'<table><caption style="text-align:left">{head}</caption><tbody>{cells}</tbody></table>'
+
+    def files_of(self, precision: str | None) -> tuple[Artifact, ...]:
+        """The artifacts that one precision needs; all of them when ``precision`` is None."""
+        return tuple(a for a in self.artifacts if precision is None or a.precision in {None, precision})
+
+
+def check_unique_paths(paths: list[str]) -> None:
+    """Refuse two paths that some file system would take for one, and a file that is also a folder.
+
+    Raises:
+        ValueError: names both paths.
+    """
+    seen: dict[str, str] = {}
+    for path in paths:
+        other = seen.get(path.casefold())
+        seen[path.casefold()] = path
+        if other is not None:
+            msg = f"artifacts: path {path!r} is declared twice (the other is {other!r}; case does not count)"
+            raise ValueError(msg)
+    for path in paths:
+        for parent in PurePosixPath(path.casefold()).parents:
+            if str(parent) in seen:
+                msg = f"artifacts: {seen[str(parent)]!r} is both a file and the folder of {path!r}"
+                raise ValueError(msg)

@@ -1,0 +1,175 @@
+"""Recipes: how a model becomes IR, declared instead of programmed."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from model_zoo.schema.base import DIM, Struct, check_relative_path
+from model_zoo.schema.precision import check_precision
+
+ElementType = Literal[
+    "f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "boolean", "string"
+]
+Numbers = float | tuple[float, ...]
+PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_]+")
+"""A package in one exact version."""
+
+
+class Input(Struct, frozen=True, kw_only=True):
+    """One input of the network, as the recipe wants it.
+
+    ``shape`` dims are an int, -1 or ``?`` (any), or ``lo..hi`` (bounded, either side may be empty).
+    ``mean`` and ``scale`` are per channel in the order the network sees them, applied as
+    ``(x - mean) / scale`` after the channels were reversed.
+    """
+
+    name: str | None = None
+    shape: tuple[int | str, ...] | None = None
+    type: ElementType | None = None
+    layout: str | None = None
+    mean: Numbers | None = None
+    scale: Numbers | None = None
+    reverse_channels: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the spelling of the dims and that nothing divides by zero."""
+        for dim in self.shape or ():
+            if isinstance(dim, int) and dim < -1:
+                msg = f"shape has the dimension {dim}; use a size, -1 or '?' for any, or 'lo..hi'"
+                raise ValueError(msg)
+            if isinstance(dim, str) and not DIM.fullmatch(dim):
+                msg = f"shape has the dimension {dim!r}; use a size, -1 or '?' for any, or 'lo..hi'"
+                raise ValueError(msg)
+        scales = self.scale if isinstance(self.scale, tuple) else (self.scale,)
+        if any(scale == 0 for scale in scales):
+            msg = "scale contains 0, which would divide by zero"
+            raise ValueError(msg)
+
+
+class Cut(Struct, frozen=True, kw_only=True):
+    """Interior names to cut at: a tensor's name, or a node's friendly name at its first output."""
+
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+class Builder(Struct, frozen=True, kw_only=True):
+    """How a network that is only weights on disk is built in Python.
+
+    Either ``torchvision`` names a builder of that package, or ``module`` and ``callable`` name code to
+    run; ``paths`` are folders of the model's own files put on ``sys.path`` (which needs trust), and
+    ``weights`` is the artifact loaded into the network. In ``kwargs`` the text ``files:PATH`` stands for
+    where that file or folder of the model is. ``requirements`` are the packages, each ``NAME==VERSION``,
+    that the code needs beside its framework: a converter environment gets them.
+    """
+
+    torchvision: str | None = None
+    module: str | None = None
+    callable: str | None = None
+    kwargs: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it for each
+    weights: str | None = None
+    paths: tuple[str, ...] = ()
+    requirements: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Exactly one of the two forms, and requirements of one exact version each."""
+        if (self.torchvision is None) == (self.module is None):
+            msg = "a builder is either {torchvision: NAME} or {module: …, callable: …}"
+            raise ValueError(msg)
+        if (self.module is None) != (self.callable is None):
+            msg = "module and callable go together"
+            raise ValueError(msg)
+        for requirement in self.requirements:
+            if not PIN.fullmatch(requirement):
+                msg = f"requirements: {requirement!r} is not pinned as NAME==VERSION"
+                raise ValueError(msg)
+
+
+class Compress(Struct, frozen=True, kw_only=True):
+    """Weight compression by NNCF (``nncf.compress_weights``); unset options keep NNCF's defaults."""
+
+    mode: str | None = None
+    ratio: Annotated[float, Meta(ge=0, le=1)] | None = None
+    group_size: int | None = None
+    all_layers: bool | None = None
+    backup_mode: str | None = None
+    sensitivity_metric: str | None = None
+    awq: bool | None = None
+    scale_estimation: bool | None = None
+    gptq: bool | None = None
+    lora_correction: bool | None = None
+    ignored_scope: tuple[str, ...] = ()
+    group_size_fallback: Literal["error", "ignore", "adjust"] | None = None
+    dataset: str | None = None
+    subset_size: Annotated[int, Meta(ge=1)] | None = None
+
+
+class Quantize(Struct, frozen=True, kw_only=True):
+    """Post-training quantisation by NNCF (``nncf.quantize``); unset options keep NNCF's defaults."""
+
+    dataset: str | None = None
+    subset_size: Annotated[int, Meta(ge=1)] | None = None
+    preset: Literal["performance", "mixed"] | None = None
+    target_device: str | None = None
+    fast_bias_correction: bool | None = None
+    model_type: Literal["transformer"] | None = None
+    ignored_scope: tuple[str, ...] = ()
+
+
+class Export(Struct, frozen=True, kw_only=True):
+    """How optimum-intel exports a folder model, in its own terms; what is unset is told from the files.
+
+    ``task`` is one of its tasks, such as ``text-generation-with-past`` or ``fill-mask``. ``stateful``
+    keeps a decoder's cache inside the IR, ``convert_tokenizer`` adds tokenizer and detokenizer as IRs,
+    ``variant`` chooses among weight files (``fp16``), ``model_kwargs`` go to the network's constructor.
+    """
+
+    task: str | None = None
+    stateful: bool = True
+    convert_tokenizer: bool = True
+    variant: str | None = None
+    pad_token_id: int | None = None
+    model_kwargs: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it for each
+
+
+class Recipe(Struct, frozen=True, kw_only=True):
+    """Declarative conversion parameters of a model; the default precision is the first.
+
+    A precision is ``FP32``, ``FP16``, ``FP32-INT8`` or ``FP16-INT8`` (quantised), or a mode of NNCF's weight
+    compression: ``INT8``, ``INT4``, ``NF4``, ``MXFP4``, ``INT4-ASYM``, ``FP8-E4M3`` and so on. Ready-made
+    files also come in others, such as ``BF16`` and ``FP32-INT1``.
+    """
+
+    model: str | None = None
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[str, ...] = ()
+    cut: Cut | None = None
+    builder: Builder | None = None
+    export: Export | None = None
+    example: dict[str, Any] | None = None
+    dynamo: bool = False
+    extensions: tuple[str, ...] = ()
+    preprocess: Literal["embed", "declare"] = "embed"
+    precisions: tuple[str, ...] = ("FP32", "FP16")
+    compress: Compress | None = None
+    quantize: Quantize | None = None
+
+    def __post_init__(self) -> None:
+        """Check precisions and names."""
+        if not self.precisions:
+            msg = "precisions is empty"
+            raise ValueError(msg)
+        for index, precision in enumerate(self.precisions):
+            check_precision(precision, f"precisions[{index}]")
+        if len(set(self.precisions)) != len(self.precisions):
+            msg = "precisions lists one twice"
+            raise ValueError(msg)
+        names = [i.name for i in self.inputs]
+        if len(names) > 1 and (None in names or len(set(names)) != len(names)):
+            msg = "inputs: with several inputs each needs a name of its own"
+            raise ValueError(msg)
+        if self.model is not None and self.model != ".":
+            check_relative_path(self.model)

@@ -1,0 +1,143 @@
+"""``hf``: files of a repository on the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+from model_zoo.errors import DigestMismatchError, SourceUnavailableError
+from model_zoo.files import CHUNK
+from model_zoo.schema import Digest, check_relative_path
+from model_zoo.sources.base import HttpLocation, LocatedSource
+from model_zoo.sources.hf import hub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from model_zoo.schema import Artifact
+    from model_zoo.settings import Settings
+
+_REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?")
+
+
+class HfSource(LocatedSource, frozen=True, kw_only=True):
+    """A file of the repository ``hf`` (``organisation/name``) at a revision: a commit, a tag or a branch.
+
+    ``file`` may be a pattern as huggingface_hub's ``allow_patterns`` understands it (``*`` matches slashes
+    too, ``onnx/`` is the whole folder); without it all files are meant. Below the artifact's path they keep
+    the paths they have in the repository.
+    """
+
+    kind: ClassVar[str] = "hf"
+    hf: str
+    revision: str = "main"
+    file: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the spelling of the three."""
+        if not _REPO.fullmatch(self.hf) or "--" in self.hf or ".." in self.hf:
+            msg = f"hf must be a repository such as organisation/name, not {self.hf!r}"
+            raise ValueError(msg)
+        if not self.revision or re.search(r"[\s\x00-\x1f?#\\]|\.\.", self.revision):
+            msg = f"revision must be a commit, a tag or a branch, not {self.revision!r}"
+            raise ValueError(msg)
+        if self.file is not None and not self.several:
+            check_relative_path(self.file)
+
+    def locate(self, artifact: Artifact, settings: Settings) -> HttpLocation:
+        """The file's address, with the digest and the size that the hub vouches for.
+
+        Raises:
+            DownloadError: says which of the hub's reasons it was, and what to do about it.
+        """
+        assert self.file is not None  # noqa: S101 - what is floating was resolved before
+        url = hub.address(self.hf, self.file, self.revision)
+        if artifact.digests and any(url.startswith(before) for before, _ in settings.mirrors):
+            return HttpLocation(url, headers=hub.authorization())  # the hub itself may be out of reach
+        _, found = hub.look_at(self.hf, self.file, self.revision, settings)
+        return HttpLocation(
+            url,
+            headers=hub.authorization(),
+            digest=Digest(algorithm="sha256", hex=found.sha256) if found.sha256 else None,
+            size=found.size,
+            check=_check_blob_id(self.describe(), found.blob_id) if found.blob_id else None,
+        )
+
+    def resolve(
+        self, artifact: Artifact, settings: Settings, seen: dict[object, Any]
+    ) -> tuple[Artifact, ...]:
+        """Return the files at the commit the revision means now, the same one for all that share ``seen``.
+
+        Raises:
+            DownloadError: the hub's reason; or no file matches the pattern.
+        """
+        place = ("hf", hub.endpoint(), self.hf, self.revision)
+        if not self.several:
+            assert self.file is not None  # noqa: S101 - otherwise it stands for several
+            if place not in seen:
+                seen[place], _ = hub.look_at(self.hf, self.file, self.revision, settings)
+            return (self._at(artifact, seen[place], self.file, artifact.path),)
+        listing = self._listing(place, settings, seen)
+        found = hub.pick(self.file, listing.files)
+        if not found:
+            what = f"{self.describe()}: no file of the repository matches"
+            raise SourceUnavailableError(what, hint=f"see {hub.endpoint()}/{self.hf}/tree/{listing.commit}")
+        return tuple(self._one_of(artifact, listing.commit, one) for one in found)
+
+    def _listing(self, place: object, settings: Settings, seen: dict[object, Any]) -> hub.Listing:
+        listed = ("listing", place)
+        if listed not in seen:
+            seen[listed] = hub.list_files(self.hf, seen.get(place, self.revision), settings)
+            seen.setdefault(place, seen[listed].commit)
+        listing: hub.Listing = seen[listed]
+        return listing
+
+    def _one_of(self, artifact: Artifact, commit: str, file: hub.RemoteFile) -> Artifact:
+        path = file.path if artifact.path == "." else f"{artifact.path}/{file.path}"
+        return msgspec.structs.replace(self._at(artifact, commit, file.path, path), size=file.size)
+
+    def _at(self, artifact: Artifact, commit: str, file: str, path: str) -> Artifact:
+        there = msgspec.structs.replace(self, revision=commit, file=file)
+        others = [source for source in artifact.sources if not source.several]
+        sources = tuple(there if source == self else source for source in others)
+        return msgspec.structs.replace(artifact, path=path, sources=sources or (there,))
+
+    @property
+    def several(self) -> bool:
+        """Whether it is a pattern, a folder or the whole repository."""
+        return self.file is None or self.file.endswith("/") or any(sign in self.file for sign in "*?[")
+
+    @property
+    def floating(self) -> bool:
+        """Whether the hub must be asked which commit, or which files, are meant."""
+        return self.several or not self.immutable
+
+    @property
+    def immutable(self) -> bool:
+        """Whether the revision is a commit, by all its 40 digits."""
+        return hub.COMMIT.fullmatch(self.revision) is not None
+
+    def describe(self) -> str:
+        """Return the reference a person would type."""
+        return f"hf:{self.hf}@{self.revision}" + (f"/{self.file}" if self.file else "")
+
+
+def _check_blob_id(name: str, expected: str) -> Callable[[Path], None]:
+    """Return a check against git's name for the bytes: the sha1 of ``blob SIZE``, a zero byte, and them."""
+
+    def check(path: Path) -> None:
+        seen = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+        with path.open("rb") as stream:
+            while data := stream.read(CHUNK):
+                seen.update(data)
+        if seen.hexdigest() != expected:
+            what = f"{name} delivered other bytes than the hub's commit holds"
+            raise DigestMismatchError(
+                what, expected=f"git blob {expected}", found=f"git blob {seen.hexdigest()}"
+            )
+
+    return check

@@ -1,0 +1,1 @@
+"""OCI registries: ``source`` is the source kind, ``client`` talks to a registry."""

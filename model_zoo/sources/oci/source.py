@@ -1,0 +1,89 @@
+"""``oci``: a file in a registry of container images: a layer of an artifact, or a blob by its digest."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from model_zoo.errors import SourceUnavailableError
+from model_zoo.schema import check_relative_path
+from model_zoo.sources.base import HttpLocation, LocatedSource
+from model_zoo.sources.oci.reference import parse_target
+
+if TYPE_CHECKING:
+    from model_zoo.schema import Artifact
+    from model_zoo.settings import Settings
+    from model_zoo.sources.oci.client import Registry
+
+TITLES = ("org.opencontainers.image.title", "org.cncf.model.filepath")
+"""Annotations that name the file a layer is: ORAS writes the first, ModelPack the second."""
+_BLOB = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class OciSource(LocatedSource, frozen=True, kw_only=True):
+    """``oci: REGISTRY/REPOSITORY[:TAG][@DIGEST]`` and the ``file`` a layer is annotated with, or a ``blob``.
+
+    Without these the artifact must have exactly one layer. A layer that is a tar is a file like any other:
+    ``unpack`` on the artifact opens it.
+    """
+
+    kind: ClassVar[str] = "oci"
+    oci: str
+    file: str | None = None
+    blob: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the reference."""
+        parse_target(self.oci)
+        if self.file is not None:
+            check_relative_path(self.file)
+        if self.blob is not None and (self.file is not None or not _BLOB.fullmatch(self.blob)):
+            msg = "blob must be sha256:… of a layer, and goes without file"
+            raise ValueError(msg)
+
+    @property
+    def immutable(self) -> bool:
+        """A digest fixes the content, a tag does not."""
+        return self.blob is not None or "@sha256:" in self.oci
+
+    def locate(self, artifact: Artifact, settings: Settings) -> HttpLocation:
+        """Ask the registry for the layer, and leave its transfer to the download engine.
+
+        Raises:
+            SourceUnavailableError: the registry does not have it, or refuses.
+            IntegrityError: the registry sends another manifest than the reference pins.
+        """
+        from model_zoo.sources.oci.client import Registry  # brings requests along
+
+        with Registry(parse_target(self.oci), settings) as registry:
+            if self.blob is not None:
+                return registry.locate(self.blob, artifact.size)
+            layer = self._layer(registry)
+            digest, size = str(layer.get("digest")), layer.get("size")
+            if not _BLOB.fullmatch(digest) or not isinstance(size, int):
+                raise SourceUnavailableError(f"{self.describe()}: the manifest names no usable layer")
+            return registry.locate(digest, size)
+
+    def _layer(self, registry: Registry) -> dict[str, Any]:
+        manifest = registry.manifest()
+        if manifest is None:
+            what = f"{self.describe()}: there is no such artifact"
+            raise SourceUnavailableError(what, hint="check the reference in the catalog entry")
+        found = manifest.decode().get("layers")
+        layers = [layer for layer in found if isinstance(layer, dict)] if isinstance(found, list) else []
+        if self.file is not None:
+            layers = [layer for layer in layers if self.file in _titles(layer)]
+        if len(layers) != 1:
+            what = f"{self.describe()}: {len(layers)} layers fit"
+            hint = "name one with file, as its title annotation says, or with blob"
+            raise SourceUnavailableError(what, expected="one layer", found=len(layers), hint=hint)
+        return layers[0]
+
+    def describe(self) -> str:
+        """Return the reference and the file."""
+        return f"oci {self.oci}" + (f" file {self.file}" if self.file else "")
+
+
+def _titles(layer: dict[str, Any]) -> set[str]:
+    notes = layer.get("annotations")
+    return {str(notes[name]) for name in TITLES if name in notes} if isinstance(notes, dict) else set()

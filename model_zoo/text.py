@@ -1,0 +1,34 @@
+"""Words for people: counts with their noun, sizes, near names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_STEP = 1000
+
+
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """Return a number with its noun: ``1 file``, ``2 files``, ``0 entries``."""
+    return f"{number} {one if number == 1 else several or f'{one}s'}"
+
+
+def human_size(size: int | None) -> str:
+    """Return a size in bytes for people, in powers of ten as disks are sold: ``1.3 MB``."""
+    if size is None:
+        return "unknown"
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < _STEP:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= _STEP
+    return f"{value:.1f} TB"
+
+
+def near_names(name: str, known: Iterable[str], *, count: int = 3, cutoff: float = 0.6) -> list[str]:
+    """Return up to ``count`` known names that a person who typed ``name`` may mean, nearest first."""
+    import difflib  # only when something is wrong
+
+    return difflib.get_close_matches(name, sorted(known), n=count, cutoff=cutoff)

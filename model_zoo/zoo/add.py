@@ -1,0 +1,127 @@
+"""A URI → a catalog entry with everything resolved and pinned."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from model_zoo.catalog import parse_reference
+from model_zoo.catalog.uri import slug
+from model_zoo.errors import UsageError
+from model_zoo.events import ignore
+from model_zoo.schema import NAME
+from model_zoo.sources.file import FileSource
+
+if TYPE_CHECKING:
+    from model_zoo.events import Report
+    from model_zoo.schema import Artifact, Model, Source
+    from model_zoo.settings import Settings
+    from model_zoo.zoo import Zoo
+
+_SPDX = (
+    "AGPL-3.0-only Apache-2.0 Artistic-2.0 BSD-2-Clause BSD-3-Clause BSL-1.0 CC0-1.0 CC-BY-3.0 CC-BY-4.0 "
+    "CC-BY-NC-3.0 CC-BY-NC-4.0 CC-BY-NC-ND-4.0 CC-BY-NC-SA-4.0 CC-BY-SA-3.0 CC-BY-SA-4.0 EPL-2.0 "
+    "EUPL-1.1 GPL-2.0-only GPL-3.0-only ISC LGPL-2.1-only LGPL-3.0-only MIT MPL-2.0 MS-PL Unlicense Zlib"
+)
+_TASKS = {
+    "automatic-speech-recognition": "speech_recognition",
+    "audio-classification": "sound_classification",
+    "depth-estimation": "monocular_depth_estimation",
+    "image-classification": "classification",
+    "image-feature-extraction": "feature_extraction",
+    "image-segmentation": "semantic_segmentation",
+    "object-detection": "detection",
+    "text-to-speech": "text_to_speech",
+    "voice-activity-detection": "voice_activity_detection",
+}
+
+
+def entry_of(zoo: Zoo, uri: str, *, target: Path | None = None, report: Report = ignore) -> Model:
+    """Fetch what a URI means now, and return the catalog entry that means exactly that.
+
+    Args:
+        zoo: whose cache and settings to use.
+        uri: or a path that exists.
+        target: the file the entry is for: its stem is the model's name, and local files are named relative to
+            its folder.
+        report: receives the events.
+
+    Raises:
+        UsageError: it is no URI, or cannot be told what it is.
+        ModelZooError: it cannot be fetched.
+    """
+    request = zoo.naming.request(uri, fresh=True)
+    if request.reference in {None, request.model.name}:
+        what = f"{uri!r} is in the catalog already: {zoo.catalog.files.get(request.model.name)}"
+        raise UsageError(what, hint="give a URI such as hf:ORGANISATION/NAME/FILE, or a path")
+    name = target.stem if target is not None else request.model.name
+    if not NAME.fullmatch(name):
+        what = f"{target}: a model cannot be called {name!r}"
+        raise UsageError(what, hint="name the file with letters, digits, dot, underscore and dash")
+    fetched = zoo.fetching.fetch_all([request], report)[0]
+    if fetched.result is None:
+        assert fetched.error is not None  # noqa: S101 - one of the two is there
+        raise fetched.error
+    facts = {one["path"]: one for one in fetched.result.manifest["artifacts"]}
+    folder = target.absolute().parent if target is not None else None
+    artifacts = tuple(_pinned(one, facts[one.path], folder) for one in request.model.artifacts)
+    license_, task = _card(artifacts, zoo.settings)
+    return msgspec.structs.replace(
+        request.model,
+        name=name,
+        artifacts=artifacts,
+        license=license_ or request.model.license,
+        task=task or request.model.task,
+    )
+
+
+def _pinned(artifact: Artifact, facts: dict[str, object], folder: Path | None) -> Artifact:
+    sources = tuple(_near(source, folder) for source in artifact.sources)
+    changes = {"size": facts["size"], "sha256": facts["sha256"], "integrity": None}
+    return msgspec.structs.replace(artifact, sources=sources, **changes)
+
+
+def _near(source: Source, folder: Path | None) -> Source:
+    """Name a local file relative to the entry, so that both can move together."""
+    if not isinstance(source, FileSource) or folder is None:
+        return source
+    file = Path(source.file)
+    try:
+        # Folders resolved: the system takes ".." from where a link leads to.
+        path = os.path.relpath(file.parent.resolve() / file.name, folder.resolve())
+    except ValueError:  # on another drive of Windows
+        return source
+    return FileSource(file=Path(path).as_posix())
+
+
+def default_target(zoo: Zoo, uri: str) -> Path | None:
+    """Return the file that the entry of a local file or folder goes to: its stem, here; None for other URIs.
+
+    Raises:
+        UsageError: there is such a file already, or ``uri`` is none.
+    """
+    parsed = parse_reference(uri)
+    if parsed.name in zoo.catalog.files or not (parsed.uri or "").startswith("file:"):
+        return None
+    target = Path(f"{slug(Path(str(parsed.uri).removeprefix('file:')).absolute().stem)}.yaml")
+    if target.exists():
+        raise UsageError(f"{target} is there already", hint="name the entry to write with -o FILE")
+    return target
+
+
+def _card(artifacts: tuple[Artifact, ...], settings: Settings) -> tuple[str | None, str | None]:
+    """Return licence and task that a model card states, where there is one."""
+    from model_zoo.sources.hf import hub
+    from model_zoo.sources.hf.source import HfSource
+
+    source = next((s for a in artifacts for s in a.sources if isinstance(s, HfSource)), None)
+    if source is None:
+        return None, None
+    listing = hub.list_files(source.hf, source.revision, settings)
+    spdx = {name.lower().removesuffix("-only"): name for name in _SPDX.split()}
+    stated = spdx.get((listing.license or "").lower())
+    task = listing.task
+    return stated, _TASKS.get(task, task.replace("-", "_")) if task else None

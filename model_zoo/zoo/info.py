@@ -1,0 +1,76 @@
+"""Everything known about a model as plain data: what ``list``, ``info`` and the catalog page show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from model_zoo.schema import PIPELINES
+from model_zoo.sources import LEVELS, LocatedSource, integrity_of
+from model_zoo.zoo.request import Request
+
+if TYPE_CHECKING:
+    from model_zoo.schema import Artifact, Model
+    from model_zoo.zoo import Zoo
+
+
+def summary(zoo: Zoo, model: Model) -> dict[str, Any]:
+    """Return what a list shows of a model; ``size`` in bytes, None where a file's is not declared."""
+    parts = [model, *(zoo.catalog.get(name) for name in model.stages)]
+    artifacts = [artifact for part in parts for artifact in part.artifacts]
+    sizes = [artifact.size for artifact in artifacts]
+    return {
+        "name": model.name,
+        "task": model.task,
+        "framework": model.framework,
+        "license": model.license,
+        "description": model.description,
+        "precisions": list(model.precisions) if model.artifacts else [],
+        "sources": sorted({source.kind for artifact in artifacts for source in artifact.sources}),
+        "size": None if None in sizes else sum(size for size in sizes if size is not None),
+        "stages": list(model.stages),
+        "convertible": model.convertible,
+        "cached": zoo.is_cached(model),
+    }
+
+
+def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
+    """Return everything known about a model: the summary, its files, inputs, recipe, and what is cached."""
+    stages = [zoo.catalog.get(name) for name in model.stages]
+    levels = [integrity_of(artifact) for part in (model, *stages) for artifact in part.artifacts]
+    fetched = zoo.fetching.find(Request(model)) if model.artifacts else None
+    short = summary(zoo, model)
+    irs = {p: zoo.converting.find(Request(model, p), any_version=True) for p in short["precisions"]}
+    return short | {
+        "integrity": max(levels, key=LEVELS.index),
+        "reason": model.reason,
+        "catalog": str(zoo.catalog.files.get(model.name, "")),
+        "artifacts": [_artifact(artifact) for artifact in model.artifacts],
+        "inputs": [msgspec.to_builtins(one) for one in model.recipe.inputs],
+        "outputs": list(model.recipe.outputs),
+        "recipe": msgspec.to_builtins(model.recipe),
+        "model_info": model.model_info,
+        "cached": {
+            "files": str(fetched.directory) if fetched else None,
+            "ir": {precision: str(ir.path) if ir else None for precision, ir in irs.items()},
+        },
+        "folder": bool(model.artifacts) and model.is_folder,
+        "opens": next((ir.manifest.get("opens") for ir in irs.values() if ir), _opens(model)),
+    }
+
+
+def _opens(model: Model) -> str | None:
+    """Return what opens a folder model that is not cached, as far as its task tells."""
+    return PIPELINES.get(model.task) if model.artifacts and model.is_folder else None
+
+
+def _artifact(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "path": artifact.path,
+        "size": artifact.size,
+        "digests": [str(digest) for digest in artifact.digests],
+        "integrity": integrity_of(artifact),
+        "precision": artifact.precision,
+        "sources": [source.describe() for source in artifact.sources if isinstance(source, LocatedSource)],
+    }

@@ -1,0 +1,107 @@
+"""Locking: which bytes a set of references means now, and which IRs they become, as a lock file's models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from model_zoo.catalog.lockfile import LockedIr, LockedModel, identity
+from model_zoo.events import ignore
+from model_zoo.schema import FileEntry
+from model_zoo.zoo.request import Conversion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from model_zoo.events import Report
+    from model_zoo.schema import Artifact, ConvertedModel, FetchedModel
+    from model_zoo.zoo import Zoo
+    from model_zoo.zoo.request import Request
+
+
+def lock_models(
+    zoo: Zoo,
+    references: Iterable[str],
+    how: Conversion | None = None,
+    *,
+    convert: bool = True,
+    report: Report = ignore,
+) -> dict[str, LockedModel]:
+    """Fetch and convert what is missing, and return what to lock, by name or URI.
+
+    What floats is asked for anew: locking is how a model moves on to a newer state of its branch. A model
+    that cannot be converted is locked with its files only.
+
+    Args:
+        zoo: without a lock of its own.
+        references: names, ``NAME@PRECISION``, URIs; a name without a precision means all of its files, and
+            the IR in its first precision.
+        how: as for converting.
+        convert: False locks files only.
+        report: receives the events.
+
+    Raises:
+        ModelZooError: of the first model that fails; there is no lock of a part.
+    """
+    locked: dict[str, LockedModel] = {}
+    for asked in zoo.expand(references, fresh=True):
+        settled = zoo.fetching.resolving.resolve_request(asked, fresh=True)
+        fetched = zoo.fetching.fetch_all([settled], report)[0]
+        if fetched.result is None:
+            assert fetched.error is not None  # noqa: S101 - one of the two is there
+            raise fetched.error
+        converted = None
+        if convert and asked.model.convertible:
+            converted = zoo.converting.convert(settled, how or Conversion(), report)
+        one = _locked(asked, settled, fetched.result, converted)
+        other = locked.get(asked.name)
+        locked[asked.name] = one if other is None else _joined(other, one)
+    return locked
+
+
+def _locked(
+    asked: Request, settled: Request, fetched: FetchedModel, converted: ConvertedModel | None
+) -> LockedModel:
+    facts = {artifact["path"]: artifact for artifact in fetched.manifest["artifacts"]}
+    of_catalog = asked.reference is None or asked.reference == asked.model.name
+    fixed = {artifact.path for artifact in asked.artifacts} if of_catalog and asked is settled else set()
+    artifacts = tuple(
+        _pinned(one, facts[one.path], sourced=one.path not in fixed)
+        for one in sorted(settled.artifacts, key=lambda artifact: artifact.path)
+    )
+    entry = None
+    if not of_catalog:
+        entry = {k: v for k, v in msgspec.to_builtins(asked.model).items() if k != "artifacts"}
+        entry["schema"] = 1
+    return LockedModel(
+        artifacts=artifacts,
+        declared={artifact.path: identity(artifact) for artifact in asked.artifacts},
+        replace=tuple(msgspec.to_builtins(asked.model.replace)),
+        entry=entry,
+        ir={} if converted is None else {converted.precision: _locked_ir(converted)},
+    )
+
+
+def _pinned(artifact: Artifact, facts: dict[str, object], *, sourced: bool) -> Artifact:
+    """Return an artifact with its size and sha256; without sources where the entry's are to be used."""
+    changes = {"size": facts["size"], "sha256": facts["sha256"], "integrity": None}
+    kept = artifact.sources if sourced else ()
+    return msgspec.structs.replace(artifact, sources=kept, **changes)
+
+
+def _locked_ir(converted: ConvertedModel) -> LockedIr:
+    manifest = converted.manifest
+    outputs = tuple(FileEntry(**entry) for entry in sorted(manifest["outputs"], key=lambda e: str(e["path"])))
+    return LockedIr(key=converted.key, outputs=outputs, parts=manifest["parts"])
+
+
+def _joined(first: LockedModel, second: LockedModel) -> LockedModel:
+    """Return one model for two precisions of it."""
+    files = {artifact.path: artifact for artifact in (*first.artifacts, *second.artifacts)}
+    return msgspec.structs.replace(
+        first,
+        artifacts=tuple(files[path] for path in sorted(files)),
+        declared={**first.declared, **second.declared},
+        ir={**first.ir, **second.ir},
+    )
