@@ -1,7 +1,7 @@
 """Fetch pretrained models, check them, convert them to OpenVINO IR and run them.
 
 The pipeline, one package each: ``catalog`` (YAML → what models there are) → ``sources`` (where the bytes
-are) → ``download`` (get and prove them) → ``cache`` (store them once, publish by rename) → ``convert``
+are) → ``download`` (get and prove them) → ``cache`` (store them once, publish by rename) → ``conversion``
 (worker process, files → IR) → ``runtime`` (read, compile, infer). ``zoo`` is where they meet; the five
 functions below are its methods on a ``Zoo`` made from the environment.
 
@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_zoo.errors import ModelZooError
 from model_zoo.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
-    from model_zoo.events import Event
+    import openvino
+    from typing_extensions import Unpack
+
+    from model_zoo.events import Progress, Report
     from model_zoo.schema import ConvertedModel, FetchedModel, Model
-    from model_zoo.zoo import Zoo
+    from model_zoo.zoo import ConvertOptions, Zoo
 
 __all__ = [
     "ModelZooError",
@@ -60,87 +62,36 @@ def fetch(
     *,
     precision: str | None = None,
     offline: bool | None = None,
-    progress: Callable[[Event], None] | None = None,
+    progress: Progress = None,
 ) -> FetchedModel:
     """Make a model's files available in the cache and return where they are. See ``Zoo.fetch``."""
     return _zoo().fetch(reference, precision=precision, offline=offline, progress=progress)
 
 
-def convert(
-    reference: str,
-    *,
-    precision: str | None = None,
-    offline: bool | None = None,
-    progress: Callable[[Event], None] | None = None,
-    trust_code: bool = False,
-    python: str | None = None,
-    calibration: str | Path | None = None,
-    isolate: bool | None = None,
-) -> ConvertedModel:
+def convert(reference: str, **options: Unpack[ConvertOptions]) -> ConvertedModel:
     """Make a model's IR available in the cache and return where it is. See ``Zoo.convert``."""
-    return _zoo().convert(
-        reference,
-        precision=precision,
-        offline=offline,
-        progress=progress,
-        trust_code=trust_code,
-        python=python,
-        calibration=calibration,
-        isolate=isolate,
-    )
+    return _zoo().convert(reference, **options)
 
 
-def read(
-    reference: str,
-    *,
-    precision: str | None = None,
-    offline: bool | None = None,
-    progress: Callable[[Event], None] | None = None,
-    convert: bool = True,
-    trust_code: bool = False,
-    isolate: bool | None = None,
-) -> Any:  # noqa: ANN401 - openvino.Model, which must not be imported here
+def read(reference: str, *, convert: bool = True, **options: Unpack[ConvertOptions]) -> openvino.Model:
     """Return the model as an ``openvino.Model``. See ``Zoo.read``."""
-    zoo = _zoo()
-    return zoo.read(
-        reference,
-        precision=precision,
-        offline=offline,
-        progress=progress,
-        convert=convert,
-        trust_code=trust_code,
-        isolate=isolate,
-    )
+    return _zoo().read(reference, convert=convert, **options)
 
 
 def load(
     reference: str,
     *,
     device: str = "AUTO",
-    config: Mapping[str, Any] | None = None,
-    precision: str | None = None,
-    offline: bool | None = None,
-    progress: Callable[[Event], None] | None = None,
+    config: Mapping[str, object] | None = None,
     convert: bool = True,
-    trust_code: bool = False,
-    isolate: bool | None = None,
-) -> Any:  # noqa: ANN401 - openvino.CompiledModel, which must not be imported here
+    **options: Unpack[ConvertOptions],
+) -> openvino.CompiledModel:
     """Return the model compiled for a device, as an ``openvino.CompiledModel``. See ``Zoo.load``."""
-    return _zoo().load(
-        reference,
-        device=device,
-        config=config,
-        precision=precision,
-        offline=offline,
-        progress=progress,
-        convert=convert,
-        trust_code=trust_code,
-        isolate=isolate,
-    )
+    return _zoo().load(reference, device=device, config=config, convert=convert, **options)
 
 
 @contextlib.contextmanager
-def progress_bars() -> Iterator[Callable[[Event], None]]:
+def progress_bars() -> Iterator[Report]:
     """Give a ``progress=`` that draws bars: as widgets in a notebook that has ipywidgets, else as text.
 
     >>> with model_zoo.progress_bars() as bars:                     # doctest: +SKIP

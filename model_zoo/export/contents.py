@@ -21,7 +21,7 @@ from model_zoo.cache.notes import Derived, Notes
 from model_zoo.errors import CacheMissError, ModelZooError
 from model_zoo.files.tar import Member
 from model_zoo.schema import MANIFEST_NAME
-from model_zoo.zoo.resolving import floating, key_of, plain
+from model_zoo.zoo.resolver import floating, key_of, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,19 +65,20 @@ def gather(
     contents = Contents()
     failed: dict[str, ModelZooError] = {}
     if what in {"ir", "both"}:
-        for converted in zoo.convert_all(requests, how, report=report, jobs=jobs):
+        converted_all = zoo.convert_all(requests, how, report=report, jobs=jobs)
+        for request, converted in zip(requests, converted_all, strict=True):
             if converted.result is not None:
-                manifest = _handed_out(zoo, converted.request, converted.result.manifest)
+                manifest = _handed_out(zoo, request, converted.result.manifest)
                 contents.irs.append(msgspec.structs.replace(converted.result, manifest=manifest))
             elif converted.error is not None:
-                failed.setdefault(converted.request.name, converted.error)
+                failed.setdefault(request.name, converted.error)
     if what in {"files", "both"}:
-        for fetched in zoo.fetching.fetch_all(requests, report):
+        for request, fetched in zip(requests, zoo.fetch_all(requests, report), strict=True):
             if fetched.result is not None:
-                manifest = _handed_out(zoo, fetched.request, fetched.result.manifest)
+                manifest = _handed_out(zoo, request, fetched.result.manifest)
                 contents.fetched.append(msgspec.structs.replace(fetched.result, manifest=manifest))
             elif fetched.error is not None:
-                failed.setdefault(fetched.request.name, fetched.error)
+                failed.setdefault(request.name, fetched.error)
     contents.errors = list(failed.items())
     return contents
 

@@ -157,7 +157,7 @@ class Conversions:
             out.line(f"Conversion command: {shlex.join(command)}")
             if not self._dry:
                 how = Conversion(trust_code=True, python=self._python)
-                done = self._zoo.converting.convert(Request(local, precision), how, report=_Stages(out))
+                done = self._zoo.pipeline().convert(Request(local, precision), how, _Stages(out))
                 self._put(done, target)
             out.line()
         return True

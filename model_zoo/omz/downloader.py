@@ -159,9 +159,9 @@ class Download:
         out = self._out
         folder = self._output / subdirectory(model)
         places = (folder, *([self._cache] if self._cache else []))
-        request = Request(model, places=places)
+        request = Request(model, adopt_from=places)
         files = FileEvents(model, folder, self._zoo, out)
-        fetched = self._zoo.fetching.fetch_all([request], files)[0]
+        fetched = self._zoo.fetch_all([request], files)[0]
         if not files.finish(fetched.error):
             return False
         out.event("model_download_end", model=model.name, successful=True)

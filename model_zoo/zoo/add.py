@@ -53,7 +53,7 @@ def entry_of(zoo: Zoo, uri: str, *, target: Path | None = None, report: Report =
         UsageError: it is no URI, or cannot be told what it is.
         ModelZooError: it cannot be fetched.
     """
-    request = zoo.naming.request(uri, fresh=True)
+    request = zoo.planner.request(uri, fresh=True)
     if request.reference in {None, request.model.name}:
         what = f"{uri!r} is in the catalog already: {zoo.catalog.files.get(request.model.name)}"
         raise UsageError(what, hint="give a URI such as hf:ORGANISATION/NAME/FILE, or a path")
@@ -61,11 +61,8 @@ def entry_of(zoo: Zoo, uri: str, *, target: Path | None = None, report: Report =
     if not NAME.fullmatch(name):
         what = f"{target}: a model cannot be called {name!r}"
         raise UsageError(what, hint="name the file with letters, digits, dot, underscore and dash")
-    fetched = zoo.fetching.fetch_all([request], report)[0]
-    if fetched.result is None:
-        assert fetched.error is not None  # noqa: S101 - one of the two is there
-        raise fetched.error
-    facts = {one["path"]: one for one in fetched.result.manifest["artifacts"]}
+    fetched = zoo.pipeline().fetch(request, report)
+    facts = {one["path"]: one for one in fetched.manifest["artifacts"]}
     folder = target.absolute().parent if target is not None else None
     artifacts = tuple(_pinned(one, facts[one.path], folder) for one in request.model.artifacts)
     license_, task = _card(artifacts, zoo.settings)

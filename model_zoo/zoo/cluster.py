@@ -16,9 +16,10 @@ import msgspec
 
 from model_zoo.errors import CacheError, ConversionError, MissingExtraError, ModelZooError, WorkerCrashedError
 from model_zoo.events import Event
+from model_zoo.outcome import Outcome
 from model_zoo.schema import ConvertedModel
 from model_zoo.settings import Settings, load_settings, require_cache
-from model_zoo.zoo import Conversion, Converted, Request, Zoo
+from model_zoo.zoo import Conversion, Request, Zoo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,7 +45,7 @@ class Task:
 
 def convert_on_cluster(
     zoo: Zoo, requests: Sequence[Request], how: Conversion, address: str, report: Report
-) -> list[Converted]:
+) -> list[Outcome[ConvertedModel]]:
     """Convert models on the workers of a cluster; what is in the cache already is not asked for.
 
     Args:
@@ -89,10 +90,10 @@ class _Fleet:
         self.client = client
         self.report = report
 
-    def convert(self, requests: Sequence[Request]) -> list[Converted]:
+    def convert(self, requests: Sequence[Request]) -> list[Outcome[ConvertedModel]]:
         remote = self.zoo.settings.remote
         shared = None if remote else str(require_cache(self.zoo.settings).absolute())
-        outcomes: dict[int, Converted] = {}
+        outcomes: dict[int, Outcome[ConvertedModel]] = {}
         futures: dict[Any, int] = {}
         for index, request in enumerate(requests):
             found = self._find(request)
@@ -110,12 +111,12 @@ class _Fleet:
             raise
         return [outcomes[index] for index in range(len(requests))]
 
-    def _find(self, request: Request) -> Converted | None:
+    def _find(self, request: Request) -> Outcome[ConvertedModel] | None:
         try:
-            found = self.zoo.converting.find(request, self.how)
+            found = self.zoo.plan(request, self.how).cached
         except ModelZooError as error:
-            return Converted(request, error=error)
-        return Converted(request, result=found) if found is not None else None
+            return Outcome(error=error)
+        return Outcome(found) if found is not None else None
 
     def _answers(self, futures: dict[Any, int]) -> Iterator[tuple[Any, Any]]:
         for future in _distributed().as_completed(list(futures), loop=self.client.loop):
@@ -126,14 +127,14 @@ class _Fleet:
                 hint = "give workers more memory, or convert this model alone"
                 yield future, WorkerCrashedError(what, found=str(error), hint=hint)
 
-    def _outcome(self, request: Request, answer: str | ModelZooError) -> Converted:
+    def _outcome(self, request: Request, answer: str | ModelZooError) -> Outcome[ConvertedModel]:
         if isinstance(answer, ModelZooError):
             self.report(Event(event="failed", model=request.model.name, message=str(answer)))
-            return Converted(request, error=answer)
+            return Outcome(error=answer)
         try:
-            return Converted(request, result=self._take(request, answer))
+            return Outcome(self._take(request, answer))
         except ModelZooError as error:
-            return Converted(request, error=error)
+            return Outcome(error=error)
 
     def _take(self, request: Request, key: str) -> ConvertedModel:
         """Return the IR a worker made, out of the shared folder or the registry."""
@@ -170,7 +171,7 @@ def work(task: Task) -> str | ModelZooError:
 
     try:
         zoo = Zoo(settings=_settings_here(task))
-        return zoo.converting.convert(task.request, task.how, report).key
+        return zoo.pipeline().convert(task.request, task.how, report).key
     except ModelZooError as error:
         return error
 

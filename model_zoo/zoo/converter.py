@@ -1,124 +1,56 @@
-"""Converting: files → IR. Which IR is wanted, is it there, and if not make it in a worker process."""
+"""Converting: a plan and its files → an IR in the cache, made by a worker process."""
 
 from __future__ import annotations
 
+import logging
 import time
-from dataclasses import replace
 from functools import cached_property
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_zoo.cache import IR_MANIFEST, declaration_of
-from model_zoo.catalog import pick_precision
-from model_zoo.conversion import check_reproducible, convert, differences, ir_key, key_parts, pool
+from model_zoo.conversion import check_reproducible, convert
 from model_zoo.conversion.requirements import require_packages
-from model_zoo.errors import (
-    CacheMissError,
-    CacheReadOnlyError,
-    MissingExtraError,
-    ModelZooError,
-    OfflineError,
-    UnsupportedModelError,
-    UsageError,
-)
-from model_zoo.events import Event, Report, ignore
-from model_zoo.schema import ConvertedModel, FetchedModel, FileEntry
-from model_zoo.zoo.environments import Environments
-from model_zoo.zoo.request import Conversion, Converted, Request
-from model_zoo.zoo.resolving import resolution_of
+from model_zoo.errors import CacheMissError, UnsupportedModelError
+from model_zoo.events import Event, ignore
+from model_zoo.zoo.locked import check_locked
+from model_zoo.zoo.resolver import resolution_of
+from model_zoo.zoo.waiting import locked, using_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from typing import Any
 
-    from model_zoo.catalog.lockfile import LockedIr
+    from model_zoo.cache import Cache
+    from model_zoo.events import Report
     from model_zoo.registry.remote import Remote
-    from model_zoo.zoo.fetcher import Fetching
+    from model_zoo.schema import ConvertedModel, FetchedModel
+    from model_zoo.settings import Settings
+    from model_zoo.zoo.environments import Environments
+    from model_zoo.zoo.plan import Plan
+    from model_zoo.zoo.planner import Planner
 
-_MEASURED = 200
-"""How many manifests of earlier conversions are looked at for what a conversion may need."""
+_log = logging.getLogger(__name__)
 
 
-class Converting:
-    """IRs on one cache; the files come through ``Fetching``."""
+class Converter:
+    """Makes IRs in one cache with one set of settings.
 
-    def __init__(self, fetching: Fetching) -> None:
-        self.fetching = fetching
-        self.settings = fetching.settings
-        self.cache = fetching.cache
-        self.environments = Environments(fetching)
+    Args:
+        settings: offline or not, timeouts, the registry that a fleet shares.
+        cache: where to.
+        environments: what conversions run in, where they are isolated.
+        planner: looks up whether somebody else made an IR meanwhile.
+    """
 
-    def convert(self, request: Request, how: Conversion, report: Report = ignore) -> ConvertedModel:
-        """Make one IR available, doing only what is missing.
-
-        Raises:
-            ModelZooError: one of its subclasses, see ``model_zoo.errors``.
-        """
-        self.fetching.check_pinned(request)
-        request = self._precise(request)
-        found = self._find_locked(request, how)
-        found = found or self.find(request, how) or self._from_remote(request, how, report)
-        if found is not None:
-            _hold(request, found.manifest["parts"], found.manifest["outputs"])
-            return found
-        try:
-            with self.fetching.using(report):
-                return self._convert(request, how, report)
-        except (OfflineError, MissingExtraError, CacheReadOnlyError) as error:
-            other = self.find(request, how, any_version=True)
-            if other is None or request.locked is not None:
-                if others := self.cached_precisions(request, how):
-                    names = " or ".join(f"{request.model.name}@{precision}" for precision in others)
-                    error.hint = f"{error.hint or ''}; in the cache there is {names}".removeprefix("; ")
-                raise
-            tools = ", ".join(f"{k} {v}" for k, v in other.manifest["parts"].get("versions", {}).items())
-            why = str(error).splitlines()[0]
-            note = f"using the cached IR made with {tools}, because it cannot be made again here: {why}"
-            report(Event(event="note", model=request.model.name, message=note))
-            return other
-
-    def convert_all(
-        self, requests: Sequence[Request], how: Conversion, report: Report, *, jobs: int | None
-    ) -> list[Converted]:
-        """Fetch all files through one pool, then convert as many at once as cores and memory allow.
-
-        A failure of one does not stop the others.
-        """
-        missing = [r for r in requests if r.model.convertible and self._find_quietly(r, how, report) is None]
-        fetched = {
-            (f.request.model.name, f.request.precision): f.error
-            for f in self.fetching.fetch_all(
-                [self._precise(r) for r in missing if self._has_tools(r, how)], report
-            )
-        }
-
-        def one(request: Request) -> Converted:
-            try:
-                error = fetched.get((request.model.name, self._precise(request).precision))
-                if error is not None and not isinstance(error, OfflineError):
-                    raise error
-                return Converted(request, result=self.convert(request, how, report))
-            except ModelZooError as error:
-                report(Event(event="failed", model=request.model.name, message=str(error)))
-                return Converted(request, error=error)
-
-        measured = list(islice(self.cache.ir_manifests(), _MEASURED)) if missing else []
-
-        def estimated(request: Request) -> int:
-            size = sum(artifact.size or 0 for artifact in request.artifacts)
-            return pool.estimate(request.model, str(self._precise(request).precision), size, measured)
-
-        made = dict(zip(map(id, missing), pool.run(missing, one, estimated, workers=jobs), strict=True))
-        return [made[id(request)] if id(request) in made else one(request) for request in requests]
-
-    def _find_quietly(self, request: Request, how: Conversion, report: Report) -> ConvertedModel | None:
-        try:
-            return self.find(request, how) or self._from_remote(request, how, report)
-        except ModelZooError:
-            return None
+    def __init__(
+        self, settings: Settings, cache: Cache, environments: Environments, planner: Planner
+    ) -> None:
+        self.settings = settings
+        self.cache = cache
+        self.environments = environments
+        self.planner = planner
 
     @cached_property
-    def _remote(self) -> Remote | None:
+    def remote(self) -> Remote | None:
         """The registry that IRs are shared through, if one is configured."""
         if self.settings.remote is None or self.settings.offline:
             return None
@@ -126,291 +58,115 @@ class Converting:
 
         return Remote(self.settings, self.cache)
 
-    def _from_remote(self, request: Request, how: Conversion, report: Report) -> ConvertedModel | None:
-        """Return an IR that somebody else of the fleet made, without fetching the model's files."""
-        request = self._precise(request)
-        entries = self._known_inputs(request) if self._remote is not None else None
-        if self._remote is None or entries is None:
-            return None
-        key = ir_key(self._parts(request, entries, how))
-        return self.find(request, how) if self._remote.find(key, request.model.name, report) else None
+    def pull(self, plan: Plan, report: Report) -> Plan:
+        """Return the plan with an IR that the shared registry has, without fetching the model's files."""
+        if plan.cached is not None or plan.key is None or self.remote is None:
+            return plan
+        found = self.remote.find(plan.key, plan.request.model.name, report)
+        return self.planner.look_up(plan) if found else plan
 
-    @staticmethod
-    def _precise(request: Request) -> Request:
-        return replace(request, precision=pick_precision(request.model, request.precision))
+    def check(self, plan: Plan) -> None:
+        """Refuse, before anything is transferred, what could not be converted here afterwards.
 
-    def _check_tools(self, request: Request, how: Conversion) -> None:
-        """Refuse before anything is transferred what nothing here could convert afterwards.
-
-        Offline nothing is transferred, and what is missing of the files is what to say first.
+        Offline nothing is transferred, and the missing files are what to report first.
 
         Raises:
-            MissingExtraError: names the packages, and the ways to them.
+            UnsupportedModelError: the catalog says that the model cannot be converted.
+            MissingExtraError: names the missing packages, and the ways to them.
         """
-        if not self.settings.offline and self.environments.stack(request, how) is None:
-            request = self._precise(request)
-            versions = self.environments.versions(request, how)
-            name = request.reference
-            require_packages(
-                request.model, str(request.precision), versions, python=how.python, reference=name
-            )
-
-    def _has_tools(self, request: Request, how: Conversion) -> bool:
-        try:
-            self._check_tools(request, how)
-        except ModelZooError:
-            return False
-        return True
-
-    def _convert(self, request: Request, how: Conversion, report: Report) -> ConvertedModel:
-        model = request.model
+        model, conversion = plan.request.model, plan.conversion
         if not model.convertible:
             what = f"{model.name} cannot be converted: {model.reason}"
             raise UnsupportedModelError(what, hint=f"fetch its files with 'model-zoo fetch {model.name}'")
-        self._check_tools(request, how)
-        fetched = self.fetching.fetch_all([request], report)[0]
-        if fetched.result is None:
-            assert fetched.error is not None  # noqa: S101 - one of the two is there
-            raise fetched.error
-        request = self.fetching.resolving.settle(request) or request
-        model = request.model
-        entries = [FileEntry(**entry) for entry in fetched.result.manifest["files"]]
-        how = replace(how, environment=self.environments.require(request, how, report))
-        parts = self._parts(request, entries, how)
-        _hold(request, parts)
-        key = ir_key(parts)
-        if self._remote is not None and self.cache.find_ir(key) is None:
-            self._remote.find(key, model.name, report)
-        with self.fetching.locked(f"ir-{key[:32]}", model.name, report):
-            hit = self.cache.find_ir(key)
-            made = hit is None
-            if hit is None:
-                self._run(request, how, fetched.result, entries, parts, report)
-                hit = self.cache.find_ir(key)
-        if hit is None:
-            what = f"{model.name}: its IR left the cache while it was being used"
-            raise CacheMissError(what, hint="run the same command again")
-        converted = _converted(request, key, *hit)
-        if made and self._remote is not None:
-            self._remote.keep(converted, report)
-        return converted
+        if not self.settings.offline and plan.tools.stack is None:
+            require_packages(
+                model,
+                plan.precision,
+                plan.tools.versions,
+                python=conversion.python,
+                reference=plan.request.reference,
+            )
 
-    def _run(
-        self,
-        request: Request,
-        how: Conversion,
-        fetched: FetchedModel,
-        entries: Sequence[FileEntry],
-        parts: dict[str, Any],
-        report: Report,
-    ) -> None:
+    def convert(self, plan: Plan, fetched: FetchedModel, report: Report) -> ConvertedModel:
+        """Make an IR of a model's files, unless another process did meanwhile; the cache is in use.
+
+        Raises:
+            ModelZooError: one of its subclasses, see ``model_zoo.errors``.
+        """
+        environment = self.environments.require(plan, report)
+        if environment is not None and not plan.tools.is_built:
+            assert plan.inputs is not None  # noqa: S101 - its files are there
+            plan = plan.with_inputs(plan.inputs, self.environments.tools(plan.request, plan.conversion))
+        request, key = plan.request, str(plan.key)
+        check_locked(request, plan.parts or {})
+        plan = self.pull(plan, report)
+        if plan.cached is not None:
+            return plan.cached
+        with locked(self.cache, self.settings, f"ir-{key[:32]}", request.model.name, report):
+            made = self.planner.look_up(plan).cached
+            if made is not None:
+                return made
+            self._run(plan, fetched, environment, report)
+            made = self.planner.look_up(plan).cached
+        if made is None:
+            what = f"{request.model.name}: its IR was removed from the cache while it was in use"
+            raise CacheMissError(what, hint="run the same command again")
+        if self.remote is not None:
+            self.remote.keep(made, report)
+        return made
+
+    def _run(self, plan: Plan, fetched: FetchedModel, environment: str | None, report: Report) -> None:
         """Convert in a worker process and publish what it made."""
-        model, precision = request.model, str(request.precision)
-        key, request_key = ir_key(parts), _request_key(request, entries, how)
+        request, key = plan.request, str(plan.key)
+        model = request.model
         began = time.monotonic()
-        report(Event(event="convert_begin", model=model.name, message=precision))
-        # As deep below the layer as the final folder: relative links stay right.
+        report(Event(event="convert_begin", model=model.name, message=plan.precision))
+        # As deep below the layer as the final directory: relative links stay right.
         with self.cache.staging("ir") as staged:
             manifest = convert(
-                model,
-                precision,
-                files=fetched.directory,
                 staging=staged,
-                parts=parts,
-                settings=self.settings,
-                report=report,
-                python=how.environment or how.python,
-                isolated=how.environment is not None,
-                trust_code=how.trust_code,
-                calibration=how.calibration,
                 own=self.cache.writable.root,
                 reference=request.name,
+                **self._arguments(plan, fetched, environment, report),
             )
-            _hold(request, parts, manifest["outputs"])
-            manifest |= {"declaration": declaration_of(model, request.artifacts), "request": request_key}
-            manifest |= resolution_of(request)
+            check_locked(request, plan.parts or {}, manifest["outputs"])
+            manifest |= {
+                "declaration": declaration_of(model, request.artifacts),
+                "request": plan.request_key,
+                **resolution_of(request),
+            }
             self.cache.publish_folder(staged, self.cache.writable.ir(key), manifest, IR_MANIFEST)
-        self.cache.note_request(request_key, key)
+        self.cache.note_request(plan.request_key, key)
         seconds = time.monotonic() - began
-        report(Event(event="convert_end", model=model.name, message=precision, seconds=seconds))
+        report(Event(event="convert_end", model=model.name, message=plan.precision, seconds=seconds))
 
-    def check_reproducible(self, converted: ConvertedModel, how: Conversion, report: Report = ignore) -> None:
+    def _arguments(
+        self, plan: Plan, fetched: FetchedModel, environment: str | None, report: Report
+    ) -> dict[str, Any]:
+        conversion = plan.conversion
+        return {
+            "model": plan.request.model,
+            "precision": plan.precision,
+            "files": fetched.directory,
+            "parts": plan.parts,
+            "settings": self.settings,
+            "report": report,
+            "python": environment or conversion.python,
+            "isolated": environment is not None,
+            "trust_code": conversion.trust_code,
+            "calibration": conversion.calibration,
+        }
+
+    def check_reproducible(
+        self, plan: Plan, converted: ConvertedModel, fetched: FetchedModel, report: Report = ignore
+    ) -> None:
         """Convert a cached IR's model once more and compare the bytes; the cache stays as it is.
 
         Raises:
             ConversionError: another IR came out.
         """
-        request = Request(converted.model, converted.precision)
-        (fetched,) = self.fetching.fetch_all([request], report)
-        if fetched.result is None:
-            assert fetched.error is not None  # noqa: S101 - one of the two is there
-            raise fetched.error
-        with self.fetching.using(report):
-            environment = self.environments.require(request, how, report)
-            check_reproducible(
-                converted.model,
-                converted.precision,
-                converted.manifest,
-                files=fetched.result.directory,
-                parts=converted.manifest["parts"],
-                settings=self.settings,
-                report=report,
-                python=environment or how.python,
-                isolated=environment is not None,
-                trust_code=how.trust_code,
-                calibration=how.calibration,
-            )
-
-    def find(
-        self, request: Request, how: Conversion | None = None, *, any_version: bool = False
-    ) -> ConvertedModel | None:
-        """Return an IR if it is in the cache; look only, write nothing.
-
-        Args:
-            request: model and precision (default: the model's first).
-            how: the interpreter whose tool versions count.
-            any_version: also accept an IR made by other versions of the tools.
-        """
-        how = how or Conversion()
-        settled = self.fetching.resolving.settle(self._precise(request))
-        if settled is None:
-            return None
-        request = settled
-        entries = self._known_inputs(request)
-        if entries is None:
-            return None
-        key = ir_key(self._parts(request, entries, how))
-        hit = self.cache.find_ir(key)
-        if hit is not None:
-            return _converted(request, key, *hit)
-        unbuilt = self.environments.unbuilt(request, how)
-        if not any_version and unbuilt is None:
-            return None
-        for folder, manifest in reversed(self.cache.find_requested(_request_key(request, entries, how))):
-            if any_version or (unbuilt and unbuilt.fits(manifest["parts"]["versions"])):
-                return _converted(request, manifest["key"], folder, manifest)
-        return None
-
-    def cached_precisions(self, request: Request, how: Conversion | None = None) -> list[str]:
-        """Return the precisions on offer in which a model's IR is in the cache."""
-        asked = (replace(request, precision=precision) for precision in request.model.precisions)
-        return [str(one.precision) for one in asked if self.find(one, how, any_version=True) is not None]
-
-    def _find_locked(self, request: Request, how: Conversion) -> ConvertedModel | None:
-        """Return the locked IR if it is in the cache, whatever versions of the tools are installed here.
-
-        Raises:
-            UsageError: no IR of that precision is locked.
-            IntegrityError: the recipe is not the locked one.
-        """
-        if request.locked is None:
-            return None
-        ir = _locked_ir(request)
-        hit = self.cache.find_ir(ir.key)
-        if hit is None:
-            return None
-        entries = [FileEntry(path=path, size=0, sha256=digest) for path, digest in ir.parts["inputs"]]
-        _hold(request, _parts(request, entries, how, ir.parts["versions"]))
-        return _converted(request, ir.key, *hit)
-
-    def why(self, request: Request, how: Conversion) -> list[str]:
-        """Say which parts of the IR key differ between what is wanted now and what is cached.
-
-        Returns:
-            Readable lines; the first says whether the wanted IR is there.
-        """
-        request = self._precise(request)
-        request = self.fetching.resolving.settle(request) or request
-        model, precision = request.model, str(request.precision)
-        if not model.convertible:
-            return [f"{model.name} cannot be converted: {model.reason}"]
-        entries = self._known_inputs(request)
-        if entries is None:
-            return [f"{model.name}: its files were never fetched, so their digests are not known yet"]
-        parts = self._parts(request, entries, how)
-        key = ir_key(parts)
-        told = self.environments.describe(request, how)
-        if self.cache.find_ir(key) is not None:
-            return [f"{model.name}@{precision}: the IR {key} is in the cache; nothing differs", *told]
-        found = self.find(request, how)
-        if found is not None:
-            made = "made with the versions that the environment would have"
-            return [f"{model.name}@{precision}: the IR {found.key} is in the cache, {made}", *told]
-        lines = [f"{model.name}@{precision}: the IR {key} is not in the cache"]
-        for folder, manifest in self.cache.find_irs_of(model.name):
-            lines.append(f"{folder.name} ({manifest.get('precision')}) differs:")
-            lines += [f"  {line}" for line in differences(parts, manifest.get("parts", {}))]
-        if len(lines) == 1:
-            lines.append("no other IR of this model is cached either")
-        return [*lines, *told]
-
-    def _parts(self, request: Request, entries: Sequence[FileEntry], how: Conversion) -> dict[str, Any]:
-        """Return everything that determines the IR, with the tools it would be made with now."""
-        return _parts(request, entries, how, self.environments.versions(request, how))
-
-    def _known_inputs(self, request: Request) -> Sequence[FileEntry] | None:
-        """Return what a declaration's files are, without needing the files where digests tell it."""
-        artifacts = request.artifacts
-        plain = not request.model.replace and all(a.unpack is None for a in artifacts)
-        known = [self.cache.sha256_of(a) for a in artifacts] if plain else [None]
-        if plain and all(known):
-            pairs = sorted(zip(artifacts, known, strict=True), key=lambda pair: pair[0].path)
-            return [FileEntry(path=a.path, size=a.size or 0, sha256=str(sha)) for a, sha in pairs]
-        digest = declaration_of(request.model, artifacts)
-        hit = self.cache.find_files(request.model.name, digest)
-        if hit is not None:
-            return [FileEntry(**entry) for entry in hit[1]["files"]]
-        return self.cache.find_inputs(digest)
-
-
-def _locked_ir(request: Request) -> LockedIr:
-    assert request.locked is not None  # noqa: S101 - callers have looked
-    found = request.locked.ir.get(str(request.precision))
-    if found is None:
-        what = f"the lock has no IR of {request.name} in {request.precision}"
-        hint = f"lock it too: 'model-zoo lock {request.name}@{request.precision} …'"
-        raise UsageError(what, found=", ".join(sorted(request.locked.ir)) or "files only", hint=hint)
-    return found
-
-
-def _hold(
-    request: Request, parts: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]] | None = None
-) -> None:
-    """Refuse what is not as it was locked, where there is a lock.
-
-    Raises:
-        IntegrityError: says what differs.
-    """
-    if request.locked is None:
-        return
-    from model_zoo.catalog.lockfile import refuse_other_outputs, refuse_other_parts
-
-    locked = _locked_ir(request)
-    refuse_other_parts(request.name, differences(parts, locked.parts, there="locked"))
-    if outputs is not None:
-        refuse_other_outputs(request.name, outputs, locked)
-
-
-def _parts(
-    request: Request,
-    entries: Sequence[FileEntry],
-    how: Conversion,
-    versions: Mapping[str, str | None],
-) -> dict[str, Any]:
-    """Return everything that determines the IR, made with tools of these versions."""
-    return key_parts(request.model, str(request.precision), entries, versions, calibration=how.calibration)
-
-
-def _request_key(request: Request, entries: Sequence[FileEntry], how: Conversion) -> str:
-    """Return the digest of what was asked for, whatever versions of the tools answer it."""
-    return ir_key(_parts(request, entries, how, {}))
-
-
-def _converted(request: Request, key: str, folder: Path, manifest: dict[str, Any]) -> ConvertedModel:
-    return ConvertedModel(
-        model=request.model,
-        precision=str(request.precision),
-        directory=folder,
-        key=key,
-        manifest=manifest,
-    )
+        with using_cache(self.cache, self.settings, report):
+            environment = self.environments.require(plan, report)
+            arguments = self._arguments(plan, fetched, environment, report)
+            arguments["parts"] = converted.manifest["parts"]
+            check_reproducible(manifest=converted.manifest, **arguments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from model_zoo.cache.environments import (
@@ -17,67 +18,48 @@ from model_zoo.conversion.stacks import stack_of
 from model_zoo.conversion.toolchain import toolchain, toolchain_in
 from model_zoo.errors import CacheMissError, ConversionError, OfflineError
 from model_zoo.events import Event
+from model_zoo.zoo.plan import Tools
+from model_zoo.zoo.waiting import locked
 
 if TYPE_CHECKING:
+    from model_zoo.cache import Cache
     from model_zoo.cache.environments import Environment
     from model_zoo.conversion.stacks import Stack
     from model_zoo.events import Report
-    from model_zoo.zoo.fetcher import Fetching
+    from model_zoo.settings import Settings
+    from model_zoo.zoo.plan import Plan
     from model_zoo.zoo.request import Conversion, Request
 
 _SHORT = 32
+_log = logging.getLogger(__name__)
 
 
 class Environments:
     """The environments of one cache."""
 
-    def __init__(self, fetching: Fetching) -> None:
-        self.fetching = fetching
-        self.settings = fetching.settings
-        self.cache = fetching.cache
+    def __init__(self, settings: Settings, cache: Cache) -> None:
+        self.settings = settings
+        self.cache = cache
         self._proven: dict[str, Environment] = {}
         self._failed: dict[str, tuple[Conversion, ConversionError]] = {}
 
-    def stack(self, request: Request, how: Conversion) -> Stack | None:
-        """Return the stack whose environment a conversion runs in; None where it runs in an interpreter.
+    def tools(self, request: Request, conversion: Conversion) -> Tools:
+        """Return what a conversion would run with, without starting anything for an environment.
 
-        ``python`` wins, and what OpenVINO converts by itself needs no environment.
-        """
-        wanted = self.settings.isolate if how.isolate is None else how.isolate
-        if how.python is not None or not wanted:
-            return None
-        return stack_of(request.model, str(request.precision))
-
-    def versions(self, request: Request, how: Conversion) -> dict[str, str | None]:
-        """Return the versions that a conversion would use, without starting anything for an environment.
-
-        Of one that is not built yet they are those its stack pins, as far as these are known beforehand.
+        ``python`` wins over an environment, and what OpenVINO converts by itself needs none.
         """
         model, precision = request.model, str(request.precision)
-        stack = self.stack(request, how)
+        isolate = self.settings.isolate if conversion.isolate is None else conversion.isolate
+        stack = stack_of(model, precision) if isolate and conversion.python is None else None
         if stack is None:
-            return toolchain(model, precision, python=how.python)
-        found = find_environment(self.cache, stack.digest)
-        if found is None:
-            return toolchain_in(model, precision, stack.expected, {})
-        return toolchain_in(model, precision, found.packages, found.modules)
+            return Tools(toolchain(model, precision, python=conversion.python))
+        built = find_environment(self.cache, stack.digest)
+        if built is None:
+            return Tools(toolchain_in(model, precision, stack.expected, {}), stack)
+        return Tools(toolchain_in(model, precision, built.packages, built.modules), stack, is_built=True)
 
-    def unbuilt(self, request: Request, how: Conversion) -> Stack | None:
-        """Return the stack whose environment would have to be built first; None where none would."""
-        stack = self.stack(request, how)
-        return stack if stack and find_environment(self.cache, stack.digest) is None else None
-
-    def describe(self, request: Request, how: Conversion) -> list[str]:
-        """Return a line about the environment a conversion would run in; none where there is none."""
-        stack = self.stack(request, how)
-        if stack is None:
-            return []
-        state = "is not built yet" if self.unbuilt(request, how) else "is built"
-        versions = ", ".join(f"{name} {version}" for name, version in self.versions(request, how).items())
-        return [f"its converter environment {stack.name!r} {state}: {versions}"]
-
-    def require(self, request: Request, how: Conversion, report: Report) -> str | None:
-        """Return the interpreter of the environment a conversion runs in; built first where it is missing.
+    def require(self, plan: Plan, report: Report) -> str | None:
+        """Return the interpreter of the environment a plan runs in; built first where it is missing.
 
         Called while the cache is in use, so that no collector takes it away.
 
@@ -86,16 +68,22 @@ class Environments:
             ConversionError: pip failed.
             CacheError: the layer cannot be written, or is full.
         """
-        stack = self.stack(request, how)
+        stack = plan.tools.stack
         if stack is None:
             return None
-        name = request.model.name
+        name = plan.request.model.name
         found = self._usable(stack)
         if found is None:
             if self.settings.offline:
-                raise self._offline(stack, name)
-            with self.fetching.locked(f"env-{stack.digest[:_SHORT]}", name, report) as works:
-                found = self._usable(stack) or self._once(stack, name, how, report, alone=works)
+                raise OfflineError(
+                    f"{name}: the converter environment {stack.name!r} is not built, and the run is offline",
+                    left="nothing was published",
+                    hint=f"run 'model-zoo convert --isolate {name}' online once, on this machine or into "
+                    "this cache",
+                )
+            lock_name = f"env-{stack.digest[:_SHORT]}"
+            with locked(self.cache, self.settings, lock_name, name, report) as alone:
+                found = self._usable(stack) or self._build_once(stack, plan, report, alone=alone)
         note_use(self.cache, found)
         return str(found.python)
 
@@ -104,38 +92,34 @@ class Environments:
         found = find_environment(self.cache, stack.digest)
         if found is None or self._proven.get(stack.digest) == found:
             return found
-        if fault_of(found.folder, str(found.data.get("python"))) is not None:
+        fault = fault_of(found.folder, str(found.data.get("python")))
+        if fault is not None:
+            _log.info("the converter environment %r is not used: %s", stack.name, fault)
             return None
         self._proven[stack.digest] = found
         return found
 
-    def _offline(self, stack: Stack, name: str) -> OfflineError:
-        return OfflineError(
-            f"{name}: the converter environment {stack.name!r} is not built, and the run is offline",
-            left="nothing was published",
-            hint=f"run 'model-zoo convert --isolate {name}' online once, on this machine or into this cache",
-        )
-
-    def _once(self, stack: Stack, name: str, how: Conversion, report: Report, *, alone: bool) -> Environment:
-        """Build an environment; what failed for one model of a run, which shares ``how``, fails for all."""
-        asked, error = self._failed.get(stack.digest, (None, None))
-        if error is not None and asked is how:
+    def _build_once(self, stack: Stack, plan: Plan, report: Report, *, alone: bool) -> Environment:
+        """Build an environment; what failed for one model of a run, which shares a conversion, fails all."""
+        conversion, error = self._failed.get(stack.digest, (None, None))
+        if error is not None and conversion is plan.conversion:
             raise error
         try:
-            return self._build(stack, name, report, alone=alone)
+            return self._build(stack, plan.request.model.name, report, alone=alone)
         except ConversionError as failure:
-            self._failed[stack.digest] = (how, failure)
+            self._failed[stack.digest] = (plan.conversion, failure)
             raise
 
-    def _build(self, stack: Stack, name: str, report: Report, *, alone: bool) -> Environment:
+    def _build(self, stack: Stack, model: str, report: Report, *, alone: bool) -> Environment:
         """Build and publish an environment; its lock is held, and keeps others out if ``alone``."""
         title = f"{KIND}:{stack.name}"
+        total = stack.size or None
 
-        def told(message: str, size: int) -> None:
+        def on_progress(message: str, size: int) -> None:
             report(
                 Event(
                     event="environment_progress",
-                    model=name,
+                    model=model,
                     file=title,
                     bytes=size,
                     total=total,
@@ -143,18 +127,17 @@ class Environments:
                 )
             )
 
-        total = stack.size or None
-        report(Event(event="environment_begin", model=name, file=title, total=total))
-        with self.cache.staging(KIND) as folder:
+        report(Event(event="environment_begin", model=model, file=title, total=total))
+        with self.cache.staging(KIND) as directory:
             if alone:
                 sweep_unfinished(self.cache, stack.digest)
-            claim(folder, stack.digest)
-            data = build(stack, folder, report=told)
-            publish_environment(self.cache, folder / "env", stack.digest, data)
+            claim(directory, stack.digest)
+            data = build(stack, directory, report=on_progress)
+            publish_environment(self.cache, directory / "env", stack.digest, data)
         found = find_environment(self.cache, stack.digest)
         if found is None:
-            what = f"the converter environment {stack.name!r} left the cache while it was being used"
+            what = f"the converter environment {stack.name!r} was removed from the cache while it was in use"
             raise CacheMissError(what, hint="run the same command again")
         seconds = float(data["seconds"])
-        report(Event(event="environment_end", model=name, file=title, bytes=found.size, seconds=seconds))
+        report(Event(event="environment_end", model=model, file=title, bytes=found.size, seconds=seconds))
         return found

@@ -39,9 +39,10 @@ def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
     """Return everything known about a model: the summary, its files, inputs, recipe, and what is cached."""
     stages = [zoo.catalog.get(name) for name in model.stages]
     levels = [integrity_of(artifact) for part in (model, *stages) for artifact in part.artifacts]
-    fetched = zoo.fetching.find(Request(model)) if model.artifacts else None
+    request = Request(model)
+    fetched = zoo.plan_files(request).cached if model.artifacts else None
     short = summary(zoo, model)
-    irs = {p: zoo.converting.find(Request(model, p), any_version=True) for p in short["precisions"]}
+    irs = zoo.planner.cached_irs(request) if model.artifacts else {}
     return short | {
         "integrity": max(levels, key=LEVELS.index),
         "reason": model.reason,

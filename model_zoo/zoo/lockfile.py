@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def lock_models(
     zoo: Zoo,
     references: Iterable[str],
-    how: Conversion | None = None,
+    conversion: Conversion | None = None,
     *,
     convert: bool = True,
     report: Report = ignore,
@@ -37,26 +37,24 @@ def lock_models(
         zoo: without a lock of its own.
         references: names, ``NAME@PRECISION``, URIs; a name without a precision means all of its files, and
             the IR in its first precision.
-        how: as for converting.
+        conversion: as for converting.
         convert: False locks files only.
         report: receives the events.
 
     Raises:
         ModelZooError: of the first model that fails; there is no lock of a part.
     """
+    pipeline = zoo.pipeline()
     locked: dict[str, LockedModel] = {}
-    for asked in zoo.expand(references, fresh=True):
-        settled = zoo.fetching.resolving.resolve_request(asked, fresh=True)
-        fetched = zoo.fetching.fetch_all([settled], report)[0]
-        if fetched.result is None:
-            assert fetched.error is not None  # noqa: S101 - one of the two is there
-            raise fetched.error
+    for asked in pipeline.planner.expand(references, fresh=True):
+        settled = pipeline.resolver.resolve(asked, fresh=True)
+        fetched = pipeline.fetch(settled, report)
         converted = None
         if convert and asked.model.convertible:
-            converted = zoo.converting.convert(settled, how or Conversion(), report)
-        one = _locked(asked, settled, fetched.result, converted)
+            converted = pipeline.convert(settled, conversion or Conversion(), report)
+        model = _locked(asked, settled, fetched, converted)
         other = locked.get(asked.name)
-        locked[asked.name] = one if other is None else _joined(other, one)
+        locked[asked.name] = model if other is None else _joined(other, model)
     return locked
 
 

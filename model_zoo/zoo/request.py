@@ -1,16 +1,38 @@
-"""What is asked for: a model, a precision, and how to convert."""
+"""Requests: which model, in which precision, converted how."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from model_zoo.catalog.lockfile import LockedModel
-    from model_zoo.errors import ModelZooError
-    from model_zoo.schema import Artifact, ConvertedModel, FetchedModel, Model
+    from model_zoo.events import Progress
+    from model_zoo.schema import Artifact, Model
+
+
+class ConvertOptions(TypedDict, total=False):
+    """The keywords that ``convert``, ``read`` and ``load`` share.
+
+    precision: instead of the reference's; default: the first the model offers.
+    offline: open no socket; default: as the zoo was made.
+    progress: called with an ``Event`` for everything that happens.
+    trust_code: let the recipe run Python code that is not ours.
+    python: another interpreter to convert in.
+    calibration: data for quantisation: a directory of images, ``.npy``, ``.npz``, or ``random``.
+    isolate: convert in an environment built once for the model's framework; default: ``MODEL_ZOO_ISOLATE``.
+        ``python`` wins.
+    """
+
+    precision: str | None
+    offline: bool | None
+    progress: Progress
+    trust_code: bool
+    python: str | None
+    calibration: str | Path | None
+    isolate: bool | None
 
 
 @dataclass(frozen=True)
@@ -18,15 +40,15 @@ class Request:
     """One model in one precision; ``precision`` is None where all of its files are meant.
 
     Attributes:
-        places: folders whose files are taken, after a check, before anything is transferred.
+        adopt_from: directories whose files are taken, after a check, before anything is transferred.
         reference: what to type for this model, where that is not its name.
-        resolution: where some artifacts floated: what their meaning is noted under, and that meaning.
-        locked: what it must be.
+        resolution: where some artifacts float: the digest their meaning is noted under, and that meaning.
+        locked: what the lock file says of it, if there is one.
     """
 
     model: Model
     precision: str | None = None
-    places: tuple[Path, ...] = ()
+    adopt_from: tuple[Path, ...] = ()
     reference: str | None = None
     resolution: tuple[str, tuple[Artifact, ...]] | None = None
     locked: LockedModel | None = None
@@ -44,36 +66,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Conversion:
-    """How to convert, as far as it is not the model's own recipe.
-
-    Attributes:
-        trust_code: a recipe may run Python code that is not an installed package.
-        python: another interpreter to convert in.
-        calibration: data for quantisation: a folder of images, ``.npy``, ``.npz``, or ``random``.
-        isolate: convert in an environment built for the stack; None as the settings say. ``python`` wins.
-        environment: the interpreter of that environment, once it is known to be there.
-    """
+    """How to convert, beyond the model's own recipe; the fields are those of ``ConvertOptions``."""
 
     trust_code: bool = False
     python: str | None = None
     calibration: str | Path | None = None
     isolate: bool | None = None
-    environment: str | None = None
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """How fetching one of several models ended: with a result or with an error."""
-
-    request: Request
-    result: FetchedModel | None = None
-    error: ModelZooError | None = None
-
-
-@dataclass(frozen=True)
-class Converted:
-    """How converting one of several models ended: with a result or with an error."""
-
-    request: Request
-    result: ConvertedModel | None = None
-    error: ModelZooError | None = None

@@ -56,7 +56,7 @@ def test_seed_answers_offline_with_nothing_else(zoo, catalog, tmp_path, what):
     for name, precision in (("tiny", "FP16"), ("third", None)):
         if what != "files":
             assert alone.read(name, precision=precision).inputs[0].get_any_name() == "x"
-            assert alone.converting.find(alone.request(name, precision)).xml.is_relative_to(moved)
+            assert alone.plan(alone.request(name, precision)).cached.xml.is_relative_to(moved)
         if what != "ir":
             assert (alone.fetch(name).files["m.onnx"]).read_bytes() == (catalog / f"{name}.onnx").read_bytes()
     assert tree(moved) == before

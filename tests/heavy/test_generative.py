@@ -196,7 +196,7 @@ def test_a_second_time_nothing_runs_and_nothing_is_asked(llama, make_zoo, hub, m
 
 def test_the_same_bytes_every_time(llama, make_zoo):
     zoo = make_zoo()
-    zoo.converting.check_reproducible(llama[0]["INT4"], Conversion())
+    zoo.pipeline().check_reproducible(llama[0]["INT4"], Conversion())
 
 
 def test_one_compiled_model_is_refused(llama, make_zoo):
@@ -257,7 +257,7 @@ def pictures(make_zoo, llama, tmp_path_factory):
     """A classifier of timm and a pipeline of diffusers, which only the converter environment can make."""
     folder, zoo = tmp_path_factory.mktemp("pictures"), make_zoo()
     request = zoo.request("tiny-llama", "FP16")
-    python = zoo.converting.environments.require(request, Conversion(), lambda _: None)
+    python = zoo.pipeline().environments.require(zoo.plan(request), lambda _: None)
     done = subprocess.run(
         [python, Path(__file__).with_name("pictures.py"), Path(__file__).resolve().parents[2], folder],
         capture_output=True, text=True, timeout=300, check=False,
@@ -313,7 +313,7 @@ def test_what_an_export_asks_for(make_zoo, models, tmp_path):
     assert '<scale_estimation value="True" />' in made.files["openvino_model.xml"].read_text()
     with pytest.raises(errors.ConversionError, match="depth-estimation"):
         zoo.convert("wrong")
-    assert zoo.converting.find(Request(zoo.model("wrong"))) is None
+    assert zoo.plan(Request(zoo.model("wrong"))).cached is None
 
 
 def test_code_that_comes_with_a_model_is_not_run(make_zoo, models, tmp_path):

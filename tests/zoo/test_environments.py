@@ -122,18 +122,18 @@ def test_cached_ir_needs_neither_environment_nor_process(warm: Zoo, no_process: 
     again = Zoo(settings=warm.settings).convert("adder", isolate=True)
     assert again.key == made.key
     offline = Zoo(settings=warm.settings, offline=True)
-    assert offline.converting.find(offline.request("adder"), ISOLATED) is not None
+    assert offline.plan(offline.request("adder"), ISOLATED).cached is not None
 
 
 def test_ir_of_other_versions_is_not_taken_for_one_of_the_stack(warm: Zoo, index: Index) -> None:
     shutil.rmtree(warm.cache.writable.envs)
     try:
         index.stack("tensorflow", "openvino==2026.4.1", "tensorflow-cpu==2.22.0")
-        assert warm.converting.find(warm.request("adder"), ISOLATED) is None
+        assert warm.plan(warm.request("adder"), ISOLATED).cached is None
     finally:
         index.stack("tensorflow", "openvino==2026.4.1", "tensorflow-cpu==2.21.0")
-    assert warm.converting.find(warm.request("adder"), ISOLATED) is not None
-    assert warm.converting.find(warm.request("adder"), Conversion(isolate=False)) is None
+    assert warm.plan(warm.request("adder"), ISOLATED).cached is not None
+    assert warm.plan(warm.request("adder"), Conversion(isolate=False)).cached is None
 
 
 def test_environment_is_built_once_for_several_models(zoo: Zoo, index: Index) -> None:
@@ -173,9 +173,9 @@ def test_settings_and_arguments_say_where_to_convert(warm: Zoo, no_process: None
     zoo = Zoo(settings=msgspec.structs.replace(warm.settings, isolate=True))
     request = zoo.request("adder")
     assert zoo.convert("adder").manifest["parts"]["versions"]["openvino"] == "2026.4.1-77"
-    assert zoo.converting.environments.stack(request, Conversion()) is not None
-    assert zoo.converting.environments.stack(request, Conversion(isolate=False)) is None
-    assert zoo.converting.environments.stack(request, Conversion(python="/usr/bin/python3")) is None
+    assert zoo.plan(request, Conversion()).tools.stack is not None
+    assert zoo.plan(request, Conversion(isolate=False)).tools.stack is None
+    assert zoo.plan(request, Conversion(python="/usr/bin/python3")).tools.stack is None
     assert zoo.load("adder", device="CPU", isolate=True)(np.zeros((1, 4), np.float32))[0].sum() == 4
 
 
@@ -266,26 +266,26 @@ def test_conversion_leaves_the_environment_as_it_is(warm: Zoo) -> None:
 
 def test_check_reproducible_converts_in_the_environment(warm: Zoo) -> None:
     made = warm.convert("adder", isolate=True)
-    warm.converting.check_reproducible(made, ISOLATED)
+    warm.pipeline().check_reproducible(made, ISOLATED)
 
 
 def test_why_shows_the_environment_and_its_versions(warm: Zoo, no_process: None) -> None:
     del no_process
     request = warm.request("adder")
-    there = warm.converting.why(request, ISOLATED)
+    there = warm.planner.why(request, ISOLATED)
     assert "nothing differs" in there[0]
     assert there[-1] == (
         "its converter environment 'tensorflow' is built: "
         "openvino 2026.4.1-77, tensorflow-cpu 2.21.0, addernet 1.0"
     )
     shutil.rmtree(warm.cache.writable.envs)
-    (first, last) = warm.converting.why(request, ISOLATED)
+    (first, last) = warm.planner.why(request, ISOLATED)
     assert "is in the cache" in first
     assert "is not built yet: openvino 2026.4.1" in last
-    assert any("tensorflow-cpu" in line for line in warm.converting.why(request, Conversion()))
+    assert any("tensorflow-cpu" in line for line in warm.planner.why(request, Conversion()))
     shutil.rmtree(warm.cache.writable.irs)
     shutil.rmtree(warm.cache.writable.state)
-    assert "no other IR" in warm.converting.why(request, ISOLATED)[1]
+    assert "no other IR" in warm.planner.why(request, ISOLATED)[1]
 
 
 def test_users_python_path_does_not_get_involved(

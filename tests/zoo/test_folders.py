@@ -121,7 +121,7 @@ def test_a_catalog_entry_of_a_folder(published, make_zoo, tmp_path):
     made = zoo.convert("tiny")
     assert plain(made.directory) == published
     assert make_zoo(offline=True).convert("tiny").directory == made.directory
-    assert zoo.converting.why(Request(zoo.model("tiny")), _how())[0].endswith("nothing differs")
+    assert zoo.planner.why(Request(zoo.model("tiny")), _how())[0].endswith("nothing differs")
     with pytest.raises(errors.UnknownPrecisionError, match="does not come in INT8"):
         zoo.convert("tiny@INT8")
 
@@ -260,7 +260,7 @@ def test_what_is_damaged_is_found_and_made_again(published, make_zoo, tmp_path):
         ("ir", "openvino_detokenizer.bin"),
         ("foreign", "stray"),
     }
-    assert make_zoo(offline=True).converting.find(zoo.request(URI)) is None, "it counts as whole"
+    assert make_zoo(offline=True).plan(zoo.request(URI)).cached is None, "it counts as whole"
     mended = mend(cache, found)
     assert mended.convert == {(made.model.name, "INT4")}
     again = make_zoo(offline=True).convert(URI)

@@ -147,7 +147,7 @@ def test_one_failure_does_not_stop_the_others(make_zoo, server, tmp_path):
     publish(server, tmp_path, "good")
     publish(server, tmp_path, "bad", tiny_onnx(2), Answer(status=404, body=b"no"))
     zoo = make_zoo()
-    done = zoo.fetching.fetch_all(zoo.expand(["bad", "good"]))
+    done = zoo.fetch_all(zoo.expand(["bad", "good"]))
     assert [type(d.error).__name__ for d in done] == ["SourceUnavailableError", "NoneType"]
     converted = zoo.convert_all(zoo.expand(["bad", "good"]), Conversion(), jobs=2)
     assert [c.result is not None for c in converted] == [False, True]
@@ -173,7 +173,7 @@ def test_a_model_is_ready_as_soon_as_its_own_files_are(make_zoo, server, tmp_pat
             ready.set()
 
     zoo = make_zoo()
-    done = zoo.fetching.fetch_all(zoo.expand(["second", "first"]), report)
+    done = zoo.fetch_all(zoo.expand(["second", "first"]), report)
     assert [d.result.files["m.onnx"].is_file() for d in done] == [True, True]
     assert [d.result.model.name for d in done] == ["second", "first"], "the order of the requests"
     assert told.index(("fetch_end", "first")) < told.index(("fetch_end", "second"))
@@ -329,7 +329,7 @@ def test_composites(make_zoo, server, tmp_path):
             call("pair")
         assert "pair-a, pair-b" in caught.value.hint
     assert not zoo.is_cached(zoo.model("pair"))
-    for done in zoo.fetching.fetch_all(zoo.expand(["pair"])):
+    for done in zoo.fetch_all(zoo.expand(["pair"])):
         assert done.error is None
     assert zoo.is_cached(zoo.model("pair"))
     assert [m.name for m in zoo.list_models("pair*", cached=True)] == ["pair", "pair-a", "pair-b"]
@@ -418,7 +418,7 @@ def test_an_ir_of_other_versions_serves_where_none_can_be_made(make_zoo, server,
     assert found.key == converted.key
     assert [event.event for event in events] == ["note"]
     assert "cannot be made again here" in events[0].message
-    lines = zoo.converting.why(zoo.request("tiny"), Conversion())
+    lines = zoo.planner.why(zoo.request("tiny"), Conversion())
     assert "9999.0" in "\n".join(lines)
     assert make_zoo().convert("tiny").key != converted.key
 
@@ -427,11 +427,11 @@ def test_why(make_zoo, server, tmp_path):
     publish(server, tmp_path)
     zoo = make_zoo()
 
-    assert zoo.converting.find(zoo.request("tiny")) is None
-    assert "not in the cache" in zoo.converting.why(zoo.request("tiny"), Conversion())[0]
+    assert zoo.plan(zoo.request("tiny")).cached is None
+    assert "not in the cache" in zoo.planner.why(zoo.request("tiny"), Conversion())[0]
     zoo.convert("tiny")
-    assert "nothing differs" in zoo.converting.why(zoo.request("tiny"), Conversion())[0]
-    lines = zoo.converting.why(zoo.request("tiny@FP16"), Conversion())
+    assert "nothing differs" in zoo.planner.why(zoo.request("tiny"), Conversion())[0]
+    lines = zoo.planner.why(zoo.request("tiny@FP16"), Conversion())
     assert any("precision" in line for line in lines)
 
 

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from model_zoo.cli.main import Run
+    from model_zoo.outcome import Outcome
     from model_zoo.schema import ConvertedModel, FetchedModel
-    from model_zoo.zoo import Converted, Fetched, Request
+    from model_zoo.zoo import Request
 
 F = Any
 
@@ -94,7 +95,7 @@ def chosen(
 def carry_out(
     run: Run,
     slots: list[Slot],
-    work: Callable[[list[Request]], Sequence[Fetched | Converted]],
+    work: Callable[[list[Request]], Sequence[Outcome[FetchedModel] | Outcome[ConvertedModel]]],
     show: Callable[[Any], str],
 ) -> None:
     """Do the work for all that can be done, print a line for each result, and end with the first failure.
@@ -115,11 +116,9 @@ def carry_out(
         try:
             if isinstance(slot, ModelZooError):
                 raise slot
-            outcome = next(done)
-            if outcome.error is not None:
-                raise outcome.error
-            path = show(outcome.result)
-            row |= {"precision": getattr(outcome.result, "precision", slot.precision), "path": path}
+            result = next(done).unwrap()
+            path = show(result)
+            row |= {"precision": getattr(result, "precision", slot.precision), "path": path}
             if not run.as_json:
                 click.echo(path)
         except ModelZooError as error:
@@ -186,7 +185,7 @@ def fetch_command(
         return str(_copied(fetched.files, output / fetched.model.name) if output else fetched.directory)
 
     slots = chosen(run, references, everything=everything, precisions=[None])
-    carry_out(run, slots, lambda requests: run.zoo.fetching.fetch_all(requests, run.report), show)
+    carry_out(run, slots, lambda requests: run.zoo.fetch_all(requests, run.report), show)
 
 
 def set_jobs(run: Run, jobs: int | None) -> None:
@@ -254,7 +253,7 @@ def convert_command(
 
     def show(converted: ConvertedModel) -> str:
         if again:
-            run.zoo.converting.check_reproducible(converted, Conversion(**how))
+            run.zoo.pipeline().check_reproducible(converted, Conversion(**how))
         if output is None:
             return str(converted.path)
         name = converted.model.name
@@ -268,7 +267,7 @@ def convert_command(
     if everything:
         slots = convertible(run, slots)
 
-    def work(requests: list[Request]) -> Sequence[Converted]:
+    def work(requests: list[Request]) -> Sequence[Outcome[ConvertedModel]]:
         if dask is None:
             return run.zoo.convert_all(requests, Conversion(**how), report=run.report)
         from model_zoo.zoo.cluster import convert_on_cluster
@@ -295,12 +294,12 @@ def path_command(run: Run, reference: str) -> None:
     if request.model.stages:
         what = f"{request.model.name} is made of several models"
         raise UsageError(what, hint=f"name one of its stages: {', '.join(request.model.stages)}")
-    found = run.zoo.converting.find(request, any_version=True)
+    found = run.zoo.planner.substitute(run.zoo.plan(request))
     if found is None:
         model = request.model
         if not model.convertible:
             missing = f"none can be made: {model.reason}"
-        elif others := run.zoo.converting.cached_precisions(request):
+        elif others := run.zoo.planner.cached_precisions(request):
             missing += f"; in the cache there is {' or '.join(f'{model.name}@{one}' for one in others)}"
         raise CacheMissError(f"the IR of {reference} is not in the cache", hint=missing)
     name, precision = request.model.name, found.precision
@@ -318,7 +317,7 @@ def why_command(run: Run, reference: str, python: str | None, *, isolate: bool |
     from model_zoo.zoo import Conversion
 
     request = run.zoo.request(reference)
-    lines = list(run.zoo.converting.why(request, Conversion(python=python, isolate=isolate)))
+    lines = run.zoo.planner.why(request, Conversion(python=python, isolate=isolate))
     if as_json:
         print_json(lines)
         return

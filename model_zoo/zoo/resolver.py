@@ -1,13 +1,14 @@
 """Resolving: what floats (a branch, a pattern) becomes files at an address that stays, once.
 
-What a place answered is noted in the cache: a later run, offline or not, means the same files. ``fresh``
-asks anew.
+What a source answered is noted in the cache: a later run, offline or not, means the same files. ``fresh``
+asks again.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,31 +20,47 @@ from model_zoo.sources import LocatedSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from model_zoo.cache import Cache
     from model_zoo.schema import Artifact, Model
     from model_zoo.settings import Settings
     from model_zoo.zoo.request import Request
 
+_log = logging.getLogger(__name__)
 
-class Resolving:
-    """Floating artifacts on one cache with one set of settings."""
+
+class Resolver:
+    """What floating artifacts mean, on one cache with one set of settings."""
 
     def __init__(self, settings: Settings, cache: Cache) -> None:
         self.settings = settings
         self.cache = cache
 
-    def known(self, artifacts: Sequence[Artifact]) -> tuple[Artifact, ...] | None:
-        """Return what the artifacts were found to mean, themselves if none floats; look only."""
+    def known(self, request: Request) -> Request | None:
+        """Return a request with what its floating artifacts are known to mean; None if they are not."""
+        artifacts = request.model.artifacts
         if not floating(artifacts):
-            return tuple(artifacts)
-        noted = self.cache.find_resolution(key_of(artifacts))
-        return None if noted is None else artifacts_from(noted)
+            return request
+        known = self._noted(artifacts)
+        return None if known is None else _with_artifacts(request, known)
 
-    def resolve(
+    def resolve(self, request: Request, *, fresh: bool = False) -> Request:
+        """Return a request with what its floating artifacts mean, asking their sources where needed.
+
+        Raises:
+            ModelZooError: as ``resolve_artifacts``.
+        """
+        model = request.model
+        if not floating(model.artifacts):
+            return request
+        found = self.resolve_artifacts(model.artifacts, model.name, request.name, fresh=fresh)
+        return _with_artifacts(request, found)
+
+    def resolve_artifacts(
         self, artifacts: Sequence[Artifact], label: str, reference: str, *, fresh: bool = False
     ) -> tuple[Artifact, ...]:
-        """Return what the artifacts mean, asking their places where that is not known; all at one state.
+        """Return what the artifacts mean, all at one state of their sources.
 
         Args:
             artifacts: of one model.
@@ -52,53 +69,46 @@ class Resolving:
             fresh: ask even where an answer is noted.
 
         Raises:
-            OfflineError: a place would have to be asked, and the run is offline.
+            OfflineError: a source would have to be asked, and the run is offline.
             DownloadError: none of an artifact's sources has it.
             CacheError: the answer cannot be noted.
         """
-        found = None if fresh and not self.settings.offline else self.known(artifacts)
-        if found is not None:
-            return found
+        if not floating(artifacts):
+            return tuple(artifacts)
+        known = None if fresh and not self.settings.offline else self._noted(artifacts)
+        if known is not None:
+            return known
         if self.settings.offline:
-            asked = ", ".join(s.describe() for a in artifacts for s in _floating_of(a))
+            sources = ", ".join(s.describe() for a in artifacts for s in _floating_sources(a))
             raise OfflineError(
-                f"{label}: which files {asked} means was never asked here, and the run is offline",
+                f"{label}: this run is offline, and no earlier run asked which files {sources} stands for",
                 left="nothing of it",
                 hint=f"run 'model-zoo fetch {reference}' once without --offline (MODEL_ZOO_OFFLINE)",
             )
         seen: dict[object, Any] = {}
-        resolved = tuple(one for artifact in artifacts for one in self._resolve(artifact, label, seen))
+        resolved = tuple(found for artifact in artifacts for found in self._resolve(artifact, label, seen))
         self.cache.note_resolution(key_of(artifacts), plain(resolved))
         return resolved
 
-    def settle(self, request: Request) -> Request | None:
-        """Return a request with what its floating artifacts are known to mean; None if they are not."""
-        if not floating(request.model.artifacts):
-            return request
-        known = self.known(request.model.artifacts)
-        return None if known is None else _settled(request, known)
-
-    def resolve_request(self, request: Request, *, fresh: bool = False) -> Request:
-        """Return a request with what its floating artifacts mean, asking if needed; raises as ``resolve``."""
-        if not floating(request.model.artifacts):
-            return request
-        model = request.model
-        return _settled(request, self.resolve(model.artifacts, model.name, request.name, fresh=fresh))
+    def _noted(self, artifacts: Sequence[Artifact]) -> tuple[Artifact, ...] | None:
+        noted = self.cache.find_resolution(key_of(artifacts))
+        return None if noted is None else artifacts_from(noted)
 
     def _resolve(self, artifact: Artifact, label: str, seen: dict[object, Any]) -> tuple[Artifact, ...]:
         """Settle one artifact on the first of its floating sources that answers; drop the other ones."""
-        floats = _floating_of(artifact)
-        if not floats:
+        candidates = _floating_sources(artifact)
+        if not candidates:
             return (artifact,)
         failures: list[ModelZooError] = []
-        for source in floats:
-            rest = tuple(one for one in artifact.sources if one is source or one not in floats)
+        for source in candidates:
+            rest = tuple(other for other in artifact.sources if other is source or other not in candidates)
             alone = msgspec.structs.replace(artifact, sources=rest)
             try:
                 return source.resolve(alone, self.settings, seen)
             except ModelZooError as error:
+                _log.info("%s: %s does not answer: %s", label, source.describe(), error.what)
                 failures.append(error)
-        others = tuple(source for source in artifact.sources if source not in floats)
+        others = tuple(source for source in artifact.sources if source not in candidates)
         if others:
             return (msgspec.structs.replace(artifact, sources=others),)
         if len(failures) == 1:
@@ -109,7 +119,7 @@ class Resolving:
         )
 
 
-def _settled(request: Request, artifacts: tuple[Artifact, ...]) -> Request:
+def _with_artifacts(request: Request, artifacts: tuple[Artifact, ...]) -> Request:
     if request.model.framework in EXPORTED:
         artifacts = _needed(request.model, artifacts)
     model = msgspec.structs.replace(request.model, artifacts=artifacts)
@@ -132,11 +142,11 @@ def resolution_of(request: Request) -> dict[str, Any]:
 
 
 def floating(artifacts: Sequence[Artifact]) -> bool:
-    """Whether any place has to be asked what the artifacts mean."""
-    return any(_floating_of(artifact) for artifact in artifacts)
+    """Whether any source has to be asked what the artifacts mean."""
+    return any(_floating_sources(artifact) for artifact in artifacts)
 
 
-def _floating_of(artifact: Artifact) -> list[LocatedSource]:
+def _floating_sources(artifact: Artifact) -> list[LocatedSource]:
     return [source for source in artifact.sources if isinstance(source, LocatedSource) and source.floating]
 
 

@@ -1,0 +1,53 @@
+"""Holding a conversion to what a lock file says of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from model_zoo.catalog.lockfile import refuse_other_outputs, refuse_other_parts
+from model_zoo.conversion import differences
+from model_zoo.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    from model_zoo.catalog.lockfile import LockedIr
+    from model_zoo.zoo.request import Request
+
+
+def locked_ir(request: Request) -> LockedIr:
+    """Return what is locked of a request's IR.
+
+    Raises:
+        UsageError: no IR of that precision is locked.
+    """
+    assert request.locked is not None  # noqa: S101 - asked of locked requests only
+    found = request.locked.ir.get(str(request.precision))
+    if found is None:
+        what = f"the lock file has no IR of {request.name} in {request.precision}"
+        hint = f"lock it too: 'model-zoo lock {request.name}@{request.precision} …'"
+        raise UsageError(what, found=", ".join(sorted(request.locked.ir)) or "files only", hint=hint)
+    return found
+
+
+def check_locked(
+    request: Request, parts: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]] | None = None
+) -> None:
+    """Refuse a conversion that is not as locked; without a lock file nothing is.
+
+    Args:
+        request: what is converted.
+        parts: everything that determines its IR.
+        outputs: the files of the IR, once they are known.
+
+    Raises:
+        UsageError: no IR of that precision is locked.
+        IntegrityError: says what differs.
+    """
+    if request.locked is None:
+        return
+    locked = locked_ir(request)
+    refuse_other_parts(request.name, differences(parts, locked.parts, there="locked"))
+    if outputs is not None:
+        refuse_other_outputs(request.name, outputs, locked)

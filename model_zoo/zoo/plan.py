@@ -1,0 +1,146 @@
+"""Plans: what a request comes to, decided once by look-ups alone, before anything is done.
+
+What only looks (``info``, ``path``, ``why``, ``list --cached``) reads a plan; what does, carries one out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from model_zoo.conversion import differences, ir_key, key_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from model_zoo.conversion.stacks import Stack
+    from model_zoo.schema import ConvertedModel, FetchedModel, FileEntry
+    from model_zoo.zoo.request import Conversion, Request
+
+
+@dataclass(frozen=True)
+class FilesPlan:
+    """Where a model's files are, or would be.
+
+    Attributes:
+        request: as asked, with addresses in place of what floats where they are known.
+        key: what their directory is stored under; None where a source was never asked what it means.
+        cached: the files, if all of them are in the cache.
+    """
+
+    request: Request
+    key: str | None = None
+    cached: FetchedModel | None = None
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a conversion would run with.
+
+    Attributes:
+        versions: of the packages it uses; None for one that is not installed.
+        stack: the packages of its environment; None where it runs in an interpreter that is there.
+        is_built: whether that environment is there; until then ``versions`` are those the stack pins.
+    """
+
+    versions: Mapping[str, str | None]
+    stack: Stack | None = None
+    is_built: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One conversion: what goes in, with which tools, under which key, and whether its IR is there already.
+
+    Attributes:
+        request: as asked, with its precision named and addresses in place of what floats where known.
+        conversion: how to convert.
+        tools: what it runs with.
+        inputs: the model's files after unpacking and edits; None where only fetching can tell.
+        parts: everything that determines the IR; None like ``inputs``.
+        key: the IR key, the digest of ``parts``; None like ``inputs``.
+        cached: the IR, if it is in the cache.
+    """
+
+    request: Request
+    conversion: Conversion
+    tools: Tools
+    inputs: tuple[FileEntry, ...] | None = None
+    parts: dict[str, Any] | None = None
+    key: str | None = None
+    cached: ConvertedModel | None = None
+
+    @property
+    def precision(self) -> str:
+        """The precision to convert to."""
+        return str(self.request.precision)
+
+    @property
+    def label(self) -> str:
+        """What messages call it: ``name@FP16``."""
+        return f"{self.request.model.name}@{self.precision}"
+
+    def with_inputs(self, inputs: Sequence[FileEntry], tools: Tools | None = None) -> Plan:
+        """Return the plan completed: with its key, and nothing looked up under it yet.
+
+        Raises:
+            UsageError: the calibration data does not exist.
+        """
+        tools = tools or self.tools
+        same = _digests(self.inputs) == _digests(inputs) and self.tools.versions == tools.versions
+        if same and self.parts is not None:
+            return replace(self, tools=tools)
+        inputs = tuple(inputs)
+        parts = self._parts(inputs, tools.versions)
+        return replace(self, inputs=inputs, tools=tools, parts=parts, key=ir_key(parts), cached=None)
+
+    @cached_property
+    def request_key(self) -> str:
+        """The digest of what was asked for, whatever versions of the tools answer it."""
+        assert self.inputs is not None  # noqa: S101 - asked of complete plans only
+        return ir_key(self._parts(self.inputs, {}))
+
+    def _parts(self, inputs: tuple[FileEntry, ...], versions: Mapping[str, str | None]) -> dict[str, Any]:
+        calibration = self.conversion.calibration
+        return key_parts(self.request.model, self.precision, inputs, versions, calibration=calibration)
+
+    def explain(self, others: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[str]:
+        """Say which parts of the key differ between the IR this plan makes and the cached ones.
+
+        Args:
+            others: directory and manifest of every IR of the model in the cache.
+
+        Returns:
+            Readable lines; the first says whether the planned IR is there.
+        """
+        if self.parts is None:
+            name = self.request.model.name
+            return [f"{name}: its files were never fetched, so their digests are not known yet"]
+        if self.cached is not None:
+            same = (
+                "nothing differs" if self.cached.key == self.key else "made with the versions its stack pins"
+            )
+            return [f"{self.label}: the IR {self.cached.key} is in the cache; {same}", *self._environment()]
+        lines = [f"{self.label}: the IR {self.key} is not in the cache"]
+        for directory, manifest in others:
+            lines.append(f"{directory.name} ({manifest.get('precision')}) differs:")
+            lines += [f"  {line}" for line in differences(self.parts, manifest.get("parts", {}))]
+        if not others:
+            lines.append("no other IR of this model is cached either")
+        return [*lines, *self._environment()]
+
+    def _environment(self) -> list[str]:
+        """Return a line about the environment it would run in; none where there is none."""
+        if self.tools.stack is None:
+            return []
+        state = "is built" if self.tools.is_built else "is not built yet"
+        versions = ", ".join(f"{name} {version}" for name, version in self.tools.versions.items())
+        return [f"its converter environment {self.tools.stack.name!r} {state}: {versions}"]
+
+
+def _digests(inputs: Sequence[FileEntry] | None) -> set[tuple[str, str]]:
+    """Return what of the inputs counts for the key: the size of one may not be known before it is there."""
+    return {(entry.path, entry.sha256) for entry in inputs or ()}

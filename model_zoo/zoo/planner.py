@@ -1,0 +1,250 @@
+"""Planning: reference → request → plan. Nothing is transferred, converted or written."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from model_zoo.cache import declaration_of
+from model_zoo.catalog import parse_reference, pick_precision
+from model_zoo.errors import UsageError
+from model_zoo.schema import ConvertedModel, FetchedModel, FileEntry
+from model_zoo.zoo.plan import FilesPlan, Plan, Tools
+from model_zoo.zoo.request import Conversion, Request
+from model_zoo.zoo.resolver import Resolver, floating, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from model_zoo.cache import Cache
+    from model_zoo.catalog import Catalog
+    from model_zoo.catalog.lockfile import Lock
+
+_log = logging.getLogger(__name__)
+
+
+class Planner:
+    """What references come to, on one catalog, one cache and perhaps one lock file.
+
+    Args:
+        catalog: which models there are.
+        cache: what is there already.
+        resolver: what floating artifacts mean; only a URI's are asked for, everything else is looked up.
+        tools: says what a conversion would run with.
+        lockfile: what requests are held to.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        cache: Cache,
+        resolver: Resolver,
+        tools: Callable[[Request, Conversion], Tools],
+        lockfile: Lock | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self.cache = cache
+        self.resolver = resolver
+        self.tools = tools
+        self.lockfile = lockfile
+
+    # --- reference → request
+
+    def request(self, reference: str, precision: str | None = None, *, fresh: bool = False) -> Request:
+        """Return the model a reference means, with the precision it or the argument names.
+
+        Args:
+            reference: a catalog name or a path that exists, perhaps with ``@PRECISION``, or a URI.
+            precision: instead of the reference's.
+            fresh: ask the sources of a URI again, even where their answer is known.
+
+        Raises:
+            UnknownModelError: no catalog has it.
+            UnknownPrecisionError: the model does not come in that precision.
+            UsageError: the reference is not one, or not in the lock.
+            DownloadError: the source that a URI names cannot be asked, or does not have it.
+            IntegrityError: the catalog entry is not the locked one.
+        """
+        parsed = parse_reference(_text(reference))
+        if parsed.uri is None or parsed.name in self.catalog.files:
+            return self._of_catalog(str(parsed.name), precision or parsed.precision)
+        precision = precision or parsed.uri_precision
+        request = self._of_uri(parsed.uri, fresh=fresh)
+        return replace(request, precision=pick_precision(request.model, precision) if precision else None)
+
+    def expand(
+        self, references: Iterable[str], precision: str | None = None, *, fresh: bool = False
+    ) -> list[Request]:
+        """Return the requests of several references, composites replaced by their stages, no doubles.
+
+        Raises:
+            ModelZooError: as ``request``.
+        """
+        found: dict[tuple[str, str | None], Request] = {}
+        for reference in references:
+            request = self.request(reference, precision, fresh=fresh)
+            stages = [self._of_catalog(stage, request.precision) for stage in request.model.stages]
+            for part in stages or [request]:
+                found[part.model.name, part.precision] = part
+        return list(found.values())
+
+    def _of_catalog(self, name: str, precision: str | None) -> Request:
+        model = self.catalog.get(name)
+        precision = pick_precision(model, precision) if precision else None
+        if self.lockfile is None or model.stages:
+            return Request(model, precision, reference=name)
+        locked = self.lockfile.model(name)
+        return Request(self.lockfile.hold(model, precision), precision, reference=name, locked=locked)
+
+    def _of_uri(self, uri: str, *, fresh: bool) -> Request:
+        from model_zoo.catalog.uri import draft_of, model_of  # and with it several kinds of sources
+
+        draft = draft_of(uri)
+        if self.lockfile is not None:
+            model = self.lockfile.model_of_uri(draft.uri)
+            return Request(model, reference=draft.uri, locked=self.lockfile.model(draft.uri))
+        artifacts = self.resolver.resolve_artifacts(draft.artifacts, draft.uri, draft.uri, fresh=fresh)
+        resolution = (key_of(draft.artifacts), artifacts) if floating(draft.artifacts) else None
+        return Request(model_of(draft, artifacts), reference=draft.uri, resolution=resolution)
+
+    # --- request → plan
+
+    def plan_files(self, request: Request) -> FilesPlan:
+        """Return where a model's files are, or would be."""
+        known = self.resolver.known(request)
+        if known is None:
+            return FilesPlan(request)
+        key = declaration_of(known.model, known.artifacts)
+        hit = self.cache.find_files(known.model.name, key)
+        if hit is None:
+            return FilesPlan(known, key)
+        directory, manifest = hit
+        files = {entry["path"]: directory / entry["path"] for entry in manifest["files"]}
+        found = FetchedModel(model=known.model, directory=directory, files=files, manifest=manifest)
+        return FilesPlan(known, key, found)
+
+    def plan(self, request: Request, conversion: Conversion | None = None) -> Plan:
+        """Return what converting comes to.
+
+        A locked IR that is in the cache counts whatever versions of the tools are installed here.
+
+        Raises:
+            UnknownPrecisionError: the model does not come in that precision.
+            UsageError: the interpreter or the calibration data does not exist, or the IR is not locked.
+            IntegrityError: the recipe is not the locked one.
+        """
+        conversion = conversion or Conversion()
+        request = replace(request, precision=pick_precision(request.model, request.precision))
+        locked = self._locked(request, conversion)
+        if locked is not None:
+            return locked
+        tools = self.tools(request, conversion)
+        known = self.resolver.known(request)
+        plan = Plan(known or request, conversion, tools)
+        inputs = None if known is None else self._known_inputs(known)
+        return plan if inputs is None else self.look_up(plan.with_inputs(inputs))
+
+    def look_up(self, plan: Plan) -> Plan:
+        """Return a complete plan with its IR, if that is in the cache."""
+        hit = self.cache.find_ir(str(plan.key))
+        found = _converted(plan, *hit) if hit is not None else None
+        if found is None and plan.tools.stack is not None and not plan.tools.is_built:
+            fits = plan.tools.stack.fits
+            found = self._newest(plan, lambda manifest: fits(manifest["parts"]["versions"]))
+        _log.debug("%s: IR %s: %s", plan.label, plan.key, "cached" if found else "not cached")
+        return replace(plan, cached=found)
+
+    def with_files(self, plan: Plan, fetched: FetchedModel) -> Plan:
+        """Return a plan completed by the model's files, now that they are there."""
+        request = self.resolver.known(plan.request) or plan.request
+        inputs = [FileEntry(**entry) for entry in fetched.manifest["files"]]
+        return replace(plan, request=request).with_inputs(inputs)
+
+    def substitute(self, plan: Plan) -> ConvertedModel | None:
+        """Return an IR of what a plan asks for that other versions of the tools made, the newest there is."""
+        if plan.cached is not None or plan.inputs is None:
+            return plan.cached
+        return self._newest(plan, lambda _: True)
+
+    def cached_precisions(self, request: Request, conversion: Conversion | None = None) -> list[str]:
+        """Return the precisions on offer in which a model's IR is in the cache, by whatever tools."""
+        return [p for p, ir in self.cached_irs(request, conversion).items() if ir is not None]
+
+    def cached_irs(
+        self, request: Request, conversion: Conversion | None = None
+    ) -> dict[str, ConvertedModel | None]:
+        """Return the cached IR of every precision on offer, by whatever tools it was made."""
+        plans = {p: self.plan(replace(request, precision=p), conversion) for p in request.model.precisions}
+        return {precision: self.substitute(plan) for precision, plan in plans.items()}
+
+    def why(self, request: Request, conversion: Conversion) -> list[str]:
+        """Say which parts of the IR key differ between what would be made now and what is cached.
+
+        Returns:
+            Readable lines; the first says whether the wanted IR is there.
+        """
+        if not request.model.convertible:
+            return [f"{request.model.name} cannot be converted: {request.model.reason}"]
+        plan = self.plan(request, conversion)
+        return plan.explain(self.cache.find_irs_of(request.model.name))
+
+    def _newest(self, plan: Plan, suits: Callable[[Mapping[str, Any]], bool]) -> ConvertedModel | None:
+        for directory, manifest in reversed(self.cache.find_requested(plan.request_key)):
+            if suits(manifest):
+                return _converted(plan, directory, manifest)
+        return None
+
+    def _locked(self, request: Request, conversion: Conversion) -> Plan | None:
+        """Return the plan of a locked IR that is in the cache."""
+        if request.locked is None:
+            return None
+        from model_zoo.zoo.locked import check_locked, locked_ir
+
+        ir = locked_ir(request)
+        hit = self.cache.find_ir(ir.key)
+        if hit is None:
+            return None
+        inputs = [FileEntry(path=path, size=0, sha256=digest) for path, digest in ir.parts["inputs"]]
+        plan = Plan(request, conversion, Tools(ir.parts["versions"])).with_inputs(inputs)
+        check_locked(request, plan.parts or {})
+        return replace(plan, key=ir.key, cached=_converted(plan, *hit))
+
+    def _known_inputs(self, request: Request) -> Sequence[FileEntry] | None:
+        """Return what a model's files are, without needing the files where digests tell it."""
+        artifacts = request.artifacts
+        plain = not request.model.replace and all(a.unpack is None for a in artifacts)
+        known = [self.cache.sha256_of(a) for a in artifacts] if plain else [None]
+        if plain and all(known):
+            pairs = sorted(zip(artifacts, known, strict=True), key=lambda pair: pair[0].path)
+            return [FileEntry(path=a.path, size=a.size or 0, sha256=str(sha)) for a, sha in pairs]
+        key = declaration_of(request.model, artifacts)
+        hit = self.cache.find_files(request.model.name, key)
+        if hit is not None:
+            return [FileEntry(**entry) for entry in hit[1]["files"]]
+        return self.cache.find_inputs(key)
+
+
+def _converted(plan: Plan, directory: Path, manifest: Mapping[str, Any]) -> ConvertedModel:
+    return ConvertedModel(
+        model=plan.request.model,
+        precision=plan.precision,
+        directory=directory,
+        key=manifest["key"],
+        manifest=dict(manifest),
+    )
+
+
+def _text(reference: object) -> str:
+    """Return a reference as text; a ``Path`` is one too.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if isinstance(reference, (str, os.PathLike)):
+        return str(os.fspath(reference))
+    what = f"{reference!r} is not a model reference"
+    raise UsageError(what, expected="a string or a path", hint="to name several models, call once for each")
