@@ -90,7 +90,7 @@ class Catalog:
         for index, files in zip(self._indexes, parts, strict=True):
             found.update(files)
             owners.update(dict.fromkeys(files, index))
-        files = dict(sorted(found.items(), key=lambda item: (item[0].casefold(), item[0])))
+        files = {name: found[name] for name in sorted(sorted(found), key=str.casefold)}
         self._merged = (parts, files, owners)
         return self._merged
 

@@ -133,6 +133,11 @@ def _fields(kind: type[LocatedSource]) -> frozenset[str]:
     return frozenset(field.encode_name for field in msgspec.structs.fields(kind))
 
 
+def floating_sources(artifact: Artifact) -> list[LocatedSource]:
+    """Return the sources that must be asked what their address means now, before anything is fetched."""
+    return [source for source in artifact.sources if isinstance(source, LocatedSource) and source.floating]
+
+
 def integrity_of(artifact: Artifact) -> Integrity:
     """Return how firmly an artifact's content is fixed: the declared level, else its weakest source's."""
     if artifact.digests:

@@ -7,7 +7,7 @@ and the command line call.
 
 from __future__ import annotations
 
-from model_zoo.zoo.request import Conversion, ConvertOptions, Request
+from model_zoo.zoo.plan import Conversion, ConvertOptions, Request
 from model_zoo.zoo.zoo import Zoo
 
 __all__ = ["Conversion", "ConvertOptions", "Request", "Zoo"]

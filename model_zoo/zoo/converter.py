@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -31,23 +32,21 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class Converter:
     """Makes IRs in one cache with one set of settings.
 
-    Args:
+    Attributes:
         settings: offline or not, timeouts, the registry that a fleet shares.
         cache: where to.
         environments: what conversions run in, where they are isolated.
         planner: looks up whether somebody else made an IR meanwhile.
     """
 
-    def __init__(
-        self, settings: Settings, cache: Cache, environments: Environments, planner: Planner
-    ) -> None:
-        self.settings = settings
-        self.cache = cache
-        self.environments = environments
-        self.planner = planner
+    settings: Settings
+    cache: Cache
+    environments: Environments
+    planner: Planner
 
     @cached_property
     def remote(self) -> Remote | None:
@@ -96,7 +95,7 @@ class Converter:
         environment = self.environments.require(plan, report)
         if environment is not None and not plan.tools.is_built:
             assert plan.inputs is not None  # noqa: S101 - its files are there
-            plan = plan.with_inputs(plan.inputs, self.environments.tools(plan.request, plan.conversion))
+            plan = plan.with_inputs(plan.inputs, self.environments.tools(plan.request.model, plan.precision))
         request, key = plan.request, str(plan.key)
         check_locked(request, plan.parts or {})
         plan = self.pull(plan, report)

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from model_zoo.cache.environments import Environment
     from model_zoo.conversion.stacks import Stack
     from model_zoo.events import Report
+    from model_zoo.schema import Model
     from model_zoo.settings import Settings
-    from model_zoo.zoo.plan import Plan
-    from model_zoo.zoo.request import Conversion, Request
+    from model_zoo.zoo.plan import Conversion, Plan
 
 _SHORT = 32
 _log = logging.getLogger(__name__)
@@ -43,16 +43,11 @@ class Environments:
         self._proven: dict[str, Environment] = {}
         self._failed: dict[str, tuple[Conversion, ConversionError]] = {}
 
-    def tools(self, request: Request, conversion: Conversion) -> Tools:
-        """Return what a conversion would run with, without starting anything for an environment.
-
-        ``python`` wins over an environment, and what OpenVINO converts by itself needs none.
-        """
-        model, precision = request.model, str(request.precision)
-        isolate = self.settings.isolate if conversion.isolate is None else conversion.isolate
-        stack = stack_of(model, precision) if isolate and conversion.python is None else None
+    def tools(self, model: Model, precision: str) -> Tools:
+        """Return what a conversion would run with in the environment of its stack, if it needs one."""
+        stack = stack_of(model, precision)
         if stack is None:
-            return Tools(toolchain(model, precision, python=conversion.python))
+            return Tools(toolchain(model, precision))
         built = find_environment(self.cache, stack.digest)
         if built is None:
             return Tools(toolchain_in(model, precision, stack.expected, {}), stack)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from model_zoo.cache import alias_names, materialise
-from model_zoo.errors import CacheMissError, IntegrityError, ModelZooError, OfflineError
+from model_zoo.errors import CacheMissError, ModelZooError, OfflineError
 from model_zoo.events import Event, ignore
 from model_zoo.outcome import Outcome
 from model_zoo.schema import MANIFEST_NAME, FetchedModel, FileEntry
 from model_zoo.sources import LocatedSource, integrity_of
 from model_zoo.text import counted
+from model_zoo.zoo.policy import check_pinned
 from model_zoo.zoo.resolver import resolution_of
 from model_zoo.zoo.waiting import locked, using_cache
 
@@ -27,15 +29,15 @@ if TYPE_CHECKING:
     from model_zoo.events import Report
     from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
-    from model_zoo.zoo.plan import FilesPlan
-    from model_zoo.zoo.request import Request
-    from model_zoo.zoo.resolver import Resolver
+    from model_zoo.zoo.plan import FilesPlan, Request
+from model_zoo.zoo.resolver import Resolver
 
 
+@dataclass(frozen=True)
 class Fetcher:
     """Brings models' files into one cache with one set of settings.
 
-    Args:
+    Attributes:
         settings: offline or not, timeouts, jobs.
         cache: where to.
         resolver: asked what floating artifacts mean, before they are downloaded.
@@ -43,20 +45,11 @@ class Fetcher:
         require_pinned: refuse artifacts whose content no full digest fixes.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        cache: Cache,
-        resolver: Resolver,
-        plan: Callable[[Request], FilesPlan],
-        *,
-        require_pinned: bool,
-    ) -> None:
-        self.settings = settings
-        self.cache = cache
-        self.resolver = resolver
-        self.plan = plan
-        self.require_pinned = require_pinned
+    settings: Settings
+    cache: Cache
+    resolver: Resolver
+    plan: Callable[[Request], FilesPlan]
+    require_pinned: bool
 
     def fetch_all(self, requests: Sequence[Request], report: Report = ignore) -> list[Outcome[FetchedModel]]:
         """Fetch several models through one pool of transfers; a failure of one does not stop the others."""
@@ -66,28 +59,13 @@ class Fetcher:
         with using_cache(self.cache, self.settings, report):
             return self._fetch_missing(requests, report)
 
-    def check_pinned(self, request: Request) -> None:
-        """Refuse a model that has an artifact no full digest fixes, where that was asked for.
-
-        Raises:
-            IntegrityError: names the artifact and its level.
-        """
-        for artifact in request.artifacts if self.require_pinned else ():
-            level = integrity_of(artifact)
-            if level != "pinned":
-                raise IntegrityError(
-                    f"{request.model.name}: {artifact.title} is not pinned, and --require-pinned demands it",
-                    expected="pinned: a full digest in the catalog or the lock file",
-                    found=level,
-                    hint="add its sha256 to the catalog entry, or lock the model with 'model-zoo lock'",
-                )
-
     def _fetch_missing(self, requests: Sequence[Request], report: Report) -> list[Outcome[FetchedModel]]:
         batch = _Batch(requests, self._finish, report)
         missing: list[tuple[int, Artifact]] = []
         for index, asked in enumerate(requests):
             try:
-                self.check_pinned(asked)
+                if self.require_pinned:
+                    check_pinned(asked)
                 request = batch.requests[index] = self.resolver.resolve(asked)
                 if self.plan(request).cached is None:
                     missing += [(index, a) for a in request.artifacts if self.cache.find_blob(a) is None]

@@ -8,7 +8,7 @@ import msgspec
 
 from model_zoo.schema import PIPELINES
 from model_zoo.sources import LEVELS, LocatedSource, integrity_of
-from model_zoo.zoo.request import Request
+from model_zoo.zoo.plan import Request
 
 if TYPE_CHECKING:
     from model_zoo.schema import Artifact, Model

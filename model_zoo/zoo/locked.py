@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from model_zoo.catalog.lockfile import LockedIr
-    from model_zoo.zoo.request import Request
+    from model_zoo.zoo.plan import Request
 
 
 def locked_ir(request: Request) -> LockedIr:

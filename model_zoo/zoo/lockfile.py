@@ -9,7 +9,7 @@ import msgspec
 from model_zoo.catalog.lockfile import LockedIr, LockedModel, identity
 from model_zoo.events import ignore
 from model_zoo.schema import FileEntry
-from model_zoo.zoo.request import Conversion
+from model_zoo.zoo.plan import Conversion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from model_zoo.events import Report
     from model_zoo.schema import Artifact, ConvertedModel, FetchedModel
     from model_zoo.zoo import Zoo
-    from model_zoo.zoo.request import Request
+    from model_zoo.zoo.plan import Request
 
 
 def lock_models(

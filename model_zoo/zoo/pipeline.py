@@ -6,12 +6,14 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from model_zoo.conversion.toolchain import toolchain
 from model_zoo.errors import CacheReadOnlyError, MissingExtraError, ModelZooError, OfflineError
 from model_zoo.events import Event, ignore
 from model_zoo.outcome import Outcome
 from model_zoo.zoo.locked import check_locked
+from model_zoo.zoo.plan import Request, Tools
 from model_zoo.zoo.planner import Planner
-from model_zoo.zoo.request import Request
+from model_zoo.zoo.policy import check_pinned
 from model_zoo.zoo.resolver import Resolver
 from model_zoo.zoo.waiting import using_cache
 
@@ -27,8 +29,7 @@ if TYPE_CHECKING:
     from model_zoo.zoo.converter import Converter
     from model_zoo.zoo.environments import Environments
     from model_zoo.zoo.fetcher import Fetcher
-    from model_zoo.zoo.plan import Plan, Tools
-    from model_zoo.zoo.request import Conversion
+    from model_zoo.zoo.plan import Conversion, Plan
 
 _MEASURED = 200
 """How many manifests of earlier conversions are read to estimate the memory a conversion may need."""
@@ -78,7 +79,12 @@ class Pipeline:
         return Converter(self.settings, self.cache, self.environments, self.planner)
 
     def _tools(self, request: Request, conversion: Conversion) -> Tools:
-        return self.environments.tools(request, conversion)
+        """Return what a conversion would run with; a named interpreter wins over an environment."""
+        model, precision = request.model, str(request.precision)
+        isolate = self.settings.isolate if conversion.isolate is None else conversion.isolate
+        if isolate and conversion.python is None:
+            return self.environments.tools(model, precision)
+        return Tools(toolchain(model, precision, python=conversion.python))
 
     def fetch(self, request: Request, report: Report = ignore) -> FetchedModel:
         """Make one model's files available, doing only what is missing.
@@ -95,7 +101,8 @@ class Pipeline:
         Raises:
             ModelZooError: one of its subclasses, see ``model_zoo.errors``.
         """
-        self.fetcher.check_pinned(request)
+        if self.require_pinned:
+            check_pinned(request)
         return self.carry_out(self.planner.plan(request, conversion), report)
 
     def carry_out(self, plan: Plan, report: Report = ignore) -> ConvertedModel:
@@ -106,8 +113,8 @@ class Pipeline:
         """
         plan = self.converter.pull(plan, report) if plan.cached is None else plan
         if plan.cached is not None:
-            manifest = plan.cached.manifest
-            check_locked(plan.request, manifest["parts"], manifest["outputs"])
+            if plan.request.locked is not None:
+                check_locked(plan.request, plan.cached.manifest["parts"], plan.cached.manifest["outputs"])
             return plan.cached
         try:
             with using_cache(self.cache, self.settings, report):

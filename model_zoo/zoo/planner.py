@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from model_zoo.cache import declaration_of
 from model_zoo.catalog import parse_reference, pick_precision
 from model_zoo.errors import UsageError
 from model_zoo.schema import ConvertedModel, FetchedModel, FileEntry
-from model_zoo.zoo.plan import FilesPlan, Plan, Tools
-from model_zoo.zoo.request import Conversion, Request
+from model_zoo.sources import floating_sources
+from model_zoo.zoo.plan import Conversion, FilesPlan, Plan, Request, Tools
 from model_zoo.zoo.resolver import Resolver, floating, key_of
 
 if TYPE_CHECKING:
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class Planner:
     """What references come to, on one catalog, one cache and perhaps one lock file.
 
-    Args:
+    Attributes:
         catalog: which models there are.
         cache: what is there already.
         resolver: what floating artifacts mean; only a URI's are asked for, everything else is looked up.
@@ -38,19 +39,11 @@ class Planner:
         lockfile: what requests are held to.
     """
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        cache: Cache,
-        resolver: Resolver,
-        tools: Callable[[Request, Conversion], Tools],
-        lockfile: Lock | None = None,
-    ) -> None:
-        self.catalog = catalog
-        self.cache = cache
-        self.resolver = resolver
-        self.tools = tools
-        self.lockfile = lockfile
+    catalog: Catalog
+    cache: Cache
+    resolver: Resolver
+    tools: Callable[[Request, Conversion], Tools]
+    lockfile: Lock | None = None
 
     # --- reference → request
 
@@ -115,7 +108,7 @@ class Planner:
 
     def plan_files(self, request: Request) -> FilesPlan:
         """Return where a model's files are, or would be."""
-        known = self.resolver.known(request)
+        known = self._known(request)
         if known is None:
             return FilesPlan(request)
         key = declaration_of(known.model, known.artifacts)
@@ -143,7 +136,7 @@ class Planner:
         if locked is not None:
             return locked
         tools = self.tools(request, conversion)
-        known = self.resolver.known(request)
+        known = self._known(request)
         plan = Plan(known or request, conversion, tools)
         inputs = None if known is None else self._known_inputs(known)
         return plan if inputs is None else self.look_up(plan.with_inputs(inputs))
@@ -160,7 +153,7 @@ class Planner:
 
     def with_files(self, plan: Plan, fetched: FetchedModel) -> Plan:
         """Return a plan completed by the model's files, now that they are there."""
-        request = self.resolver.known(plan.request) or plan.request
+        request = self._known(plan.request) or plan.request
         inputs = [FileEntry(**entry) for entry in fetched.manifest["files"]]
         return replace(plan, request=request).with_inputs(inputs)
 
@@ -212,6 +205,11 @@ class Planner:
         plan = Plan(request, conversion, Tools(ir.parts["versions"])).with_inputs(inputs)
         check_locked(request, plan.parts or {})
         return replace(plan, key=ir.key, cached=_converted(plan, *hit))
+
+    def _known(self, request: Request) -> Request | None:
+        """Return a request with addresses in place of what floats; None if they are not known."""
+        floats = any(floating_sources(artifact) for artifact in request.model.artifacts)
+        return self.resolver.known(request) if floats else request
 
     def _known_inputs(self, request: Request) -> Sequence[FileEntry] | None:
         """Return what a model's files are, without needing the files where digests tell it."""

@@ -7,7 +7,7 @@ asks again.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +16,7 @@ from model_zoo.catalog import artifacts_from
 from model_zoo.catalog.hf_layout import needed_of
 from model_zoo.errors import DownloadError, ModelZooError, OfflineError
 from model_zoo.schema import EXPORTED, Digest
-from model_zoo.sources import LocatedSource
+from model_zoo.sources import floating_sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from model_zoo.cache import Cache
     from model_zoo.schema import Artifact, Model
     from model_zoo.settings import Settings
-    from model_zoo.zoo.request import Request
+    from model_zoo.zoo.plan import Request
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
 class Resolver:
     """What floating artifacts mean, on one cache with one set of settings."""
 
-    def __init__(self, settings: Settings, cache: Cache) -> None:
-        self.settings = settings
-        self.cache = cache
+    settings: Settings
+    cache: Cache
 
     def known(self, request: Request) -> Request | None:
         """Return a request with what its floating artifacts are known to mean; None if they are not."""
@@ -79,7 +79,7 @@ class Resolver:
         if known is not None:
             return known
         if self.settings.offline:
-            sources = ", ".join(s.describe() for a in artifacts for s in _floating_sources(a))
+            sources = ", ".join(s.describe() for a in artifacts for s in floating_sources(a))
             raise OfflineError(
                 f"{label}: this run is offline, and no earlier run asked which files {sources} stands for",
                 left="nothing of it",
@@ -96,7 +96,7 @@ class Resolver:
 
     def _resolve(self, artifact: Artifact, label: str, seen: dict[object, Any]) -> tuple[Artifact, ...]:
         """Settle one artifact on the first of its floating sources that answers; drop the other ones."""
-        candidates = _floating_sources(artifact)
+        candidates = floating_sources(artifact)
         if not candidates:
             return (artifact,)
         failures: list[ModelZooError] = []
@@ -143,11 +143,7 @@ def resolution_of(request: Request) -> dict[str, Any]:
 
 def floating(artifacts: Sequence[Artifact]) -> bool:
     """Whether any source has to be asked what the artifacts mean."""
-    return any(_floating_sources(artifact) for artifact in artifacts)
-
-
-def _floating_sources(artifact: Artifact) -> list[LocatedSource]:
-    return [source for source in artifact.sources if isinstance(source, LocatedSource) and source.floating]
+    return any(floating_sources(artifact) for artifact in artifacts)
 
 
 def plain(artifacts: Sequence[Artifact]) -> list[Any]:

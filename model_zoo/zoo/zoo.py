@@ -13,7 +13,7 @@ from model_zoo.errors import LoadError, UsageError
 from model_zoo.events import ignore, listener
 from model_zoo.settings import load_settings
 from model_zoo.zoo.pipeline import Pipeline
-from model_zoo.zoo.request import Conversion, Request
+from model_zoo.zoo.plan import Conversion, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from model_zoo.outcome import Outcome
     from model_zoo.schema import ConvertedModel, FetchedModel, Model
     from model_zoo.settings import Settings
-    from model_zoo.zoo.plan import FilesPlan, Plan
+    from model_zoo.zoo.plan import ConvertOptions, FilesPlan, Plan
     from model_zoo.zoo.planner import Planner
-    from model_zoo.zoo.request import ConvertOptions
 
     T = TypeVar("T")
 

@@ -175,7 +175,7 @@ def test_settings_and_arguments_say_where_to_convert(warm: Zoo, no_process: None
     assert zoo.convert("adder").manifest["parts"]["versions"]["openvino"] == "2026.4.1-77"
     assert zoo.plan(request, Conversion()).tools.stack is not None
     assert zoo.plan(request, Conversion(isolate=False)).tools.stack is None
-    assert zoo.plan(request, Conversion(python="/usr/bin/python3")).tools.stack is None
+    assert zoo.plan(request, Conversion(python=sys.executable)).tools.stack is None
     assert zoo.load("adder", device="CPU", isolate=True)(np.zeros((1, 4), np.float32))[0].sum() == 4
 
 

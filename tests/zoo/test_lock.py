@@ -138,7 +138,7 @@ def test_the_locked_ir_is_taken_whatever_is_installed_here(hub, make_zoo, tmp_pa
     publish(hub, tmp_path)
     path = lock(make_zoo(), tmp_path, "tiny")
     made = make_zoo(path).convert("tiny")
-    monkeypatch.setattr("model_zoo.zoo.environments.toolchain", lambda *_, **__: {"openvino": "2099.1"})
+    monkeypatch.setattr("model_zoo.zoo.pipeline.toolchain", lambda *_, **__: {"openvino": "2099.1"})
     assert make_zoo(path).convert("tiny").xml == made.xml
     with pytest.raises(errors.IntegrityError, match="would not make the IR"):
         make_zoo(path, cache=tmp_path / "elsewhere").convert("tiny")

@@ -223,7 +223,7 @@ def test_references_are_text_or_paths(make_zoo, tmp_path):
     (tmp_path / "own.onnx").write_bytes(tiny_onnx())
     assert make_zoo().read(tmp_path / "own.onnx").inputs[0].any_name == "x"
     for wrong in (["own"], None, 5):
-        with pytest.raises(errors.UsageError, match="is no reference to a model"):
+        with pytest.raises(errors.UsageError, match="is not a model reference"):
             make_zoo().convert(wrong)
 
 
