@@ -28,6 +28,18 @@ from model_zoo.schema.base import (
     Struct,
     check_relative_path,
 )
+from model_zoo.schema.manifest import (
+    ArtifactRecord,
+    EnvironmentManifest,
+    FileEntry,
+    FilesManifest,
+    IrManifest,
+    KeyParts,
+    Manifest,
+    Port,
+    Ports,
+    Resolution,
+)
 from model_zoo.schema.model import (
     EXPORTED,
     Framework,
@@ -58,7 +70,7 @@ from model_zoo.schema.recipe import (
     Quantize,
     Recipe,
 )
-from model_zoo.schema.results import ConvertedModel, FetchedModel, FileEntry
+from model_zoo.schema.results import ConvertedModel, FetchedModel
 
 __all__ = [
     "BY_NNCF",
@@ -76,26 +88,35 @@ __all__ = [
     "UNSTATED",
     "Algorithm",
     "Artifact",
+    "ArtifactRecord",
     "Builder",
     "Compress",
     "ConvertedModel",
     "Cut",
     "Digest",
     "ElementType",
+    "EnvironmentManifest",
     "Export",
     "FetchedModel",
     "FileEntry",
+    "FilesManifest",
     "Framework",
     "Input",
     "Integrity",
+    "IrManifest",
+    "KeyParts",
     "Labels",
+    "Manifest",
     "Model",
     "Numbers",
     "Omz",
     "OmzInput",
+    "Port",
+    "Ports",
     "Quantize",
     "Recipe",
     "Replacement",
+    "Resolution",
     "Sha256",
     "Sha384",
     "Sha512",

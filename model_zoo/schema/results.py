@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class FileEntry(Struct, frozen=True, kw_only=True):
-    """One file of a manifest: where, how long, and the sha256 (hex) of its bytes."""
-
-    path: str
-    size: int
-    sha256: str
-
-
 class FetchedModel(Struct, frozen=True, kw_only=True):
     """A model's files in the cache: the folder, each file by its declared path, and the manifest."""
 

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 

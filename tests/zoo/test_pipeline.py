@@ -408,10 +408,10 @@ def test_read_only_layer_without_a_writable_one(make_zoo, server, tmp_path):
 def test_an_ir_of_other_versions_serves_where_none_can_be_made(make_zoo, server, tmp_path, monkeypatch):
     publish(server, tmp_path)
     converted = make_zoo().convert("tiny")
-    from model_zoo.zoo import environments
+    from model_zoo.zoo import pipeline
 
-    real = environments.toolchain
-    monkeypatch.setattr(environments, "toolchain", lambda *a, **k: {**real(*a, **k), "openvino": "9999.0"})
+    real = pipeline.toolchain
+    monkeypatch.setattr(pipeline, "toolchain", lambda *a, **k: {**real(*a, **k), "openvino": "9999.0"})
     events = []
     zoo = make_zoo(cache=None, layers=(tmp_path / "cache",), offline=True)
     found = zoo.convert("tiny", progress=events.append)
