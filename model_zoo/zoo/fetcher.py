@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from model_zoo.outcome import Outcome
     from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
 
@@ -72,27 +74,28 @@ class Fetching:
         self, requests: Sequence[Request], missing: Sequence[tuple[int, Artifact]], work: _Arriving
     ) -> None:
         """Bring the missing artifacts over; a model is materialised as soon as it has all of its own."""
-        from model_zoo.download import Arrival, Outcome, Wanted, download
+        from model_zoo.download import Download, DownloadTask, download
+        from model_zoo.download.adopt import find_local_copies, search_roots
 
         layer = self.cache.writable
-        missing = [
-            (index, artifact)
+        roots = {
+            index: search_roots(os.environ, (*requests[index].places, *self.settings.adopt))
+            for index, _ in missing
+        }
+        pairs = [
+            (index, DownloadTask(name, artifact, tuple(find_local_copies(artifact, roots[index], name))))
             for index, artifact in missing
-            if self.cache.adopt(
-                artifact,
-                requests[index].model.name,
-                folders=(*requests[index].places, *self.settings.adopt),
-                report=work.report,
-            )
-            is None
+            for name in [requests[index].model.name]
         ]
-        for index, refused in offline_errors(requests, missing).items() if self.settings.offline else ():
+        lacking = [(index, task.artifact) for index, task in pairs if not task.local_copies]
+        for index, refused in offline_errors(requests, lacking).items() if self.settings.offline else ():
             work.failed(index, refused)
-        missing = [(index, artifact) for index, artifact in missing if not work.has_failed(index)]
-        wanted = [Wanted(requests[index].model.name, artifact) for index, artifact in missing]
+        pairs = [(index, task) for index, task in pairs if not work.has_failed(index)]
+        tasks = [task for _, task in pairs]
         totals: dict[str, list[int | None]] = {}
-        for one in wanted:
-            totals.setdefault(one.model, []).append(one.artifact.size)
+        for task in tasks:
+            if not task.local_copies:
+                totals.setdefault(task.model, []).append(task.artifact.size)
         for name, sizes in totals.items():
             known = [size for size in sizes if size is not None]
             total = sum(known) if len(known) == len(sizes) else None
@@ -100,15 +103,17 @@ class Fetching:
                 Event(event="fetch_begin", model=name, total=total, message=counted(len(sizes), "file"))
             )
 
-        def publish(arrival: Arrival) -> None:
-            self.cache.publish_blob(arrival.path, arrival.sha256, arrival.wanted.artifact)
+        def publish(result: Download) -> None:
+            self.cache.publish_blob(result.path, result.sha256, result.task.artifact)
+            if result.adopted_from is not None:
+                self.cache.note_adopted(result.sha256, result.adopted_from)
 
-        def settled(position: int, outcome: Outcome) -> None:
-            work.arrived(missing[position][0], outcome.error)
+        def settled(position: int, outcome: Outcome[Download]) -> None:
+            work.arrived(pairs[position][0], outcome.error)
 
-        work.expect(index for index, _ in missing)
+        work.expect(index for index, _ in pairs)
         download(
-            wanted,
+            tasks,
             settings=self.settings,
             partials=layer.partials,
             locks=layer.locks,
