@@ -13,6 +13,8 @@ EventKind = Literal[
     "download_begin",  # one file's transfer begins
     "download_progress",  # ``bytes`` of it are on disk
     "download_end",  # the whole file is proven
+    "source_failed",  # a source of a file is given up; ``message`` says why
+    "source",  # what the program that produces a file says; in ``message``
     "adopted",  # a file was taken from another program's cache instead; ``message`` says from where
     "fetch_end",  # all files of a model are in the cache
     "environment_begin",  # a converter environment is being built; ``file`` names it

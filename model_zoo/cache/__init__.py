@@ -3,7 +3,7 @@
 ``layout`` says where things are, ``layers`` looks them up and publishes them, ``materialise`` and
 ``unpack`` turn blobs into a model's folder, ``state`` keeps notes that can be made again, ``sharing`` keeps
 collectors and users apart. ``inventory`` counts, ``check`` re-hashes, ``mend`` takes away what is damaged,
-``collect`` makes room, ``pins`` remembers what must stay, ``adopt`` finds bytes that other programs keep.
+``collect`` makes room, ``pins`` remembers what must stay.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from model_zoo.cache.manifest import IR_MANIFEST, Manifest, encode, entries_of, 
 from model_zoo.cache.notes import Notes, address_digest, alias_names, ir_manifests
 from model_zoo.cache.usage_lock import Sharing
 from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
-from model_zoo.events import Event
 from model_zoo.files import as_cache_error, fsync_file, fsync_folder, hash_file, set_mode
 from model_zoo.schema import MANIFEST_NAME, Digest, FileEntry
 
@@ -151,36 +150,9 @@ class Cache:
             fsync_folder(target.parent)
         return target
 
-    def adopt(
-        self,
-        artifact: Artifact,
-        model: str | None = None,
-        *,
-        folders: Sequence[Path] = (),
-        report: Callable[[Event], None] | None = None,
-    ) -> Path | None:
-        """Publish an artifact's blob from bytes other programs keep on this machine; None if they do not.
-
-        Args:
-            artifact: what is wanted; nothing is adopted that no digest, or part of one, proves.
-            model: whose artifact it is.
-            folders: where to look beside the caches of other programs.
-            report: receives an ``adopted`` event whose message is where the bytes came from.
-
-        Raises:
-            CacheError: the writable layer cannot be written.
-        """
-        from model_zoo.cache.adopt import adopt, places  # only where something is missing
-
-        def tell(path: Path, blob: Path) -> None:
-            self._notes[0].note_adopted(blob.name, str(path))
-            if report is not None:
-                report(Event(event="adopted", model=model, file=artifact.path, message=str(path)))
-
-        there = self.find_blob(artifact)
-        if there is not None:
-            return there
-        return adopt(self, artifact, places(os.environ, folders), model, tell)
+    def note_adopted(self, sha256: str, origin: Path) -> None:
+        """Note which file of another program a blob was copied from."""
+        self._notes[0].note_adopted(sha256, str(origin))
 
     def adopted_from(self, artifact: Artifact) -> str | None:
         """Return the file of another program that an artifact's blob was adopted from, if it was."""

@@ -1,25 +1,26 @@
-"""Obtain one artifact: its places in order, again where that can help, until its digest is proven."""
+"""Obtain one artifact: its candidates in order, again where that can help, until its digest is proven."""
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from model_zoo.download.failures import (
-    LONGEST_RETRY_AFTER,
+    MAX_RETRY_AFTER,
     AttemptError,
-    Changed,
-    Interrupted,
-    NoRanges,
-    Stopped,
-    delay,
+    CancelledError,
+    ContentChangedError,
+    RangeError,
+    TransientError,
+    backoff,
+    summarize,
 )
-from model_zoo.download.hasher import Follower
-from model_zoo.download.local import check_bytes, copy_local
-from model_zoo.download.tasks import Arrival, Candidate, candidates
-from model_zoo.download.verdict import verdict
+from model_zoo.download.hasher import StreamHasher
+from model_zoo.download.local import check_content, copy_file
+from model_zoo.download.tasks import Candidate, Download, candidates
 from model_zoo.errors import (
     CacheError,
     CacheFullError,
@@ -31,7 +32,7 @@ from model_zoo.errors import (
     TransferInterruptedError,
 )
 from model_zoo.files import as_cache_error
-from model_zoo.sources.base import BundleLocation, HttpLocation, LocalLocation
+from model_zoo.sources.base import BundleLocation, HttpLocation, LocalLocation, LocatedSource
 
 if TYPE_CHECKING:
     import threading
@@ -41,242 +42,279 @@ if TYPE_CHECKING:
     from model_zoo.download.bundle import Bundles
     from model_zoo.download.http import Client
     from model_zoo.download.partial import Partial
-    from model_zoo.download.progress import Tally
-    from model_zoo.download.tasks import Wanted
+    from model_zoo.download.progress import ProgressReporter
+    from model_zoo.download.tasks import DownloadTask
     from model_zoo.download.transfer import Transfer
     from model_zoo.settings import Settings
-    from model_zoo.sources.base import LocatedSource
 
-_PATIENCE = 5.0
-"""Seconds of waiting for one place for which another one is not tried first."""
-_CHANGES = 3
+_log = logging.getLogger(__name__)
+
+_MAX_WAIT = 5.0
+"""Seconds of waiting for one candidate above which another one is tried first."""
+_MAX_CHANGES = 3
 
 
 @dataclass
-class Run:
+class Context:
     """What the artifacts of one call share."""
 
     settings: Settings
-    partials: Path
     stop: threading.Event
     client: Callable[[], Client]
     bundles: Bundles
     budget: threading.BoundedSemaphore
 
 
-class Obtaining:
-    """One artifact on its way through its places."""
+class ArtifactDownload:
+    """One artifact on its way through its candidates."""
 
-    def __init__(self, wanted: Wanted, run: Run, partial: Partial, tally: Tally) -> None:
-        self.wanted = wanted
-        self.run = run
+    def __init__(
+        self, task: DownloadTask, context: Context, partial: Partial, progress: ProgressReporter
+    ) -> None:
+        self.task = task
+        self.context = context
         self.partial = partial
-        self.tally = tally
-        self.failed: list[Candidate] = []
+        self.progress = progress
+        self._errors: list[ModelZooError] = []
         self._sources: deque[LocatedSource] = deque()
-        self._next: deque[Candidate] = deque()  # places of the source in turn
-        self._later: list[Candidate] = []  # places that asked for time, or did not react
-        algorithms = ["sha256", *(digest.algorithm for digest in wanted.artifact.digests)]
-        self.follower = Follower(partial, algorithms)
+        self._next: deque[Candidate] = deque()  # candidates of the current source
+        self._deferred: list[Candidate] = []  # candidates that asked for time, or did not react
+        algorithms = ["sha256", *(digest.algorithm for digest in task.artifact.digests)]
+        self._hasher = StreamHasher(partial, algorithms)
 
-    def arrive(self) -> Arrival:
-        """Try the places until one delivers.
+    def run(self) -> Download:
+        """Try local copies, then the candidates of every source, until one delivers.
 
         Raises:
             DownloadError, IntegrityError: none did.
-            CacheError: the disk does not take the bytes.
-            Stopped: the run was interrupted.
+            CacheError: the bytes cannot be written.
+            CancelledError: the run was interrupted.
         """
-        self._line_up()
+        if (adopted := self._adopt()) is not None:
+            return adopted
+        self._queue_sources()
         try:
             while (candidate := self._pick()) is not None:
-                if (arrival := self._try(candidate)) is not None:
-                    return arrival
+                if (download := self._try(candidate)) is not None:
+                    _log.info("%s: obtained from %s", self.task.label, candidate.name)
+                    return download
         except CacheError as error:
-            self._complete(error)
+            self._add_state(error)
             raise
         finally:
-            self.follower.stop()
-        raise verdict(self.wanted, self.failed, self.partial.left())
+            self._hasher.stop()
+        raise summarize(self.task.label, self._errors, self.partial.describe_left())
 
-    def _complete(self, error: CacheError) -> None:
-        """Add to an error of the disk what is kept, and how much room the rest needs."""
-        error.left = error.left or self.partial.left()
+    def _add_state(self, error: CacheError) -> None:
+        """Add to a disk error what is kept, and how much space the rest needs."""
+        error.left = error.left or self.partial.describe_left()
         if isinstance(error, CacheFullError) and error.expected is None and self.partial.size is not None:
-            error.expected = f"room for {self.partial.size - self.partial.have()} more bytes"
+            error.expected = f"space for {self.partial.size - self.partial.bytes_done()} more bytes"
 
-    # -- the order of places ----------------------------------------------------------------------
+    # -- the order of candidates ------------------------------------------------------------------
 
-    def _line_up(self) -> None:
-        settings = self.run.settings
-        for source in self.wanted.artifact.sources:
-            if not settings.offline or not getattr(source, "online", True):
-                self._sources.append(source)  # type: ignore[arg-type]
-        if not self._sources:
-            if settings.offline:
-                raise offline(self.wanted)
-            what = f"{self.wanted.label} has no source"
-            raise SourceUnavailableError(what, hint="add a source to the catalog entry")
+    def _adopt(self) -> Download | None:
+        """Return the first local copy that is proven to be the artifact; the others say nothing wrong."""
+        for path, check in self.task.local_copies:
+            try:
+                download = copy_file(
+                    self.task, path, self._copy_target(), str(path), self.context.stop, check=check
+                )
+            except (SourceUnavailableError, IntegrityError) as error:
+                _log.debug("%s: not adopted: %s", self.task.label, error.what)
+            else:
+                _log.info("%s: adopted from %s", self.task.label, path)
+                return replace(download, adopted_from=path)
+        return None
+
+    def _queue_sources(self) -> None:
+        offline = self.context.settings.offline
+        for source in self.task.artifact.sources:
+            if isinstance(source, LocatedSource) and not (offline and source.online):
+                self._sources.append(source)
+        if self._sources:
+            return
+        if offline:
+            raise OfflineError(
+                f"{self.task.label} is not in the cache, and the run is offline",
+                left="nothing of this file",
+                hint=f"run 'model-zoo fetch {self.task.model}' once without --offline (MODEL_ZOO_OFFLINE)",
+            )
+        what = f"{self.task.label} has no source"
+        raise SourceUnavailableError(what, hint="add a source to the catalog entry")
 
     def _pick(self) -> Candidate | None:
-        while True:
-            if self._next:
-                return self._next.popleft()
-            if not self._sources:
-                break
+        while not self._next and self._sources:
             source = self._sources.popleft()
             try:
-                self._next.extend(candidates(source, self.wanted.artifact, self.run.settings))
+                self._next.extend(candidates(source, self.task.artifact, self.context.settings))
             except ModelZooError as error:
-                self._give_up(Candidate(source.describe(), None), error)
-        if not self._later:
+                self._give_up(error)
+        if self._next:
+            return self._next.popleft()
+        if not self._deferred:
             return None
-        self._later.sort(key=lambda one: one.ready)
-        candidate = self._later.pop(0)
-        self._wait(candidate.ready - time.monotonic())
+        self._deferred.sort(key=lambda candidate: candidate.retry_at)
+        candidate = self._deferred.pop(0)
+        self._wait(candidate.retry_at - time.monotonic())
         return candidate
 
-    def _others(self) -> bool:
-        return bool(self._next or self._sources or self._later)
+    def _has_alternatives(self) -> bool:
+        return bool(self._next or self._sources or self._deferred)
 
     def _wait(self, seconds: float) -> None:
-        if seconds > 0 and self.run.stop.wait(seconds):
-            raise Stopped
+        if seconds > 0 and self.context.stop.wait(seconds):
+            raise CancelledError
 
-    def _give_up(self, candidate: Candidate, reason: ModelZooError) -> None:
-        candidate.reason = reason
-        self.failed.append(candidate)
-        self.tally.say("source_failed", reason.what)
+    def _give_up(self, error: ModelZooError) -> None:
+        self._errors.append(error)
+        self.progress.message("source_failed", error.what)
+        _log.warning("%s: giving up on a source: %s", self.task.label, error.what)
 
-    # -- one place --------------------------------------------------------------------------------
+    # -- one candidate ----------------------------------------------------------------------------
 
-    def _try(self, candidate: Candidate) -> Arrival | None:
-        """Try one place until it delivers, fails for good, or another one is worth trying first."""
+    def _try(self, candidate: Candidate) -> Download | None:
+        """Try one candidate until it delivers, fails for good, or another is worth trying first."""
+        _log.debug("%s: trying %s", self.task.label, candidate.name)
         while True:
-            before = self.partial.most
+            before = self.partial.most_bytes
             try:
-                return self._bring(candidate)
-            except Stopped:
+                return self._obtain(candidate)
+            except CancelledError:
                 raise
             except AttemptError as error:
-                if self.run.stop.is_set():  # a connection that was ended on purpose did not fail
-                    raise Stopped from None
-                if self.partial.most > before:
+                if self.context.stop.is_set():  # a connection that was closed on purpose did not fail
+                    raise CancelledError from None
+                if self.partial.most_bytes > before:
                     candidate.failures = 0
-                if not self._again(candidate, error):
+                if not self._retry(candidate, error):
                     return None
             except (IntegrityError, DownloadError) as error:
-                self._give_up(candidate, error)
+                self._give_up(error)
                 return None
 
-    def _again(self, candidate: Candidate, error: AttemptError) -> bool:
-        """Say whether to try the place once more, now; otherwise it was given up or put aside."""
-        if isinstance(error, Interrupted):
-            return self._after_a_while(candidate, error)
-        if isinstance(error, Changed) and candidate.changes < _CHANGES:
+    def _retry(self, candidate: Candidate, error: AttemptError) -> bool:
+        """Whether to try the candidate again now; otherwise it was given up or deferred."""
+        if isinstance(error, TransientError):
+            return self._retry_later(candidate, error)
+        if isinstance(error, ContentChangedError) and candidate.changes < _MAX_CHANGES:
             candidate.changes += 1
-            self._start_again()
-        elif isinstance(error, NoRanges) and candidate.blind and not candidate.blind_tried:
-            candidate.blind_tried = True
-        elif isinstance(error, NoRanges) and candidate.ranges:
+            self._restart()
+        elif isinstance(error, RangeError) and candidate.unconditional and not candidate.unconditional_tried:
+            candidate.unconditional_tried = True
+        elif isinstance(error, RangeError) and candidate.ranges:
             candidate.ranges = False
         else:
-            self._give_up(candidate, SourceUnavailableError(str(error)))
+            self._give_up(SourceUnavailableError(str(error)))
             return False
-        self.tally.say("retry", str(error), 0.0)
+        self._report_retry(error, 0.0)
         return True
 
-    def _after_a_while(self, candidate: Candidate, error: Interrupted) -> bool:
-        """Wait and say True, or give the place up or put it aside."""
-        candidate.failures += 2 if error.dead else 1
-        if candidate.failures >= self.run.settings.attempts:
-            self._give_up(candidate, TransferInterruptedError(str(error)))
+    def _retry_later(self, candidate: Candidate, error: TransientError) -> bool:
+        """Wait and return True, or give the candidate up or defer it."""
+        candidate.failures += 2 if error.unresponsive else 1
+        if candidate.failures >= self.context.settings.attempts:
+            self._give_up(TransferInterruptedError(str(error)))
             return False
-        seconds = delay(candidate.failures, error.after)
-        self.tally.say("retry", str(error), round(seconds, 1))
-        absurd = error.after is not None and error.after > LONGEST_RETRY_AFTER
-        if self._others() and (error.dead or absurd or seconds > _PATIENCE):
-            candidate.ready = time.monotonic() + seconds
-            self._later.append(candidate)
+        seconds = backoff(candidate.failures, error.retry_after)
+        self._report_retry(error, seconds)
+        unreasonable = error.retry_after is not None and error.retry_after > MAX_RETRY_AFTER
+        if self._has_alternatives() and (error.unresponsive or unreasonable or seconds > _MAX_WAIT):
+            candidate.retry_at = time.monotonic() + seconds
+            self._deferred.append(candidate)
             return False
         self._wait(seconds)
         return True
 
-    def _bring(self, candidate: Candidate) -> Arrival | None:
+    def _report_retry(self, error: AttemptError, seconds: float) -> None:
+        self.progress.message("retry", str(error), round(seconds, 1))
+        _log.info("%s: trying again in %.1f s: %s", self.task.label, seconds, error)
+
+    def _obtain(self, candidate: Candidate) -> Download:
         location = candidate.location
         if isinstance(location, HttpLocation):
             return self._transfer(candidate, location)
         if isinstance(location, LocalLocation):
             return self._copy(location.path, candidate.name)
         assert isinstance(location, BundleLocation)  # noqa: S101 - there are three kinds
-        with self.run.bundles.member(location, self.wanted, self.tally) as path:
-            return self._copy(path, candidate.name)
+        return self._copy(self.context.bundles.member(location, self.task, self.progress), candidate.name)
 
-    def _copy(self, path: Path, name: str) -> Arrival:
-        """Copy a local file beside the partial, whose bytes may still be needed if it is wrong."""
-        self.tally.begin()
-        target = self.partial.path.with_suffix(".copy")
-        return copy_local(self.wanted, path, target, name, self.tally, self.run.stop)
+    def _copy_target(self) -> Path:
+        """Return where a copy goes: beside the partial, whose bytes may still be needed if it is wrong."""
+        return self.partial.path.with_suffix(".copy")
 
-    def _transfer(self, candidate: Candidate, location: HttpLocation) -> Arrival:
-        from model_zoo.download.transfer import Transfer  # brings requests along
-
-        self.tally.begin()
-        transfer = Transfer(
-            client=self.run.client(),
-            wanted=self.wanted,
-            partial=self.partial,
-            follower=self.follower,
-            candidate=candidate,
-            location=location,
-            tally=self.tally,
-            settings=self.run.settings,
-            others=self._others,
-            budget=self.run.budget,
+    def _copy(self, path: Path, source: str) -> Download:
+        self.progress.begin()
+        return copy_file(
+            self.task,
+            path,
+            self._copy_target(),
+            source,
+            self.context.stop,
+            on_progress=self.progress.update,
         )
+
+    def _transfer(self, candidate: Candidate, location: HttpLocation) -> Download:
+        self.progress.begin()
+        transfer = self._prepare(candidate, location)
         transfer.check_declared()
         transfer.run()
         size = self.partial.size
-        if (
-            size is None or self.partial.prefix() != size
-        ):  # whatever happened: never publish a file with holes
-            what = f"{candidate.name}: parts are missing"
-            raise Interrupted(what)
+        if size is None or self.partial.prefix_length() != size:  # never publish a file with holes
+            what = f"{candidate.name}: parts of the file are missing"
+            raise TransientError(what)
         with as_cache_error(self.partial.path):
-            found = self.follower.finish(size)
+            digests = self._hasher.digests(size)
         try:
-            check_bytes(self.wanted, self.partial.path, size, found, candidate.name, location)
-        except IntegrityError as error:
-            raise self._distrust(candidate, error, transfer) from error
-        with as_cache_error(self.partial.path, left=self.partial.left()):
-            self.partial.flush()
-        return Arrival(self.wanted, self.partial.path, size, found["sha256"].hex, candidate.name)
-
-    def _distrust(self, candidate: Candidate, error: IntegrityError, transfer: Transfer) -> Exception:
-        """Return what wrong bytes amount to: put together wrongly, ended early, or the place is wrong."""
-        if transfer.unproven and candidate.ended_with != error.found:
-            candidate.ended_with = error.found  # the same once more means that it did end there
-            self.partial.state.size = None
-            return Interrupted(
-                f"{candidate.name} closed the connection, and the bytes so far are not the file"
+            check_content(
+                self.task,
+                self.partial.path,
+                size,
+                digests,
+                candidate.name,
+                vouched=location.digest,
+                check=location.check,
             )
+        except IntegrityError as error:
+            raise self._judge(error, candidate, transfer) from error
+        with as_cache_error(self.partial.path, left=self.partial.describe_left()):
+            self.partial.flush()
+        return Download(self.task, self.partial.path, size, digests["sha256"].hex, candidate.name)
+
+    def _prepare(self, candidate: Candidate, location: HttpLocation) -> Transfer:
+        from model_zoo.download.body_writer import BodyWriter  # these bring requests along
+        from model_zoo.download.exchange import Exchange
+        from model_zoo.download.transfer import Transfer
+
+        context, partial = self.context, self.partial
+        exchange = Exchange(context.client(), self.task, candidate, location, partial, self.progress)
+        writer = BodyWriter(
+            name=candidate.name,
+            partial=partial,
+            hasher=self._hasher,
+            progress=self.progress,
+            stop=context.stop,
+            stall_timeout=context.settings.stall_timeout,
+            has_alternatives=self._has_alternatives,
+        )
+        return Transfer(exchange, writer, self._hasher, context.settings.parallel_from, context.budget)
+
+    def _judge(self, error: IntegrityError, candidate: Candidate, transfer: Transfer) -> Exception:
+        """Return what wrong bytes amount to: assembled wrongly, cut short, or the candidate's are wrong."""
+        if transfer.end_unproven and candidate.last_digest != error.found:
+            candidate.last_digest = error.found  # the same once more means that it did end there
+            self.partial.state.size = None
+            return TransientError(f"{candidate.name} closed the connection before the end of the file")
         mixed = self.partial.mixed
-        self._start_again()
-        if mixed and not candidate.clean:
-            candidate.clean = True
-        elif transfer.compressed and not candidate.encoded:
-            candidate.encoded = True
+        self._restart()
+        if mixed and not candidate.restarted:
+            candidate.restarted = True
+        elif transfer.compressed and not candidate.keep_encoding:
+            candidate.keep_encoding = True
         else:
             return error
-        return Changed(f"{error.what}; taking it again")
+        return ContentChangedError(f"{error.what}; downloading it again")
 
-    def _start_again(self) -> None:
-        self.follower.restart()
+    def _restart(self) -> None:
+        self._hasher.reset()
         self.partial.reset()
-
-
-def offline(wanted: Wanted) -> OfflineError:
-    """Return the error for a file that the network would be needed for."""
-    what = f"{wanted.label} is not in the cache, and the run is offline"
-    hint = f"run 'model-zoo fetch {wanted.model}' once without --offline (MODEL_ZOO_OFFLINE)"
-    return OfflineError(what, left="nothing of it", hint=hint)

@@ -1,139 +1,113 @@
-"""Write the body of an answer into a partial, and notice when it is too long or too slow."""
+"""Write response bodies into a partial, and notice one that is too long or too slow."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from model_zoo.download.failures import Interrupted, Stopped
-from model_zoo.download.response import Body, Unpacked
+from model_zoo.download.failures import CancelledError, TransientError
+from model_zoo.download.local import wrong_size
 from model_zoo.files import cache_error
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from model_zoo.download.hasher import Follower
+    from model_zoo.download.hasher import StreamHasher
     from model_zoo.download.partial import Partial
-    from model_zoo.download.progress import Tally
-    from model_zoo.download.segments import Segments
-    from model_zoo.errors import SizeMismatchError
+    from model_zoo.download.progress import ProgressReporter
+    from model_zoo.download.response import Body, DecodedBody
+    from model_zoo.download.segments import SegmentQueue
 
 PIECE = 256 << 10
-SLOWEST = 1024
-"""Bytes a second below which another source is tried, if there is one."""
-
-
-class Opened(NamedTuple):
-    """An answer whose body is about to be read: its first bytes may have been read already."""
-
-    body: Body | Unpacked
-    head: bytes
-    first: int
-    end: int
+_MIN_RATE = 1024
+"""Bytes a second below which another candidate is tried, if there is one."""
 
 
 @dataclass
-class Pouring:
-    """What every body of one transfer is poured into, and by which rules.
+class BodyWriter:
+    """Writes every body of one transfer.
 
     Attributes:
-        name: of the place.
-        others: says whether there is another place to try.
-        wrong_size: makes the error for a body that goes on for too long.
+        name: of the candidate.
+        has_alternatives: whether there is another candidate to try.
     """
 
     name: str
     partial: Partial
-    follower: Follower
-    tally: Tally
+    hasher: StreamHasher
+    progress: ProgressReporter
     stop: threading.Event
     stall_timeout: float
-    others: Callable[[], bool]
-    wrong_size: Callable[[object], SizeMismatchError]
+    has_alternatives: Callable[[], bool]
 
-    def pour(
+    def write(
         self,
-        body: Body | Unpacked,
+        body: Body | DecodedBody,
         head: bytes,
         position: int,
         end: int | None,
-        segments: Segments | None = None,
+        segments: SegmentQueue | None = None,
     ) -> int:
         """Write a body from ``position`` on, up to ``end``; return where it ended.
 
-        With ``segments``, ``end`` is where a part of a longer body ends: the parts that follow are taken
-        along as long as nobody else has them. Without, a byte beyond ``end`` is one too many.
+        With ``segments``, ``end`` is where a segment of a longer body ends: the segments that follow are
+        taken along as long as nobody else has them. Without, a byte beyond ``end`` is one too many.
+
+        Args:
+            body: what is read.
+            head: its first bytes, if they have been read already.
+            position: where they belong in the file.
+            end: where to stop; None for the end of the body.
+            segments: the queue that ``end`` comes from.
 
         Raises:
-            AttemptError: the body broke off, or is too slow.
-            SizeMismatchError: it is too long.
-            CacheError: the disk does not take the bytes.
+            AttemptError: the connection was lost, or is too slow.
+            SizeMismatchError: the body is too long.
+            CacheError: the bytes cannot be written.
         """
-        try:
-            position = self._pour(body, head, position, end, segments)
-        except BaseException:
-            body.close()
-            raise
-        if segments is not None:
-            _finish(body)
-        return position
-
-    def _pour(
-        self,
-        body: Body | Unpacked,
-        head: bytes,
-        position: int,
-        end: int | None,
-        segments: Segments | None,
-    ) -> int:
-        window, counted = time.monotonic() + self.stall_timeout, 0
+        window_end, in_window = time.monotonic() + self.stall_timeout, 0
         while end is None or position < end:
             data = head or body.read(PIECE)
             head = b""
             if not data:
                 return position
             if end is not None and position + len(data) > end:
-                end, data = self._beyond(segments, end, position, data)
-            self._write(data, position)
-            position, counted = position + len(data), counted + len(data)
+                if segments is None:
+                    raise wrong_size(self.name, end, f"more than {end}")
+                end = _extend(segments, end, position + len(data))
+                data = data[: end - position]
+            self._write_piece(data, position)
+            position, in_window = position + len(data), in_window + len(data)
             if segments is not None:
                 if segments.fatal is not None:
-                    raise Stopped
+                    raise CancelledError
                 if position == end and not body.at_end:
                     end = segments.claim_at(position) or end
-            if (now := time.monotonic()) > window:
-                self._check_pace(counted)
-                window, counted = now + self.stall_timeout, 0
+            if (now := time.monotonic()) > window_end:
+                self._check_rate(in_window)
+                window_end, in_window = now + self.stall_timeout, 0
         return position
 
-    def _beyond(self, segments: Segments | None, end: int, position: int, data: bytes) -> tuple[int, bytes]:
-        if segments is None:
-            raise self.wrong_size(f"more than {end}")
-        while position + len(data) > end and (more := segments.claim_at(end)):
-            end = more
-        return end, data[: end - position]
-
-    def _write(self, data: bytes, position: int) -> None:
+    def _write_piece(self, data: bytes, position: int) -> None:
         if self.stop.is_set():
-            raise Stopped
+            raise CancelledError
         try:
             self.partial.write(data, position)
         except OSError as error:
             raise cache_error(error, self.partial.path) from error
-        self.follower.follow()
-        self.tally.at(self.partial.most)
+        self.hasher.advance()
+        self.progress.update(self.partial.most_bytes)
 
-    def _check_pace(self, counted: int) -> None:
-        if counted < SLOWEST * self.stall_timeout and self.others():
-            what = f"{self.name} sent only {counted} bytes in {self.stall_timeout:.0f} s"
-            raise Interrupted(what, dead=True)
+    def _check_rate(self, received: int) -> None:
+        if received < _MIN_RATE * self.stall_timeout and self.has_alternatives():
+            what = f"{self.name} is too slow: {received} bytes in {self.stall_timeout:.0f} s"
+            raise TransientError(what, unresponsive=True)
 
 
-def _finish(body: Body | Unpacked) -> None:
-    """Give the connection back if the body is at its end, else give it up: the rest comes elsewhere."""
-    if isinstance(body, Body) and body.at_end:
-        body.read(1)
-    else:
-        body.close()
+def _extend(segments: SegmentQueue, end: int, reached: int) -> int:
+    """Claim the segments that follow as far as the bytes reach; return the new end."""
+    while end < reached and (later := segments.claim_at(end)):
+        end = later
+    return end

@@ -1,11 +1,13 @@
-"""Bundles: one run of the program that fetches something whole serves every artifact taken out of it."""
+"""Bundles: one run of the program that fetches something whole serves every artifact taken from it."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import shutil
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,58 +17,61 @@ from model_zoo.files.lock import lock
 from model_zoo.sources.base import BundleLocation, LocatedSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from model_zoo.download.progress import Tally
-    from model_zoo.download.tasks import Wanted
+    from model_zoo.download.progress import ProgressReporter
+    from model_zoo.download.tasks import DownloadTask
     from model_zoo.settings import Settings
 
+_log = logging.getLogger(__name__)
 
+
+@dataclass
 class _Bundle:
-    """One bundle in one call."""
+    """One bundle in one call: the members expected, and the files of those that were produced."""
 
-    def __init__(self) -> None:
-        self.guard = threading.Lock()
-        self.members: set[str] = set()
-        self.files: dict[str, Path] = {}
-        self.runs = 0
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    members: set[str] = field(default_factory=set)
+    files: dict[str, Path] = field(default_factory=dict)
+    produced: bool = False
 
 
 class Bundles:
     """Every bundle of one call; the unpacked members stay in staging until ``close``.
 
     Args:
-        wanted: everything that is wanted, so that one run can serve all of it.
+        tasks: all of them, so that one run can serve every member.
         settings: for the sources, and the lock's timeout.
-        partials: where staging folders are made.
+        partials: where staging directories are made.
         locks: where locks are.
     """
 
-    def __init__(self, wanted: Sequence[Wanted], settings: Settings, partials: Path, locks: Path) -> None:
+    def __init__(
+        self, tasks: Sequence[DownloadTask], settings: Settings, partials: Path, locks: Path
+    ) -> None:
         self._settings = settings
         self._partials = partials
         self._locks = locks
         self._guard = threading.Lock()
         self._bundles: dict[str, _Bundle] = {}
-        self._folders: list[Path] = []
-        for one in wanted:
-            self._expect(one)
+        self._staged: list[Path] = []
+        for task in tasks:
+            self._expect(task)
 
-    def _expect(self, wanted: Wanted) -> None:
-        """Note which member will be asked for, as far as that can be told without a network."""
-        source = wanted.artifact.sources[0] if wanted.artifact.sources else None
+    def _expect(self, task: DownloadTask) -> None:
+        """Note which member will be needed, as far as that can be told without a network."""
+        source = task.artifact.sources[0] if task.artifact.sources else None
         if not isinstance(source, LocatedSource) or not source.bundled:
             return
         if self._settings.offline and source.online:
             return
         with contextlib.suppress(ModelZooError):
-            location = source.locate(wanted.artifact, self._settings)
+            location = source.locate(task.artifact, self._settings)
             if isinstance(location, BundleLocation):
                 self._bundles.setdefault(location.key, _Bundle()).members.add(location.member)
 
-    @contextlib.contextmanager
-    def member(self, location: BundleLocation, wanted: Wanted, tally: Tally) -> Iterator[Path]:
-        """Hold the file of one member.
+    def member(self, location: BundleLocation, task: DownloadTask, progress: ProgressReporter) -> Path:
+        """Return the file of one member; it stays until ``close``.
 
         Raises:
             DownloadError: the bundle cannot be obtained, or has no such member.
@@ -76,49 +81,49 @@ class Bundles:
             bundle = self._bundles.setdefault(location.key, _Bundle())
         with bundle.guard:
             if location.member not in bundle.files:
-                self._produce(bundle, location, tally)
+                self._produce(bundle, location, progress)
             path = bundle.files.get(location.member)
         if path is None or not path.is_file():
-            what = f"{wanted.label}: {location.key} has no file {location.member}"
+            what = f"{task.label}: no file {location.member} in {location.key}"
             raise SourceUnavailableError(what)
-        yield path
+        return path
 
-    def _produce(self, bundle: _Bundle, location: BundleLocation, tally: Tally) -> None:
-        """Run the program: for everybody at first, and for one member alone when that failed."""
-        together = {*bundle.members, location.member} if not bundle.runs else {location.member}
+    def _produce(self, bundle: _Bundle, location: BundleLocation, progress: ProgressReporter) -> None:
+        """Run the program: for all members at first, and for a single one if that failed."""
+        members = {location.member} if bundle.produced else {*bundle.members, location.member}
+        bundle.produced = True
         try:
-            bundle.files.update(self._run(bundle, location, tuple(sorted(together)), tally))
+            bundle.files.update(self._run(location, tuple(sorted(members)), progress))
         except ModelZooError:
-            if len(together) == 1:
+            if len(members) == 1:
                 raise
-            alone = self._run(bundle, location, (location.member,), tally)
-            bundle.files.update(alone)
+            bundle.files.update(self._run(location, (location.member,), progress))
 
     def _run(
-        self, bundle: _Bundle, location: BundleLocation, members: tuple[str, ...], tally: Tally
+        self, location: BundleLocation, members: tuple[str, ...], progress: ProgressReporter
     ) -> dict[str, Path]:
-        bundle.runs += 1
+        _log.info("producing %d members of %s", len(members), location.key)
         name = hashlib.sha256(location.key.encode()).hexdigest()[:32]
-
-        def waiting(owner: str) -> None:
-            tally.say("wait", f"waiting for {owner}")
-
-        path = self._locks / f"bundle-{name}.lock"
-        with lock(path, timeout=self._settings.lock_timeout, on_wait=waiting):
-            folder = self._staging(name)
-            made = location.produce(folder, members, lambda text: tally.say("source", text))
-            return {member: Path(file) for member, file in made.items()}
+        with lock(
+            self._locks / f"bundle-{name}.lock",
+            timeout=self._settings.lock_timeout,
+            on_wait=progress.waiting,
+        ):
+            files = location.produce(
+                self._staging(name), members, lambda text: progress.message("source", text)
+            )
+            return {member: Path(file) for member, file in files.items()}
 
     def _staging(self, name: str) -> Path:
         import tempfile  # only bundles need it
 
         make_folder(self._partials)
-        folder = Path(tempfile.mkdtemp(prefix=f"bundle-{name}-", dir=self._partials))
+        directory = Path(tempfile.mkdtemp(prefix=f"bundle-{name}-", dir=self._partials))
         with self._guard:
-            self._folders.append(folder)
-        return folder
+            self._staged.append(directory)
+        return directory
 
     def close(self) -> None:
-        """Remove the staging folders."""
-        for folder in self._folders:
-            shutil.rmtree(folder, ignore_errors=True)
+        """Remove the staging directories."""
+        for directory in self._staged:
+            shutil.rmtree(directory, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Room on the disk, asked for before the first byte."""
+"""Free space on the disk, checked before the first byte."""
 
 from __future__ import annotations
 
@@ -11,53 +11,55 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from model_zoo.download.tasks import Wanted
+    from model_zoo.download.tasks import DownloadTask
 
 
-def free_space(folder: Path) -> int | None:
-    """Return the bytes that may be written below ``folder``; None where the file system does not say."""
+def free_space(directory: Path) -> int | None:
+    """Return the bytes that may be written below ``directory``; None if the file system does not say."""
     try:
-        state = os.statvfs(folder)
+        state = os.statvfs(directory)
     except (OSError, AttributeError):
         return None
     return state.f_bavail * state.f_frsize if state.f_blocks else None
 
 
-def kept_bytes(partials: Path, key: str) -> int:
-    """Return the bytes that a partial of an earlier run already takes up."""
+def _kept_bytes(partials: Path, key: str) -> int:
+    """Return the bytes that a partial of an earlier run already occupies."""
     try:
         return (partials / f"{key}.part").stat().st_blocks * 512
     except (OSError, AttributeError):
         return 0
 
 
-def shortage(wanted: Iterable[Wanted], partials: Path) -> CacheFullError | None:
-    """Return the error for a disk that cannot hold what is wanted, as far as sizes are declared."""
-    sizes = {one.key: one.artifact.size or 0 for one in wanted}
-    need = sum(max(0, size - kept_bytes(partials, key)) for key, size in sizes.items() if size)
-    free = free_space(partials)
-    if free is None or need <= free:
-        return None
-    return full(partials, need, free)
+def shortage(tasks: Iterable[DownloadTask], partials: Path) -> CacheFullError | None:
+    """Return the error for a disk that cannot hold the files of some tasks, as far as sizes are declared.
+
+    A task with local copies is not counted: a copy may share the extents of the original.
+    """
+    sizes = {task.key: task.artifact.size or 0 for task in tasks if not task.local_copies}
+    return _shortage(partials, sum(max(0, size - _kept_bytes(partials, key)) for key, size in sizes.items()))
 
 
-def require_room(partials: Path, need: int) -> None:
+def require_space(partials: Path, needed: int) -> None:
     """Refuse a file whose size only its source told, if it does not fit.
 
     Raises:
-        CacheFullError: names the folder and both figures.
+        CacheFullError: names the directory and both figures.
     """
+    if (error := _shortage(partials, needed)) is not None:
+        raise error
+
+
+def _shortage(partials: Path, needed: int) -> CacheFullError | None:
     free = free_space(partials)
-    if free is not None and need > free:
-        raise full(partials, need, free)
-
-
-def full(partials: Path, need: int, free: int) -> CacheFullError:
-    """Return the error that names the folder and both figures."""
+    if free is None or needed <= free:
+        return None
     return CacheFullError(
-        f"{partials} has too little room",
-        expected=f"{need} bytes free",
+        f"not enough disk space in {partials}",
+        expected=f"{needed} bytes free",
         found=f"{free} bytes free",
-        left="what was there before; nothing was fetched",
-        hint=f"free {need - free} bytes, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE at a larger disk",
+        left="everything as it was; nothing was downloaded",
+        hint=(
+            f"free {needed - free} bytes, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE at a larger disk"
+        ),
     )

@@ -1,4 +1,4 @@
-"""How an attempt can fail, by what to do about it."""
+"""How an attempt can fail, when to try again, and the one error that a failed artifact ends with."""
 
 from __future__ import annotations
 
@@ -6,42 +6,66 @@ import email.utils
 import random
 import re
 import time
+from typing import TYPE_CHECKING
 
-LONGEST_RETRY_AFTER = 120.0
-"""A server that asks for more seconds than this is treated as if it had not said how long."""
+from model_zoo.errors import (
+    DownloadError,
+    IntegrityError,
+    ModelZooError,
+    SourceUnavailableError,
+    TransferInterruptedError,
+)
+from model_zoo.text import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_RETRY_AFTER = 120.0
+"""Seconds. A server that asks for more is treated as if it had not said how long."""
 _FIRST_DELAY = 0.5
-_LONGEST_DELAY = 16.0
+_MAX_DELAY = 16.0
+_HINTS: tuple[tuple[type[ModelZooError], str], ...] = (
+    (
+        IntegrityError,
+        "do not use this file; if it was replaced on purpose, update its size and digest in the catalog",
+    ),
+    (TransferInterruptedError, "run the same command again; the download resumes where it stopped"),
+    (
+        DownloadError,
+        "check the URL and the network (proxy, certificates), set MODEL_ZOO_MIRRORS, or add a source",
+    ),
+)
 
 
 class AttemptError(Exception):
-    """One attempt at one place failed."""
+    """One attempt at one candidate failed."""
 
 
-class Refused(AttemptError):  # noqa: N818 - reads as what happened
-    """For good: the place does not have the file, or does not give it."""
+class RefusedError(AttemptError):
+    """A permanent failure: the server does not have the file, or does not give it to us."""
 
 
-class Interrupted(AttemptError):  # noqa: N818
-    """For now: trying again can help.
+class TransientError(AttemptError):
+    """A failure that another attempt may not meet.
 
     Args:
         reason: for people.
-        after: seconds the server asked to wait, when it did.
-        dead: the place did not react at all, so another one is worth trying first.
+        retry_after: seconds the server asked to wait, if it did.
+        unresponsive: the server did not react at all, so other candidates are worth trying first.
     """
 
-    def __init__(self, reason: str, *, after: float | None = None, dead: bool = False) -> None:
+    def __init__(self, reason: str, *, retry_after: float | None = None, unresponsive: bool = False) -> None:
         super().__init__(reason)
-        self.after = after
-        self.dead = dead
+        self.retry_after = retry_after
+        self.unresponsive = unresponsive
 
 
-class NoRanges(AttemptError):  # noqa: N818
-    """The place cannot be asked for parts: ask for the whole.
+class RangeError(AttemptError):
+    """The server does not serve the range asked for: ask for the whole file.
 
     Args:
         reason: for people.
-        total: the size of the whole, when the refusal states it.
+        total: the size of the whole file, if the refusal states it.
     """
 
     def __init__(self, reason: str, *, total: int | None = None) -> None:
@@ -49,35 +73,57 @@ class NoRanges(AttemptError):  # noqa: N818
         self.total = total
 
 
-class Changed(AttemptError):  # noqa: N818
-    """The parts are not of the same content any more: start again."""
+class ContentChangedError(AttemptError):
+    """The parts no longer belong to the same content: start again."""
 
 
-class Stopped(AttemptError):  # noqa: N818
+class CancelledError(AttemptError):
     """The run was interrupted."""
 
 
-def retry_after(value: str | None) -> float | None:
-    """Read Retry-After in seconds from now, in either form; None where it says nothing sensible."""
+def parse_retry_after(value: str | None) -> float | None:
+    """Return Retry-After as seconds from now, from either form; None if it is missing or malformed."""
     if not value:
         return None
     text = value.strip()
     if re.fullmatch(r"\d{1,12}", text):
         return float(text)
     try:
-        when = email.utils.parsedate_to_datetime(text)
-        return max(0.0, when.timestamp() - time.time())
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
     except (TypeError, ValueError, OverflowError, OSError):
         return None
 
 
-def delay(failures: int, after: float | None) -> float:
+def backoff(failures: int, retry_after: float | None) -> float:
     """Return the seconds to wait before the next attempt.
 
-    Exponential with full jitter (a uniform draw between 0 and the ceiling), so that many clients do not
-    come back together; the server's own wish, plus a little jitter, where it is a sensible one.
+    Exponential with full jitter (uniform between 0 and the ceiling), so that many clients do not come back
+    together; the server's own Retry-After, plus a little jitter, if it is reasonable.
     """
-    drawn = random.uniform(0, min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** min(failures, 10)))  # noqa: S311
-    if after is None or after > LONGEST_RETRY_AFTER:
-        return drawn
-    return after + min(drawn, 0.5)
+    jitter = random.uniform(0, min(_MAX_DELAY, _FIRST_DELAY * 2 ** min(failures, 10)))  # noqa: S311
+    if retry_after is None or retry_after > MAX_RETRY_AFTER:
+        return jitter
+    return retry_after + min(jitter, 0.5)
+
+
+def summarize(label: str, errors: Sequence[ModelZooError], left: str) -> ModelZooError:
+    """Return the error of an artifact that no source delivered, from the errors of all of them.
+
+    A source that was merely interrupted may still have the right bytes, so the file then counts as not
+    obtained (DownloadError). Otherwise wrong bytes outrank sources that have nothing.
+    """
+    ranked = [e for kind in (TransferInterruptedError, IntegrityError) for e in errors if isinstance(e, kind)]
+    chosen = [*ranked, *errors, SourceUnavailableError("no source was tried")][0]
+    hint = chosen.hint or next(text for kind, text in _HINTS if isinstance(chosen, kind))
+    if len(errors) == 1:
+        what = f"{label}: {chosen.what}"
+    else:
+        lines = "".join(f"\n  - {_one_line(error)}" for error in errors)
+        what = f"{label}: all {counted(len(errors), 'source')} failed{lines}"
+    return type(chosen)(what, expected=chosen.expected, found=chosen.found, left=left, hint=hint)
+
+
+def _one_line(error: ModelZooError) -> str:
+    if error.expected is None:
+        return error.what
+    return f"{error.what} (expected {error.expected}, found {error.found})"

@@ -1,7 +1,7 @@
 """Hash a file while it is still being written: a thread follows the writers over what is complete so far.
 
-It reads the bytes back, which the page cache still holds, so they need not arrive in order and several
-connections can write at once.
+It reads the bytes back, usually from the page cache, so they need not arrive in order and several connections
+can write at once.
 """
 
 from __future__ import annotations
@@ -18,45 +18,45 @@ if TYPE_CHECKING:
     from model_zoo.download.partial import Partial
 
 _PIECE = 512 << 10
-_WORTH_A_THREAD = 4 << 20
+_THREAD_FROM = 4 << 20
+"""Bytes to hash from which a thread pays off."""
 _FLUSH_EVERY = 16 << 20
 
-
-_own = threading.local()
+_thread_local = threading.local()
 
 
 def _buffer() -> memoryview:
     """Return this thread's buffer: one for all the files it hashes, not one for each."""
-    if not hasattr(_own, "buffer"):
-        _own.buffer = memoryview(bytearray(_PIECE))
-    found: memoryview = _own.buffer
-    return found
+    if not hasattr(_thread_local, "buffer"):
+        _thread_local.buffer = memoryview(bytearray(_PIECE))
+    buffer: memoryview = _thread_local.buffer
+    return buffer
 
 
-class Follower:
-    """The digests of a partial's first bytes, as far as they have come.
+class StreamHasher:
+    """Hashes a partial from its start, as far as the writers have come.
 
     Args:
         partial: what is hashed.
-        algorithms: names of ``hashlib``.
+        algorithms: names that ``hashlib`` knows.
     """
 
     def __init__(self, partial: Partial, algorithms: Iterable[str]) -> None:
         self._partial = partial
-        self._names = tuple(dict.fromkeys(algorithms))
-        self._hashes = {name: hashlib.new(name) for name in self._names}
+        self._algorithms = tuple(dict.fromkeys(algorithms))
+        self._hashes = {name: hashlib.new(name) for name in self._algorithms}
         self._position = 0
         self._flushed = 0
         self._target = 0
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._ended = False
-        self._fault: OSError | None = None
+        self._error: OSError | None = None
 
-    def follow(self) -> None:
-        """Take note that the writers have come further."""
-        target = self._partial.prefix()
-        if target - self._target < _WORTH_A_THREAD:
+    def advance(self) -> None:
+        """Note that the writers have come further."""
+        target = self._partial.prefix_length()
+        if target - self._target < _THREAD_FROM:
             return
         with self._wake:
             self._target = target
@@ -75,27 +75,29 @@ class Follower:
                     return
                 target = self._target
             try:
-                self._advance(target)
+                self._hash_up_to(target)
                 if self._position - self._flushed >= _FLUSH_EVERY:
                     self._partial.start_flush(self._flushed, self._position)
                     self._flushed = self._position
             except OSError as error:
-                self._fault = error
+                self._error = error
                 return
 
-    def _advance(self, target: int) -> None:
+    def _hash_up_to(self, target: int) -> None:
         buffer = _buffer()
         while self._position < target and not self._ended:
             room = min(len(buffer), target - self._position)
             count = self._partial.read_into(buffer[:room], self._position)
             if not count:
-                raise OSError(5, "the partial is shorter than what was written", str(self._partial.path))
-            for one in self._hashes.values():
-                one.update(buffer[:count])
+                raise OSError(
+                    5, "the partial file is shorter than what was written to it", str(self._partial.path)
+                )
+            for state in self._hashes.values():
+                state.update(buffer[:count])
             self._position += count
 
     def stop(self) -> None:
-        """End the thread; the digests so far are kept."""
+        """End the thread; what is hashed so far is kept."""
         with self._wake:
             self._ended = True
             self._wake.notify()
@@ -103,25 +105,25 @@ class Follower:
             self._thread.join()
             self._thread = None
 
-    def restart(self) -> None:
-        """Forget everything: the partial was started again."""
+    def reset(self) -> None:
+        """Forget everything: the partial starts again."""
         self.stop()
-        self._hashes = {name: hashlib.new(name) for name in self._names}
+        self._hashes = {name: hashlib.new(name) for name in self._algorithms}
         self._position = self._target = self._flushed = 0
-        self._fault = None
+        self._error = None
 
-    def finish(self, size: int) -> dict[str, Digest]:
+    def digests(self, size: int) -> dict[str, Digest]:
         """Hash the rest and return the digests of the first ``size`` bytes.
 
         Raises:
             OSError: the bytes cannot be read back.
         """
         self.stop()
-        if self._fault is not None:
-            raise self._fault
+        if self._error is not None:
+            raise self._error
         self._ended = False
-        self._advance(size)
+        self._hash_up_to(size)
         return {
-            name: Digest(algorithm=name, hex=one.copy().hexdigest())  # type: ignore[arg-type]
-            for name, one in self._hashes.items()
+            name: Digest(algorithm=name, hex=state.copy().hexdigest())  # type: ignore[arg-type]
+            for name, state in self._hashes.items()
         }

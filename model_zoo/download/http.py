@@ -1,13 +1,14 @@
-"""Requests over one pool of connections: redirects, credentials, deadlines, and an end when told to stop.
+"""Requests over one pool of connections: redirects, credentials, deadlines, cancellation.
 
-``requests`` is the client, so proxies, certificates and netrc work as people know them. Redirects are
-followed here, because that is where credentials leak.
+``requests`` is the client, so proxies, certificates and netrc work as people expect. Redirects are followed
+here, because that is where credentials leak.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import socket
 import ssl
 import threading
@@ -23,7 +24,7 @@ from requests.cookies import extract_cookies_to_jar
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from model_zoo.download.failures import Interrupted, Refused, Stopped
+from model_zoo.download.failures import CancelledError, RefusedError, TransientError
 from model_zoo.sources.url import safe_url
 from model_zoo.version import __version__
 
@@ -32,39 +33,41 @@ if TYPE_CHECKING:
 
     from model_zoo.settings import Settings
 
-MOST_REDIRECTS = 10
+_log = logging.getLogger(__name__)
+
+MAX_REDIRECTS = 10
 _REDIRECTS = {301, 302, 303, 307, 308}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _POOL = 64
 
 
-class Watch:
-    """Every open connection, so that a stop or a missed deadline can end the wait on it."""
+class Watchdog:
+    """Knows every open connection, so that a stop or a missed deadline can end the wait on it."""
 
-    def __init__(self, head_seconds: float, stop: threading.Event) -> None:
+    def __init__(self, head_timeout: float, stop: threading.Event) -> None:
         self.stop = stop
-        self._head_seconds = head_seconds
+        self._head_timeout = head_timeout
         self._guard = threading.Lock()
         self._open: dict[int, HTTPConnection] = {}
         self._deadlines: dict[int, float] = {}
 
-    def opened(self, connection: HTTPConnection) -> None:
-        """Remember a connection."""
+    def add(self, connection: HTTPConnection) -> None:
+        """Start watching a connection."""
         with self._guard:
             self._open[id(connection)] = connection
         if self.stop.is_set():
             self._shut(connection)
 
-    def closed(self, connection: HTTPConnection) -> None:
-        """Forget a connection."""
+    def remove(self, connection: HTTPConnection) -> None:
+        """Stop watching a connection."""
         with self._guard:
             self._open.pop(id(connection), None)
 
     @contextlib.contextmanager
-    def awaiting_head(self, connection: HTTPConnection) -> Iterator[None]:
-        """Give the answer's head a deadline as a whole: each byte of it resets the socket's own."""
+    def head_deadline(self, connection: HTTPConnection) -> Iterator[None]:
+        """Give the whole response head a deadline, because each byte of it resets the socket's own."""
         with self._guard:
-            self._deadlines[id(connection)] = time.monotonic() + self._head_seconds
+            self._deadlines[id(connection)] = time.monotonic() + self._head_timeout
         try:
             yield
         finally:
@@ -74,7 +77,7 @@ class Watch:
                 raise TimeoutError
 
     def enforce(self) -> None:
-        """End the connections whose deadline passed; called now and then by whoever waits."""
+        """End the connections whose deadline has passed; called regularly by the waiting thread."""
         now = time.monotonic()
         with self._guard:
             late = [key for key, at in self._deadlines.items() if at < now]
@@ -84,8 +87,8 @@ class Watch:
         for connection in connections:
             self._shut(connection)
 
-    def end(self) -> None:
-        """End every connection; reads that are under way return at once."""
+    def abort(self) -> None:
+        """End every connection; reads in progress return at once."""
         self.stop.set()
         with self._guard:
             connections = list(self._open.values())
@@ -101,8 +104,8 @@ class Watch:
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-class _Lines:
-    """The stream a head is read from, which remembers the last line."""
+class _LineRecorder:
+    """The stream a head is read from; remembers the last line."""
 
     def __init__(self, stream: Any) -> None:  # noqa: ANN401 - whatever http.client made
         self.stream = stream
@@ -117,36 +120,36 @@ class _Lines:
 
 
 class _Response(HTTPResponse):
-    """An answer whose head is refused when the connection ended within it.
+    """A response that is refused if the connection ended within its head.
 
     ``http.client`` takes such an end for the end of the head, and half a header for a whole one.
     """
 
     def begin(self) -> None:
-        lines = _Lines(self.fp)
+        lines = _LineRecorder(self.fp)
         self.fp = lines  # type: ignore[assignment]
         super().begin()
         if self.fp is lines:  # type: ignore[comparison-overlap]
             self.fp = lines.stream  # type: ignore[unreachable]
         if not lines.last:
             self.close()
-            raise ConnectionAbortedError(errno.ECONNABORTED, "the head of the answer ended early")
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the response head is incomplete")
 
 
-def _watched(base: type[HTTPConnection], watch: Watch) -> type[HTTPConnection]:
+def _watched(base: type[HTTPConnection], watchdog: Watchdog) -> type[HTTPConnection]:
     class Watched(base):  # type: ignore[valid-type, misc]
         response_class = _Response
 
         def connect(self) -> None:
             super().connect()
-            watch.opened(self)
+            watchdog.add(self)
 
         def close(self) -> None:
-            watch.closed(self)
+            watchdog.remove(self)
             super().close()
 
         def getresponse(self) -> Any:  # noqa: ANN401 - urllib3's own type
-            with watch.awaiting_head(self):
+            with watchdog.head_deadline(self):
                 return super().getresponse()
 
     return Watched
@@ -155,12 +158,15 @@ def _watched(base: type[HTTPConnection], watch: Watch) -> type[HTTPConnection]:
 class _Adapter(HTTPAdapter):
     """Requests' adapter over watched connections."""
 
-    def __init__(self, watch: Watch) -> None:
-        plain = type("Pool", (HTTPConnectionPool,), {"ConnectionCls": _watched(HTTPConnection, watch)})
-        secure = type(
-            "SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": _watched(HTTPSConnection, watch)}
-        )
-        self._pools = {"http": plain, "https": secure}
+    def __init__(self, watchdog: Watchdog) -> None:
+        kinds = {
+            "http": (HTTPConnectionPool, HTTPConnection),
+            "https": (HTTPSConnectionPool, HTTPSConnection),
+        }
+        self._pools = {
+            scheme: type("Pool", (pool,), {"ConnectionCls": _watched(connection, watchdog)})
+            for scheme, (pool, connection) in kinds.items()
+        }
         super().__init__(pool_connections=_POOL, pool_maxsize=_POOL, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
@@ -177,9 +183,9 @@ class Client:
     """Sends requests; one for a whole download call, shared by its threads."""
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
-        self.watch = Watch(settings.connect_timeout + settings.stall_timeout, stop)
+        self.watchdog = Watchdog(settings.connect_timeout + settings.stall_timeout, stop)
         self._timeout = (settings.connect_timeout, settings.stall_timeout)
-        self._adapter = _Adapter(self.watch)
+        self._adapter = _Adapter(self.watchdog)
         self._session = requests.Session()
         self._session.headers.clear()
         self._session.headers["User-Agent"] = f"model-zoo/{__version__}"
@@ -193,42 +199,43 @@ class Client:
         self._session.close()
 
     def get(
-        self, url: str, home: str, private: Mapping[str, str], headers: Mapping[str, str]
+        self, url: str, origin: str, private: Mapping[str, str], headers: Mapping[str, str]
     ) -> requests.Response:
-        """Ask for ``url``, following redirects; the body is still to be read.
+        """Send a GET request, following redirects; the body is still to be read.
 
         Args:
             url: may hold a user and password, which go only to its own host.
-            home: the address that ``private`` belongs to.
-            private: headers for the host of ``home`` only.
+            origin: the URL that ``private`` belongs to.
+            private: headers for the host of ``origin`` only.
             headers: headers for every host on the way.
 
         Raises:
-            Refused: a redirect leads where we do not go, or the address makes no sense.
-            Interrupted: no answer came.
-            Stopped: the run was interrupted.
+            RefusedError: a redirect is not allowed, or the URL is invalid.
+            TransientError: no response came.
+            CancelledError: the run was interrupted.
         """
-        here = url
-        if not _makes_sense(home):
-            what = f"{safe_url(home)} makes no sense as an address"
-            raise Refused(what)
-        for _ in range(MOST_REDIRECTS + 1):
-            allowed = private if same_place(home, here) else {}
-            response = self._send(here, {**headers, **allowed}, first=here == home)
+        current = url
+        if not _is_valid(origin):
+            what = f"{safe_url(origin)}: invalid URL"
+            raise RefusedError(what)
+        for _ in range(MAX_REDIRECTS + 1):
+            allowed = private if may_share_credentials(origin, current) else {}
+            response = self._send(current, {**headers, **allowed}, first=current == origin)
             if response.status_code not in _REDIRECTS:
                 return response
             target = response.headers.get("Location")
             response.close()
-            here = next_address(here, target)
-        what = f"{safe_url(url)} redirects more than {MOST_REDIRECTS} times"
-        raise Refused(what)
+            current = redirect_target(current, target)
+            _log.debug("redirected to %s", safe_url(current))
+        what = f"{safe_url(url)}: more than {MAX_REDIRECTS} redirects"
+        raise RefusedError(what)
 
     def _send(self, url: str, headers: dict[str, str], *, first: bool) -> requests.Response:
-        if self.watch.stop.is_set():
-            raise Stopped
+        if self.watchdog.stop.is_set():
+            raise CancelledError
         try:
-            bare, login = _without_login(url)
-            # netrc is for the address a person wrote, not for one a server sent us to, nor beside a token
+            bare, login = _split_login(url)
+            # netrc is for the URL a person wrote, not for one a server sent us to, nor beside a token
             auth = login or (None if first and "Authorization" not in headers else _no_netrc)
             request = requests.Request("GET", bare, headers=headers, auth=auth)
             prepared = self._session.prepare_request(request)
@@ -236,13 +243,19 @@ class Client:
             response = self._adapter.send(prepared, stream=True, timeout=self._timeout, **environment)
             extract_cookies_to_jar(self._session.cookies, prepared, response.raw)  # type: ignore[no-untyped-call]
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            if self.watch.stop.is_set():
-                raise Stopped from None
-            raise explain(error, url) from None
+            if self.watchdog.stop.is_set():
+                raise CancelledError from None
+            failure = explain(error, url)
+            _log.debug("GET failed: %s", failure)
+            raise failure from None
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug(
+                "GET %s (%s): %d", safe_url(url), headers.get("Range", "whole file"), response.status_code
+            )
         return response
 
     def _environment(self, url: str) -> dict[str, Any]:
-        """Return proxies and certificates for an address; they are the same for the whole host."""
+        """Return proxies and certificates for a URL; they are the same for the whole host."""
         parts = urlsplit(url)
         key = (parts.scheme, parts.netloc)
         if key not in self._environments:
@@ -255,8 +268,8 @@ def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:
-    """Split the user and password off an address."""
+def _split_login(url: str) -> tuple[str, tuple[str, str] | None]:
+    """Split the user and password off a URL."""
     parts = urlsplit(url)
     user, at, host = parts.netloc.rpartition("@")
     if not at:
@@ -265,21 +278,21 @@ def _without_login(url: str) -> tuple[str, tuple[str, str] | None]:
     return urlunsplit(parts._replace(netloc=host)), (unquote(name), unquote(password))
 
 
-def same_place(one: str, other: str) -> bool:
-    """Say whether credentials for one address may go to the other.
+def may_share_credentials(origin: str, url: str) -> bool:
+    """Whether credentials for one URL may go to another.
 
-    They may to the same scheme, host and port, and from http to https on the same host's usual ports.
+    They may go to the same scheme, host and port, and from http to https on the same host's default ports.
     """
-    a, b = urlsplit(one), urlsplit(other)
-    ports = [part.port or _DEFAULT_PORTS.get(part.scheme) for part in (a, b)]
-    if a.hostname != b.hostname:
+    before, after = urlsplit(origin), urlsplit(url)
+    ports = [parts.port or _DEFAULT_PORTS.get(parts.scheme) for parts in (before, after)]
+    if before.hostname != after.hostname:
         return False
-    if a.scheme == b.scheme:
+    if before.scheme == after.scheme:
         return ports[0] == ports[1]
-    return (a.scheme, *ports) == ("http", 80, 443)
+    return (before.scheme, *ports) == ("http", 80, 443)
 
 
-def _makes_sense(url: str) -> bool:
+def _is_valid(url: str) -> bool:
     try:
         parts = urlsplit(url)
         return bool(parts.hostname) and parts.port != 0
@@ -287,71 +300,68 @@ def _makes_sense(url: str) -> bool:
         return False
 
 
-def next_address(here: str, target: str | None) -> str:
+def redirect_target(url: str, location: str | None) -> str:
     """Return where a redirect leads.
 
     Raises:
-        Refused: nowhere, to another scheme, or from https down to http.
+        RefusedError: nowhere, to another scheme, or from https down to http.
     """
-    if not target:
-        what = f"{safe_url(here)} redirects without saying where"
-        raise Refused(what)
+    start = safe_url(url)
+    if not location:
+        what = f"{start}: redirect without a Location header"
+        raise RefusedError(what)
     with contextlib.suppress(UnicodeError):
-        target = target.encode("latin-1").decode("utf-8")  # header bytes arrive as latin-1
+        location = location.encode("latin-1").decode("utf-8")  # header bytes arrive as latin-1
     try:
-        there = urljoin(here, target)
-        before, after = urlsplit(here), urlsplit(there)
-        named = _makes_sense(there)
+        target = urljoin(url, location)
+        scheme, valid = urlsplit(target).scheme, _is_valid(target)
     except ValueError:
-        what = f"{safe_url(here)} redirects to an address that makes no sense"
-        raise Refused(what) from None
-    if after.scheme not in {"http", "https"} or not named:
-        what = f"{safe_url(here)} redirects to a {after.scheme or 'nameless'} address, which is not followed"
-        raise Refused(what)
-    if before.scheme == "https" and after.scheme == "http":
-        what = f"{safe_url(here)} redirects from https down to http, which is not followed"
-        raise Refused(what)
-    return there
+        what = f"{start}: redirect to an invalid URL"
+        raise RefusedError(what) from None
+    if scheme not in {"http", "https"} or not valid:
+        what = f"{start}: redirect to {f'a {scheme} URL' if scheme else 'an invalid URL'} refused"
+        raise RefusedError(what)
+    if urlsplit(url).scheme == "https" and scheme == "http":
+        what = f"{start}: redirect from https down to http refused"
+        raise RefusedError(what)
+    return target
 
 
-_SIGNS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
-    (ssl.SSLCertVerificationError, "the certificate is not accepted"),
-    ((urllib3.exceptions.NameResolutionError, socket.gaierror), "the name of the host cannot be resolved"),
-    (ConnectionRefusedError, "the connection was refused"),
-    ((requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError), "no connection in time"),
-    ((TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError), "nothing arrived any more"),
+_REASONS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], str], ...] = (
+    ((urllib3.exceptions.NameResolutionError, socket.gaierror), "cannot resolve the host name"),
+    (ConnectionRefusedError, "connection refused"),
+    ((requests.ConnectTimeout, urllib3.exceptions.ConnectTimeoutError), "connecting timed out"),
+    ((TimeoutError, requests.Timeout, urllib3.exceptions.TimeoutError), "read timed out"),
 )
 
 
-def explain(error: BaseException, url: str) -> Refused | Interrupted:
-    """Say in our words what went wrong; the libraries' own words hold the whole address."""
+def explain(error: BaseException, url: str) -> RefusedError | TransientError:
+    """Say in our words what went wrong; the libraries' own messages hold the whole URL."""
     where = safe_url(url)
     chain = list(_causes(error))
-    if any(isinstance(one, requests.exceptions.InvalidProxyURL) for one in chain):
-        return Refused(f"{where}: the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names is no address")
-    for kind, words in _SIGNS:
-        found = next((one for one in chain if isinstance(one, kind)), None)
-        if isinstance(found, ssl.SSLCertVerificationError):
-            return Refused(f"{where}: {words}: {found.verify_message}")
-        if found is not None:
-            return Interrupted(f"{where}: {words}", dead=True)
-    if isinstance(error, ValueError) and not isinstance(
-        error, OSError
-    ):  # addresses and headers without sense
-        return Refused(f"{where}: cannot be asked for: {type(error).__name__}")
-    innermost = next((one for one in reversed(chain) if isinstance(one, OSError) and one.strerror), None)
-    detail = innermost.strerror if innermost is not None else type(chain[-1]).__name__
-    return Interrupted(f"{where}: the connection broke off ({detail})")
+    for cause in chain:
+        if isinstance(cause, requests.exceptions.InvalidProxyURL):
+            return RefusedError(f"{where}: HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is not a valid URL")
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return RefusedError(f"{where}: certificate not accepted: {cause.verify_message}")
+    for kinds, reason in _REASONS:
+        if any(isinstance(cause, kinds) for cause in chain):
+            return TransientError(f"{where}: {reason}", unresponsive=True)
+    if isinstance(error, ValueError) and not isinstance(error, OSError):  # malformed URLs and headers
+        return RefusedError(f"{where}: invalid request: {type(error).__name__}")
+    details = [cause.strerror for cause in chain if isinstance(cause, OSError) and cause.strerror]
+    detail = details[-1] if details else type(chain[-1]).__name__
+    return TransientError(f"{where}: connection lost ({detail})")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk an exception's causes, wherever the libraries keep them."""
-    waiting, met = [error], set[int]()
-    while waiting:
-        one = waiting.pop()
-        if id(one) in met:
+    """Yield an exception and its causes, wherever the libraries keep them."""
+    pending, seen = [error], set[int]()
+    while pending:
+        cause = pending.pop()
+        if id(cause) in seen:
             continue
-        met.add(id(one))
-        yield one
-        inner = [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
-        waiting += [item for item in inner if isinstance(item, BaseException)]
+        seen.add(id(cause))
+        yield cause
+        inner = [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
+        pending += [item for item in inner if isinstance(item, BaseException)]

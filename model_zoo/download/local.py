@@ -1,4 +1,4 @@
-"""Judge bytes by what is declared of them, and copy files that are on this machine."""
+"""Prove bytes by what is declared of them, and copy files that are on this machine."""
 
 from __future__ import annotations
 
@@ -7,132 +7,147 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from model_zoo.download.failures import Stopped
-from model_zoo.download.tasks import Arrival
+from model_zoo.download.failures import CancelledError
+from model_zoo.download.tasks import Download
 from model_zoo.errors import DigestMismatchError, SizeMismatchError, SourceUnavailableError
 from model_zoo.files import as_cache_error, clone, hash_file
 from model_zoo.schema import Digest
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from model_zoo.download.progress import Tally
-    from model_zoo.download.tasks import Wanted
-    from model_zoo.sources.base import HttpLocation
+    from model_zoo.download.tasks import DownloadTask
 
 _PIECE = 1 << 20
 
 
-def check_bytes(
-    wanted: Wanted,
+def check_content(
+    task: DownloadTask,
     path: Path,
     size: int,
-    found: Mapping[str, Digest],
-    name: str,
-    location: HttpLocation | None = None,
+    digests: Mapping[str, Digest],
+    source: str,
+    *,
+    vouched: Digest | None = None,
+    check: Callable[[Path], None] | None = None,
 ) -> None:
-    """Compare what arrived with everything that is declared of it.
+    """Compare a complete file with everything that is declared of it.
+
+    Args:
+        task: what declares size and digests.
+        path: the file.
+        size: of it, in bytes.
+        digests: those already known, by algorithm; others are computed.
+        source: named in errors.
+        vouched: the digest that the source itself states.
+        check: the source's own check, which raises IntegrityError.
 
     Raises:
-        SizeMismatchError: the number of bytes is another.
-        DigestMismatchError: a digest is another, or the source's own check says so.
+        SizeMismatchError: the number of bytes differs.
+        DigestMismatchError: a digest differs, or the source's own check says so.
     """
-    check_size(wanted, size, name)
-    expected = list(wanted.artifact.digests)
-    if location is not None and location.digest is not None:
-        expected.append(location.digest)
-    for digest in expected:
-        actual = found.get(digest.algorithm) or hash_file(path, [digest.algorithm])[digest.algorithm]
-        if actual != digest:
-            what = f"{name} delivered other bytes than declared"
-            raise DigestMismatchError(what, expected=digest, found=actual)
-    if location is not None and location.check is not None:
-        location.check(path)
+    check_size(task, size, source)
+    for expected in (*task.artifact.digests, *([vouched] if vouched is not None else [])):
+        algorithm = expected.algorithm
+        actual = digests.get(algorithm) or hash_file(path, [algorithm])[algorithm]
+        if actual != expected:
+            what = f"{source} delivered a file whose digest differs from the declared one"
+            raise DigestMismatchError(what, expected=expected, found=actual)
+    if check is not None:
+        check(path)
 
 
-def check_size(wanted: Wanted, size: int, name: str) -> None:
+def check_size(task: DownloadTask, size: int, source: str) -> None:
     """Compare a size with the declared one.
 
     Raises:
-        SizeMismatchError: it is another.
+        SizeMismatchError: they differ.
     """
-    declared = wanted.artifact.size
+    declared = task.artifact.size
     if declared is not None and declared != size:
-        what = f"{name} has a file of another size"
-        raise SizeMismatchError(what, expected=f"{declared} bytes", found=f"{size} bytes")
+        raise wrong_size(source, declared, size)
 
 
-def copy_local(
-    wanted: Wanted, source: Path, target: Path, name: str, tally: Tally, stop: threading.Event
-) -> Arrival:
-    """Copy a file into the partial folder, sharing its extents where possible, and judge the copy.
+def wrong_size(source: str, declared: int | None, found: object) -> SizeMismatchError:
+    """Return the error for a source whose file does not have the declared size."""
+    what = f"the file from {source} has the wrong size"
+    return SizeMismatchError(what, expected=f"{declared} bytes", found=f"{found} bytes")
+
+
+def copy_file(
+    task: DownloadTask,
+    original: Path,
+    target: Path,
+    source: str,
+    stop: threading.Event,
+    *,
+    on_progress: Callable[[int], None] | None = None,
+    check: Callable[[Path], None] | None = None,
+) -> Download:
+    """Copy a file into the partial directory, sharing its extents if possible, and prove the copy.
 
     Raises:
         SourceUnavailableError: it cannot be read.
         IntegrityError: it is not what is declared.
         CacheError: the copy cannot be written.
-        Stopped: the run was interrupted.
+        CancelledError: the run was interrupted.
     """
+    hashes = {name: hashlib.new(name) for name in {"sha256", *(d.algorithm for d in task.artifact.digests)}}
+    size = 0
     with as_cache_error(target):
         target.unlink(missing_ok=True)
     try:
-        size = source.stat().st_size
-        check_size(wanted, size, name)
-        algorithms: set[str] = {"sha256", *(digest.algorithm for digest in wanted.artifact.digests)}
-        found, size = _copy(source, target, algorithms, tally, stop)
-        check_bytes(wanted, target, size, found, name)
-    except BaseException as error:
+        for data in _copy(task, original, target, source):
+            if stop.is_set():
+                raise CancelledError  # noqa: TRY301
+            for one in hashes.values():
+                one.update(data)
+            size += len(data)
+            if on_progress is not None:
+                on_progress(size)
+        digests: dict[str, Digest] = {
+            name: Digest(algorithm=name, hex=one.hexdigest()) for name, one in hashes.items()
+        }
+        check_content(task, target, size, digests, source, check=check)
+    except BaseException:
         with contextlib.suppress(OSError):
             target.unlink()
-        if isinstance(error, OSError):
-            what = f"{name} cannot be read: {error.strerror or error}"
-            raise SourceUnavailableError(what) from error
         raise
-    return Arrival(wanted, target, size, found["sha256"].hex, name)
+    return Download(task, target, size, digests["sha256"].hex, source)
 
 
-def _copy(
-    source: Path, target: Path, algorithms: set[str], tally: Tally, stop: threading.Event
-) -> tuple[dict[str, Digest], int]:
-    hashes = {name: hashlib.new(name) for name in algorithms}
-    size = 0
-    with as_cache_error(target):
-        shared = _clone(source, target)
-    with source.open("rb") as reading, as_cache_error(target):
-        writing = os.open(target, os.O_WRONLY | os.O_CREAT, 0o666)
-        try:
-            while data := _read(reading, source):
-                if stop.is_set():
-                    raise Stopped
+def _copy(task: DownloadTask, original: Path, target: Path, source: str) -> Iterator[bytes]:
+    """Copy a file and yield what the copy consists of, piece by piece; it is on the disk at the end."""
+    with contextlib.ExitStack() as files:
+        with _as_unavailable(source):
+            check_size(task, original.stat().st_size, source)
+            reading = files.enter_context(original.open("rb"))
+        with as_cache_error(target):
+            shared = clone(original, target)
+            writing = os.open(target, os.O_WRONLY | os.O_CREAT, 0o666)
+            files.callback(os.close, writing)
+            if shared:
+                reading = files.enter_context(target.open("rb"))
+        while True:
+            with _as_unavailable(source):
+                data = reading.read(_PIECE)
+            if not data:
+                break
+            with as_cache_error(target):
                 view = memoryview(data)
                 while view and not shared:
                     view = view[os.write(writing, view) :]
-                for one in hashes.values():
-                    one.update(data)
-                size += len(data)
-                tally.at(size)
+            yield data
+        with as_cache_error(target):
             os.fsync(writing)
-        finally:
-            os.close(writing)
-    return {name: Digest(algorithm=name, hex=one.hexdigest()) for name, one in hashes.items()}, size  # type: ignore[arg-type]
 
 
-def _read(reading: object, source: Path) -> bytes:
+@contextlib.contextmanager
+def _as_unavailable(source: str) -> Iterator[None]:
     try:
-        data: bytes = reading.read(_PIECE)  # type: ignore[attr-defined]
-    except OSError as error:  # the source's fault, not the cache's
-        what = f"{source} cannot be read: {error.strerror}"
+        yield
+    except OSError as error:
+        what = f"cannot read {source}: {error.strerror or error}"
         raise SourceUnavailableError(what) from error
-    return data
-
-
-def _clone(source: Path, target: Path) -> bool:
-    try:
-        return clone(source, target)
-    except PermissionError as error:
-        if error.filename == str(source):
-            what = f"{source} cannot be read: {error.strerror}"
-            raise SourceUnavailableError(what) from error
-        raise

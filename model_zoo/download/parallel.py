@@ -1,48 +1,79 @@
-"""Fetch the parts of one large file over several connections, as many as the place grants."""
+"""Fetch the segments of one large file over several connections, as many as the server grants."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from model_zoo.download.failures import AttemptError, Changed, Interrupted, NoRanges, Stopped, delay
-from model_zoo.download.response import Ask
+from model_zoo.download.failures import (
+    AttemptError,
+    CancelledError,
+    ContentChangedError,
+    RangeError,
+    TransientError,
+    backoff,
+)
+from model_zoo.download.response import Body, DecodedBody, RangeRequest
 from model_zoo.errors import ModelZooError
 
 if TYPE_CHECKING:
-    from model_zoo.download.body_writer import Opened
-    from model_zoo.download.segments import Segments
-    from model_zoo.download.transfer import Transfer
+    from model_zoo.download.body_writer import BodyWriter
+    from model_zoo.download.exchange import Exchange
+    from model_zoo.download.segments import SegmentQueue
 
-_FRUITLESS = 2
+_MAX_FRUITLESS = 2
 """How often in a row a connection may bring nothing before the others go on without it."""
 
 
-class Parts:
-    """The parts of one transfer, and the connections that work on them."""
+class OpenSegment(NamedTuple):
+    """A segment whose response is already open; ``head`` is what has been read of it."""
 
-    def __init__(self, transfer: Transfer, segments: Segments) -> None:
-        self._transfer = transfer
+    body: Body | DecodedBody
+    head: bytes
+    first: int
+    end: int
+
+
+class ParallelTransfer:
+    """The segments of one transfer, and the connections that work on them.
+
+    Args:
+        exchange: sends the requests.
+        writer: writes the bodies.
+        segments: what is to be fetched.
+        budget: limits the connections beyond the first, over all files.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        writer: BodyWriter,
+        segments: SegmentQueue,
+        budget: threading.BoundedSemaphore,
+    ) -> None:
+        self._exchange = exchange
+        self._writer = writer
         self._segments = segments
-        self._candidate = transfer.candidate
+        self._budget = budget
+        self._candidate = exchange.candidate
 
-    def fetch(self, first: Opened) -> None:
-        """Fetch every part, the one whose answer is already open first.
+    def run(self, opened: OpenSegment) -> None:
+        """Fetch every segment, starting with the one that is open.
 
         Raises:
-            AttemptError: parts are missing, and why.
-            IntegrityError: the place has something else than what is declared.
-            CacheError: the disk does not take the bytes.
+            AttemptError: segments are missing, and why.
+            IntegrityError: the candidate has something else than what is declared.
+            CacheError: the bytes cannot be written.
         """
         segments, threads = self._segments, []
         for _ in range(min(self._candidate.connections - 1, len(segments))):
-            if not self._transfer.budget.acquire(blocking=False):
+            if not self._budget.acquire(blocking=False):
                 break
             thread = threading.Thread(target=self._help, name="model-zoo-part", daemon=True)
             thread.start()
             threads.append(thread)
         try:
-            self._work(first)
+            self._work(opened)
         except BaseException as error:
             segments.fatal = segments.fatal or error
             raise
@@ -51,10 +82,10 @@ class Parts:
                 thread.join()
         if segments.fatal is not None:
             raise segments.fatal
-        if len(segments):  # everybody gave up; whether it is for good, the next attempt's first request tells
-            if isinstance(segments.reason, Interrupted):
-                raise segments.reason
-            raise Interrupted(str(segments.reason)) from segments.reason
+        if len(segments):  # all gave up; the next attempt's first request tells whether for good
+            if isinstance(segments.last_error, TransientError):
+                raise segments.last_error
+            raise TransientError(str(segments.last_error)) from segments.last_error
 
     def _help(self) -> None:
         try:
@@ -62,55 +93,68 @@ class Parts:
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
             self._segments.fatal = self._segments.fatal or error
         finally:
-            self._transfer.budget.release()
+            self._budget.release()
 
-    def _work(self, opened: Opened | None) -> None:
-        """Fetch parts until none are left, or until this connection is not wanted."""
+    def _work(self, opened: OpenSegment | None) -> None:
+        """Fetch segments until none are left, or until this connection is not welcome."""
         segments, fruitless = self._segments, 0
         while True:
-            part = (opened.first, opened.end) if opened else segments.claim()
-            if part is None:
+            segment = (opened.first, opened.end) if opened else segments.claim()
+            if segment is None:
                 return
-            before = self._missing(*part)
+            before = self._missing(*segment)
             try:
-                self._fetch(part, opened)
+                self._fetch(*segment, opened)
                 fruitless = 0
                 continue
-            except (Stopped, Changed, ModelZooError) as error:
+            except (CancelledError, ContentChangedError, ModelZooError) as error:
                 segments.fatal = segments.fatal or error
                 return
             except AttemptError as error:
-                missing = self._missing(*part)
-                segments.reason = error
-                segments.give_back(missing)
+                missing = self._missing(*segment)
+                segments.last_error = error
+                segments.put_back(missing)
                 fruitless = fruitless + 1 if missing == before else 1
-                refused = not isinstance(error, Interrupted) or error.after is not None
+                refused = not isinstance(error, TransientError) or error.retry_after is not None
             finally:
                 opened = None
-            if refused or fruitless >= _FRUITLESS:
+            if refused or fruitless >= _MAX_FRUITLESS:
                 self._candidate.connections = max(1, self._candidate.connections - 1)
                 return
-            self._transfer.pause(delay(fruitless, None))
+            if self._writer.stop.wait(backoff(fruitless, None)):
+                raise CancelledError
 
     def _missing(self, first: int, end: int) -> list[tuple[int, int]]:
-        gaps = self._transfer.partial.gaps(end)
+        gaps = self._exchange.partial.gaps(end)
         return [(max(start, first), stop) for start, stop in gaps if stop > first]
 
-    def _fetch(self, part: tuple[int, int], opened: Opened | None) -> None:
-        transfer = self._transfer
-        first, end = part
-        if opened:
-            transfer.pouring.pour(opened.body, opened.head, first, end, self._segments)
-            return
-        ask = Ask(first, end, ranged=True, condition=transfer.condition())
-        reply = transfer.open(ask)
-        if reply.whole:
-            reply.body.close()
-            if transfer.proven and ask.condition and reply.validator != ask.condition:
-                self._candidate.blind = True
-                what = f"{self._candidate.name} names its content differently now"
-                raise Interrupted(what)
-            what = f"{self._candidate.name} answered a part with the whole"
-            raise NoRanges(what)
-        transfer.accept_part(reply)
-        transfer.pouring.pour(reply.body, b"", first, end, self._segments)
+    def _fetch(self, first: int, end: int, opened: OpenSegment | None) -> None:
+        body, head, *_ = opened or OpenSegment(self._request(first, end), b"", first, end)
+        try:
+            self._writer.write(body, head, first, end, self._segments)
+        except BaseException:
+            body.close()
+            raise
+        if isinstance(body, Body) and body.at_end:
+            body.read(1)  # which releases the connection
+        else:
+            body.close()  # somebody else fetches the rest
+
+    def _request(self, first: int, end: int) -> Body:
+        """Request one segment; return the body of the response."""
+        exchange = self._exchange
+        request = RangeRequest(first, end, ranged=True, condition=exchange.condition())
+        response = exchange.send(request)
+        try:
+            if not response.whole:
+                exchange.accept_part(response)
+                return response.body
+            if exchange.verifiable and request.condition and response.validator != request.condition:
+                self._candidate.unconditional = True
+                what = f"{exchange.name}: ETag changed"
+                raise TransientError(what)  # noqa: TRY301
+            what = f"{exchange.name} answered a range request with the whole file"
+            raise RangeError(what)  # noqa: TRY301
+        except BaseException:
+            response.body.close()
+            raise

@@ -1,9 +1,9 @@
-"""Bytes under way: a file, the parts of it that are done, and a sidecar that says so to the next process.
+"""A partial file: the bytes so far, and a sidecar that tells the next process which parts of it are done.
 
 The bytes are written before the sidecar counts them, and it is rewritten after every ``STEP`` bytes, so a
 killed process costs at most that much. It is a small JSON document, padded so that every version of it is
-one write of one length: no reader sees half of one unless the machine itself went down, and then the
-digest, which is checked over the whole file, is the judge.
+a single write of the same length: no reader sees half of one unless the machine itself went down, and then
+the digest, which is checked over the whole file, decides.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import logging
 import os
 import secrets
 import sys
@@ -26,6 +27,8 @@ from model_zoo.files import as_cache_error
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_log = logging.getLogger(__name__)
+
 STEP = 1 << 20
 """How many bytes may be on disk without being recorded as done."""
 _PAD = 512
@@ -34,7 +37,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Sidecar(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What the next process needs to go on.
+    """What the next process needs to resume.
 
     Attributes:
         version: of this format.
@@ -44,7 +47,7 @@ class Sidecar(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         expected: the declared digests.
         size: the whole, where it is known.
         done: the parts on disk, ``[first, end)``, in order and apart.
-        boot: which run of the machine wrote it; bytes without a digest are trusted only within it.
+        boot: the boot of the machine that wrote it; bytes without a digest are trusted only within it.
     """
 
     version: int = 1
@@ -59,7 +62,7 @@ class Sidecar(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 @functools.cache
 def _sync_file_range() -> Any:  # noqa: ANN401 - a C function
-    """Return Linux's call that starts to write a range out; None elsewhere, where nothing is lost by that."""
+    """Return Linux's call that starts writing a range to disk; None elsewhere, where only speed is lost."""
     try:
         return ctypes.CDLL(None).sync_file_range if sys.platform.startswith("linux") else None
     except (OSError, AttributeError):
@@ -68,7 +71,7 @@ def _sync_file_range() -> Any:  # noqa: ANN401 - a C function
 
 @functools.cache
 def boot_id() -> str:
-    """Return what changes when the machine restarts, or nothing where that is unknown."""
+    """Return what changes when the machine restarts; empty where that is unknown."""
     try:
         return _BOOT.read_text(encoding="ascii").strip()
     except OSError:
@@ -79,22 +82,22 @@ class Partial:
     """One partial file; safe for several writers at once.
 
     Args:
-        folder: where partials live.
+        directory: where partials live.
         key: names it.
         expected: the declared digests as text.
-        shared: False where locks do not work: the partial is then this run's own, and nobody resumes it.
+        shared: False where locks do not work: the partial then belongs to this run alone, and is not resumed.
 
     Raises:
         CacheError: it cannot be created.
     """
 
-    def __init__(self, folder: Path, key: str, expected: tuple[str, ...], *, shared: bool = True) -> None:
+    def __init__(self, directory: Path, key: str, expected: tuple[str, ...], *, shared: bool = True) -> None:
         name = key if shared else f"{key}.{os.getpid()}.{secrets.token_hex(4)}"
-        self.path = folder / f"{name}.part"
-        self.sidecar = folder / f"{name}.json"
+        self.path = directory / f"{name}.part"
+        self.sidecar = directory / f"{name}.json"
         self.state = Sidecar(expected=expected, boot=boot_id())
-        self.mixed = False  # more than one answer went into it: a wrong digest may be our assembly's
-        self.most = 0  # bytes at once, ever: what counts as progress
+        self.mixed = False  # assembled from more than one response: a wrong digest may be our fault
+        self.most_bytes = 0  # held at any time: what counts as progress
         self._guard = threading.Lock()
         self._unrecorded = 0
         self._recorded_length = 0
@@ -104,17 +107,18 @@ class Partial:
             self._open()
 
     def _open(self) -> None:
-        known = self._read_sidecar()
-        if known is None:
+        state = self._read_sidecar()
+        if state is None:
             self._create()
             return
         self._file = os.open(self.path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
-        self.state = known
-        self.mixed = bool(known.done)
-        self.most = sum(end - first for first, end in known.done)
+        self.state = state
+        self.mixed = bool(state.done)
+        self.most_bytes = sum(end - first for first, end in state.done)
+        _log.debug("%s: resuming with %d bytes", self.path.name, self.most_bytes)
 
     def _create(self) -> None:
-        """Start a new file; never cut an old one, whose bytes may have been published meanwhile."""
+        """Start a new file; never truncate an old one, whose bytes may have been published meanwhile."""
         for old in (self.path, self.sidecar):
             old.unlink(missing_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
@@ -127,8 +131,8 @@ class Partial:
         except (OSError, msgspec.DecodeError, ValueError):
             return None
         proven = bool(known.expected) or (known.boot and known.boot == self.state.boot)
-        fits = self.path.is_file() and not self.path.is_symlink()
-        if known.version != 1 or known.expected != self.state.expected or not proven or not fits:
+        regular = self.path.is_file() and not self.path.is_symlink()
+        if known.version != 1 or known.expected != self.state.expected or not proven or not regular:
             return None
         position = 0
         for first, end in known.done:
@@ -144,13 +148,13 @@ class Partial:
         """The whole size, where it is known."""
         return self.state.size
 
-    def have(self) -> int:
+    def bytes_done(self) -> int:
         """Return how many bytes are done."""
         with self._guard:
             return sum(end - first for first, end in self.state.done)
 
-    def prefix(self) -> int:
-        """Return how many bytes are done from the start without a gap."""
+    def prefix_length(self) -> int:
+        """Return how many bytes are done from the start, without a gap."""
         with self._guard:
             done = self.state.done
             return done[0][1] if done and done[0][0] == 0 else 0
@@ -164,10 +168,6 @@ class Partial:
                     found.append((position, min(first, size)))
                 position = end
         return [*found, (position, size)] if position < size else found
-
-    def complete(self) -> bool:
-        """Say whether every byte of a known size is there."""
-        return self.size is not None and self.prefix() == self.size
 
     # -- writing ----------------------------------------------------------------------------------
 
@@ -183,30 +183,30 @@ class Partial:
             view, position = view[written:], position + written
         with self._guard:
             self._mark(offset, position)
-            self.most = max(self.most, sum(end - first for first, end in self.state.done))
+            self.most_bytes = max(self.most_bytes, sum(end - first for first, end in self.state.done))
             self._unrecorded += position - offset
             if self._unrecorded >= STEP:
                 self._record()
 
     def _mark(self, first: int, end: int) -> None:
         done = self.state.done
-        for index, (one, other) in enumerate(done):  # the usual case: a part grows
-            if other == first:
-                done[index] = (one, end)
+        for index, (start, stop) in enumerate(done):  # the usual case: a part grows
+            if stop == first:
+                done[index] = (start, end)
                 if index + 1 < len(done) and done[index + 1][0] <= end:
-                    done[index] = (one, max(end, done.pop(index + 1)[1]))
+                    done[index] = (start, max(end, done.pop(index + 1)[1]))
                 return
         insort(done, (first, end))
         merged: list[tuple[int, int]] = []
-        for one, other in done:
-            if merged and one <= merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(other, merged[-1][1]))
+        for start, stop in done:
+            if merged and start <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
             else:
-                merged.append((one, other))
+                merged.append((start, stop))
         self.state.done = merged
 
-    def describe(self, *, source: str, address: str, validator: str, size: int | None) -> None:
-        """Remember what the bytes are parts of."""
+    def identify(self, *, source: str, address: str, validator: str, size: int | None) -> None:
+        """Note which content the bytes are parts of."""
         with self._guard:
             state = self.state
             state.source, state.address, state.validator, state.size = source, address, validator, size
@@ -227,7 +227,7 @@ class Partial:
             self._create()
 
     def record(self) -> None:
-        """Write the sidecar now, if there is anything to say."""
+        """Write the sidecar now, if there is anything new."""
         with self._guard:
             if self._file >= 0 and self.state.done and (self._unrecorded or self._recorder is None):
                 self._record()
@@ -246,15 +246,15 @@ class Partial:
     # -- reading and the end ----------------------------------------------------------------------
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
-        """Read bytes back, usually out of the page cache.
+        """Read bytes back, usually from the page cache.
 
         Raises:
-            OSError: the disk does not give them.
+            OSError: they cannot be read.
         """
         return os.preadv(self._file, [buffer], offset)
 
     def flush(self) -> None:
-        """Put the bytes on the disk.
+        """Flush the bytes to the disk.
 
         Raises:
             OSError: the disk refused them.
@@ -262,7 +262,7 @@ class Partial:
         os.fsync(self._file)
 
     def start_flush(self, first: int, end: int) -> None:
-        """Have the disk begin with a part, without waiting; the final flush then has less to do."""
+        """Start writing a part to disk without waiting, so that the final flush has less to do."""
         call = _sync_file_range()
         if call is not None:
             call(self._file, ctypes.c_int64(first), ctypes.c_int64(end - first), _SYNC_FILE_RANGE_WRITE)
@@ -274,44 +274,45 @@ class Partial:
         self._file, self._recorder = -1, None
 
     def close(self) -> None:
-        """Let go of the files, recording what is done."""
+        """Close the files, recording what is done."""
         with contextlib.suppress(OSError):
             self.record()
         with self._guard:
-            open_yet = self._file >= 0
+            still_open = self._file >= 0
             self._close()
-        if open_yet and not self.have():
-            self.forget()
+        if still_open and not self.bytes_done():
+            self.delete()
 
     def release(self) -> None:
-        """Let go of a file that now belongs to the cache."""
+        """Close a file that now belongs to the cache."""
         with self._guard:
             self.state.done = []
             self._close()
         with contextlib.suppress(OSError):
             self.sidecar.unlink()
 
-    def forget(self) -> None:
-        """Remove what is left of it."""
+    def delete(self) -> None:
+        """Remove its files."""
         for path in (self.path, self.sidecar):
             with contextlib.suppress(OSError):
                 path.unlink()
 
-    def left(self) -> str:
-        """Say for a message what is on disk."""
-        have = self.have()
-        if not have:
-            return "nothing of it"
-        return f"{have} of {'unknown' if self.size is None else self.size} bytes, kept for the next run"
+    def describe_left(self) -> str:
+        """Return what is on disk, for messages."""
+        done = self.bytes_done()
+        if not done:
+            return "nothing of this file"
+        size = "an unknown number of" if self.size is None else self.size
+        return f"{done} of {size} bytes, kept for the next run"
 
 
 @contextlib.contextmanager
-def open_partial(folder: Path, key: str, expected: tuple[str, ...], *, shared: bool) -> Iterator[Partial]:
-    """Hold a partial open; what is done is recorded at the end, whatever the end is."""
-    partial = Partial(folder, key, expected, shared=shared)
+def open_partial(directory: Path, key: str, expected: tuple[str, ...], *, shared: bool) -> Iterator[Partial]:
+    """Hold a partial open; what is done is recorded at the end, however it ends."""
+    partial = Partial(directory, key, expected, shared=shared)
     try:
         yield partial
     finally:
         partial.close()
         if not shared:
-            partial.forget()
+            partial.delete()

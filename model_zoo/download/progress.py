@@ -9,58 +9,78 @@ from typing import TYPE_CHECKING
 from model_zoo.events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from model_zoo.download.tasks import DownloadTask
+    from model_zoo.events import EventKind, Report
 
-    from model_zoo.download.tasks import Wanted
-
-_APART = 0.1
+_INTERVAL = 0.1
 
 
-class Tally:
-    """Tells a callable what happens to one wanted artifact; safe from several threads."""
+class ProgressReporter:
+    """Reports what happens to one task; safe from several threads."""
 
-    def __init__(self, wanted: Wanted, report: Callable[[Event], None]) -> None:
-        self._wanted = wanted
+    def __init__(self, task: DownloadTask, report: Report) -> None:
+        self._task = task
         self._report = report
         self._guard = threading.Lock()
-        self._total = wanted.artifact.size
+        self._total = task.artifact.size
         self._most = 0
         self._last = 0.0
         self._begun = False
 
-    def _send(self, event: str, **details: object) -> None:
-        wanted = self._wanted
-        self._report(Event(event=event, model=wanted.model, file=wanted.artifact.path, **details))  # type: ignore[arg-type]
+    def _send(
+        self,
+        event: EventKind,
+        count: int | None = None,
+        total: int | None = None,
+        message: str | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        model, file = self._task.model, self._task.artifact.path
+        self._report(
+            Event(
+                event=event,
+                model=model,
+                file=file,
+                bytes=count,
+                total=total,
+                message=message,
+                seconds=seconds,
+            )
+        )
 
     def begin(self) -> None:
-        """Say that a transfer begins; only the first time."""
+        """Report that the transfer begins; only the first time."""
         with self._guard:
             if not self._begun:
                 self._begun = True
-                self._send("download_begin", bytes=0, total=self._total)
+                self._send("download_begin", 0, self._total)
 
-    def size(self, total: int) -> None:
-        """Learn the whole size."""
+    def set_total(self, total: int) -> None:
+        """Set the size of the whole file."""
         self._total = total
 
-    def at(self, count: int) -> None:
-        """Take note that ``count`` bytes are on disk."""
+    def update(self, count: int) -> None:
+        """Note that ``count`` bytes are on disk."""
         now = time.monotonic()
-        if now - self._last < _APART and count != self._total:
+        if now - self._last < _INTERVAL and count != self._total:
             return
         with self._guard:
             if count <= self._most:
                 return
             self._most = count
             self._last = now
-            self._send("download_progress", bytes=count, total=self._total)
+            self._send("download_progress", count, self._total)
 
-    def end(self, size: int) -> None:
-        """Say that all of it is there and proven."""
+    def finish(self, size: int) -> None:
+        """Report that the whole file is there and verified."""
         self.begin()
         with self._guard:
-            self._send("download_end", bytes=max(size, self._most), total=size)
+            self._send("download_end", max(size, self._most), size)
 
-    def say(self, event: str, message: str, seconds: float | None = None) -> None:
-        """Send one of the events that hold a message."""
+    def message(self, event: EventKind, message: str, seconds: float | None = None) -> None:
+        """Report an event that carries a message."""
         self._send(event, message=message, seconds=seconds)
+
+    def waiting(self, owner: str) -> None:
+        """Report that another process holds the lock of what is needed."""
+        self.message("wait", f"waiting for {owner}")

@@ -1,4 +1,4 @@
-"""What an answer claims to be, checked against what was asked, and its body with a proven end."""
+"""What a response claims to be, checked against the request, and its body with a proven end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import urllib3
 
-from model_zoo.download.failures import Interrupted, NoRanges, Refused, retry_after
+from model_zoo.download.failures import RangeError, RefusedError, TransientError, parse_retry_after
 from model_zoo.download.http import explain
 from model_zoo.sources.url import safe_url
 
@@ -19,17 +19,25 @@ if TYPE_CHECKING:
     import requests
 
 _TRANSIENT = {408, 425, 429}
-_RANGE_TROUBLE = {400, 405, 406, 412, 413, 416, 417, 431, 501, 505}
+_MAY_MEAN_RANGE = {400, 405, 406, 412, 413, 416, 417, 431, 501, 505}
 """Statuses that a server may mean for the Range header rather than for the file."""
+_REASONS = {
+    401: "Unauthorized: credentials are missing or wrong",
+    403: "Forbidden: credentials are missing, or the URL has expired",
+    404: "Not Found",
+    407: "Proxy Authentication Required",
+    410: "Gone",
+    451: "Unavailable For Legal Reasons",
+}
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
-_LONGEST_PROLOGUE = 4096
+_MAX_PROLOGUE = 4096
 _STRONG_AFTER = 60
 _ANY_WRAPPER, _NO_WRAPPER = 47, -15  # zlib's window bits: zlib or gzip as it comes, or neither
 
 
 @dataclass(frozen=True)
-class Ask:
-    """What is asked for: bytes from ``first`` to ``end`` (exclusive), or the whole without ranges."""
+class RangeRequest:
+    """A request for the bytes from ``first`` to ``end`` (exclusive), or for the whole file."""
 
     first: int = 0
     end: int | None = None
@@ -37,7 +45,7 @@ class Ask:
     condition: str = ""
 
     def headers(self) -> dict[str, str]:
-        """Return the request headers that say so."""
+        """Return the request headers for it."""
         if not self.ranged:
             return {}
         last = "" if self.end is None else str(self.end - 1)
@@ -46,15 +54,17 @@ class Ask:
 
 
 @dataclass
-class Reply:
-    """An acceptable answer: bytes from ``first`` on, ``length`` of them where that is known.
+class CheckedResponse:
+    """An acceptable response: bytes from ``first`` on, ``length`` of them if that is known.
 
     Attributes:
         whole: it is the whole file from the start.
-        total: the size of the whole file, where the answer tells.
-        validator: the strong validator, or nothing.
-        ranges: the server says that it can serve parts.
-        framed: the body's end can be told from a broken connection.
+        total: the size of the whole file, if the response tells.
+        validator: the strong validator, or empty.
+        ranges: the server says that it serves ranges.
+        framed: the end of the body can be told from a lost connection.
+        html: it is declared to be an HTML page.
+        encoding: the content coding, which was not asked for; empty for none.
     """
 
     body: Body
@@ -63,57 +73,48 @@ class Reply:
     whole: bool
     total: int | None
     validator: str
-    ranges: bool
-    framed: bool
-    html: bool
-    encoding: str
+    ranges: bool = True
+    framed: bool = True
+    html: bool = False
+    encoding: str = ""
 
 
-def check(response: requests.Response, ask: Ask, name: str) -> Reply:
-    """Accept an answer only if it is what was asked for.
+def check(response: requests.Response, request: RangeRequest, name: str) -> CheckedResponse:
+    """Accept a response only if it is what was requested.
 
     Raises:
-        Refused: the place does not give the file.
-        Interrupted: it may later.
-        NoRanges: it does not give this part.
+        RefusedError: the server does not give us the file.
+        TransientError: it may later.
+        RangeError: it does not give us this range.
     """
-    status = response.status_code
     try:
-        if status == HTTPStatus.OK:
+        if response.status_code == HTTPStatus.OK:
             return _whole(response, name)
-        if status == HTTPStatus.PARTIAL_CONTENT:
-            return _part(response, ask, name)
-        if ask.ranged and status in _RANGE_TROUBLE:
-            what = f"{name} answered {status} to a part of the file"
-            raise NoRanges(what, total=_stated_total(response))  # noqa: TRY301
-        if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            after = retry_after(response.headers.get("Retry-After"))
-            what = f"{name} answered {status}"
-            raise Interrupted(what, after=after)  # noqa: TRY301
-        what = f"{name} answered {status} {_REASONS.get(status, '')}".rstrip()
-        raise Refused(what)  # noqa: TRY301
+        if response.status_code == HTTPStatus.PARTIAL_CONTENT:
+            return _part(response, request, name)
+        raise _failure(response, request, name)  # noqa: TRY301
     except BaseException:
         response.close()
         raise
 
 
-_REASONS = {
-    401: "Unauthorized: credentials are missing or wrong",
-    403: "Forbidden: credentials are missing, or the address has expired",
-    404: "Not Found",
-    407: "Proxy Authentication Required",
-    410: "Gone",
-    451: "Unavailable For Legal Reasons",
-}
+def _failure(
+    response: requests.Response, request: RangeRequest, name: str
+) -> RangeError | TransientError | RefusedError:
+    """Return what a status other than success means."""
+    status = response.status_code
+    if request.ranged and status in _MAY_MEAN_RANGE:
+        content_range = response.headers.get("Content-Range", "")
+        match = re.fullmatch(r"\s*bytes\s+\*/(\d+)\s*", content_range)
+        total = int(match[1]) if match else None
+        return RangeError(f"{name} answered {status} to a range request", total=total)
+    if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        retry_after = parse_retry_after(response.headers.get("Retry-After"))
+        return TransientError(f"{name} answered {status}", retry_after=retry_after)
+    return RefusedError(f"{name} answered {status} {_REASONS.get(status, '')}".rstrip())
 
 
-def _stated_total(response: requests.Response) -> int | None:
-    """Return the total that a refused range states (``bytes */N``), where it does."""
-    match = re.fullmatch(r"\s*bytes\s+\*/(\d+)\s*", response.headers.get("Content-Range", ""))
-    return int(match[1]) if match else None
-
-
-def _whole(response: requests.Response, name: str) -> Reply:
+def _whole(response: requests.Response, name: str) -> CheckedResponse:
     headers = response.headers
     length = _content_length(response, name)
     chunked = "chunked" in headers.get("Transfer-Encoding", "").lower()
@@ -121,13 +122,13 @@ def _whole(response: requests.Response, name: str) -> Reply:
     encoding = "" if encoding in {"identity", "binary", "none"} else encoding
     if chunked:
         length = None
-    return Reply(
+    return CheckedResponse(
         body=Body(response, length),
         first=0,
         length=length,
         whole=True,
         total=None if encoding else length,
-        validator=strong_validator(response),
+        validator=_strong_validator(response),
         ranges=headers.get("Accept-Ranges", "").strip().lower() == "bytes" and not encoding,
         framed=chunked or length is not None,
         html="html" in headers.get("Content-Type", "").lower(),
@@ -135,104 +136,88 @@ def _whole(response: requests.Response, name: str) -> Reply:
     )
 
 
-def _part(response: requests.Response, ask: Ask, name: str) -> Reply:
-    named = response.headers.get("Content-Range", "")
-    match = re.fullmatch(r"\s*bytes\s+(\d+)-(\d+)/(\d+|\*)\s*", named)
+def _part(response: requests.Response, request: RangeRequest, name: str) -> CheckedResponse:
+    content_range = response.headers.get("Content-Range", "")
+    match = re.fullmatch(r"\s*bytes\s+(\d+)-(\d+)/(\d+|\*)\s*", content_range)
     length = _content_length(response, name)
     fault = ""
     first = last = 0
     total: int | None = None
     if response.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
-        fault = "a compressed part"
+        fault = "a compressed range"
     elif match is None:
-        fault = f"a part with the Content-Range {named!r}" if named else "a part without Content-Range"
+        fault = f"Content-Range {content_range!r}" if content_range else "a range without Content-Range"
     else:
         first, last = int(match[1]), int(match[2])
         total = None if match[3] == "*" else int(match[3])
-        end = ask.end if ask.end is not None else total
+        end = request.end if request.end is not None else total
         end = min(end, total) if end is not None and total is not None else end
-        exact = first == ask.first and first <= last and (end is None or last + 1 == end)
+        exact = first == request.first and first <= last and (end is None or last + 1 == end)
         if not exact or (total is not None and last >= total):
-            fault = f"bytes {first}-{last} instead of those asked for"
+            fault = f"bytes {first}-{last}, which is not the range requested"
         elif length is not None and length != last + 1 - first:
-            fault = f"{length} bytes as the part {first}-{last}"
+            fault = f"{length} bytes as range {first}-{last}"
     if fault:
         what = f"{name} sent {fault}"
-        raise NoRanges(what)
+        raise RangeError(what)
     count = last + 1 - first
-    return Reply(
-        body=Body(response, length, promised=count),
-        first=first,
-        length=count,
-        whole=False,
-        total=total,
-        validator=strong_validator(response),
-        ranges=True,
-        framed=True,
-        html=False,
-        encoding="",
-    )
+    validator = _strong_validator(response)
+    return CheckedResponse(Body(response, count), first, count, whole=False, total=total, validator=validator)
 
 
 def _content_length(response: requests.Response, name: str) -> int | None:
-    """Return the announced length; None where there is none that makes sense.
+    """Return Content-Length; None if it is missing or malformed.
 
     Raises:
-        Interrupted: there are several that contradict each other.
+        TransientError: there are several that contradict each other.
     """
-    stated = {text.strip() for text in response.headers.get("Content-Length", "").split(",") if text.strip()}
-    if len(stated) > 1:
-        what = f"{name} states several lengths: {', '.join(sorted(stated))}"
-        raise Interrupted(what)
-    text = next(iter(stated), "")
+    values = {text.strip() for text in response.headers.get("Content-Length", "").split(",") if text.strip()}
+    if len(values) > 1:
+        what = f"{name} sent conflicting Content-Length headers: {', '.join(sorted(values))}"
+        raise TransientError(what)
+    text = next(iter(values), "")
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
-def strong_validator(response: requests.Response) -> str:
-    """Return what proves two answers to be of the same bytes: a strong ETag, or a strong date.
+def _strong_validator(response: requests.Response) -> str:
+    """Return what proves that two responses hold the same bytes: a strong ETag, or a strong date.
 
-    A Last-Modified date is strong when the answer's Date is at least a minute later (RFC 9110, 8.8.2.2).
+    A Last-Modified date is strong if the response's Date is at least a minute later (RFC 9110, 8.8.2.2).
     """
     tag = str(response.headers.get("ETag", "")).strip()
     if re.fullmatch(r'"[^"]*"', tag):
         return tag
     if tag:
         return ""
-    stated = [str(response.headers.get(name, "")) for name in ("Last-Modified", "Date")]
+    dates = [str(response.headers.get(name, "")) for name in ("Last-Modified", "Date")]
     try:
-        modified, sent = (email.utils.parsedate_to_datetime(text) for text in stated)
-        return stated[0] if (sent - modified).total_seconds() >= _STRONG_AFTER else ""
+        modified, sent = (email.utils.parsedate_to_datetime(text) for text in dates)
+        return dates[0] if (sent - modified).total_seconds() >= _STRONG_AFTER else ""
     except (TypeError, ValueError, OverflowError):
         return ""
 
 
 class Body:
-    """The bytes of an answer. ``read`` returns nothing only at an end that is proven to be the end.
+    """The bytes of a response. With a ``length``, ``read`` returns nothing only after that many bytes."""
 
-    Args:
-        response: whose body it is.
-        length: the announced length.
-        promised: the length that a Content-Range promised.
-    """
-
-    def __init__(self, response: requests.Response, length: int | None, promised: int | None = None) -> None:
+    def __init__(self, response: requests.Response, length: int | None) -> None:
         self._response = response
         self._raw: Any = response.raw
-        self._length = promised if length is None else length
+        self._length = length
         self._count = 0
-        self._where = safe_url(response.url)
+        self._url = safe_url(response.url)
         self._ended = False
 
     @property
     def at_end(self) -> bool:
-        """Whether every announced byte was read."""
+        """Whether every announced byte has been read."""
         return self._length is not None and self._count == self._length
 
     def read(self, most: int) -> bytes:
-        """Return what has arrived, at most so many bytes; nothing at the end.
+        """Return what has arrived, at most ``most`` bytes; nothing at the end.
 
         Raises:
-            Interrupted: the connection broke off, or stayed silent for too long.
+            TransientError: the connection was lost, or silent for too long.
         """
         if self._length is not None:
             most = min(most, self._length - self._count)
@@ -245,9 +230,8 @@ class Body:
             self.close()
             if isinstance(error, urllib3.exceptions.ProtocolError) and self._length is not None:
                 raise self._too_short() from None
-            found = explain(error, self._where)
-            reason = found if isinstance(found, Interrupted) else Interrupted(str(found))
-            raise reason from None
+            reason = explain(error, self._url)
+            raise reason if isinstance(reason, TransientError) else TransientError(str(reason)) from None
         self._count += len(data)
         if not data:
             if self._length is not None and self._count < self._length:
@@ -258,8 +242,8 @@ class Body:
             self._release()
         return data
 
-    def _too_short(self) -> Interrupted:
-        return Interrupted(f"{self._where}: the answer ended after {self._count} of {self._length} bytes")
+    def _too_short(self) -> TransientError:
+        return TransientError(f"{self._url}: connection closed after {self._count} of {self._length} bytes")
 
     def _release(self) -> None:
         if not self._ended:
@@ -270,17 +254,17 @@ class Body:
                 self._response.close()
 
     def close(self) -> None:
-        """Give the body up, and the connection with it unless the body was read to its end."""
+        """Stop reading, and close the connection unless the body was read to its end."""
         if not self._ended:
             self._ended = True
             self._response.close()
 
 
-class Unpacked:
-    """A body that came compressed although it was asked for as it is.
+class DecodedBody:
+    """A body that came compressed although that was not asked for, decompressed.
 
     Raises (from ``read``):
-        Interrupted: the compressed bytes are damaged or end early.
+        TransientError: the compressed bytes are damaged or incomplete.
     """
 
     def __init__(self, body: Body, encoding: str) -> None:
@@ -293,7 +277,7 @@ class Unpacked:
         self.at_end = False  # which only the next read can tell
 
     def read(self, most: int) -> bytes:
-        """Return unpacked bytes; nothing at the end."""
+        """Return decompressed bytes; nothing at the end."""
         while True:
             if not self._pending:
                 self._pending = self._body.read(most)
@@ -315,37 +299,37 @@ class Unpacked:
                 self._inflate = zlib.decompressobj(self._wbits)
                 return b""
             self._body.close()
-            what = f"the compressed answer is damaged: {error}"
-            raise Interrupted(what) from error
+            what = f"the compressed response is damaged: {error}"
+            raise TransientError(what) from error
         self._begun = True
         self._pending = self._inflate.unconsumed_tail or self._inflate.unused_data
         return data
 
     def _end(self) -> bytes:
         if not self._inflate.eof:
-            what = "the compressed answer ended early"
-            raise Interrupted(what)
+            what = "the compressed response is incomplete"
+            raise TransientError(what)
         return b""
 
     def close(self) -> None:
-        """Give the body up."""
+        """Stop reading."""
         self._body.close()
 
 
 def looks_like_html(head: bytes, *, ended: bool) -> bool | None:
-    """Say whether a file's first bytes are those of an HTML page; None when more are needed to tell."""
+    """Whether a file's first bytes are those of an HTML page; None if more are needed to tell."""
     text = head
-    for mark in _BOMS:
-        text = text.removeprefix(mark)
+    for bom in _BOMS:
+        text = text.removeprefix(bom)
     text = text.replace(b"\0", b"").lstrip().lower()
     while text.startswith((b"<?xml", b"<!--")):
         close = b"?>" if text.startswith(b"<?xml") else b"-->"
         _, found, text = text.partition(close)
         if not found:
-            return False if ended or len(head) > _LONGEST_PROLOGUE else None
+            return False if ended or len(head) > _MAX_PROLOGUE else None
         text = text.lstrip()
     starts = (b"<!doctype html", b"<html", b"<head>", b"<body")
     if text.startswith(starts):
         return True
-    open_yet = any(start.startswith(text) for start in (*starts, b"<?xml", b"<!--"))
-    return None if open_yet and not ended and len(head) <= _LONGEST_PROLOGUE else False
+    undecided = any(start.startswith(text) for start in (*starts, b"<?xml", b"<!--"))
+    return None if undecided and not ended and len(head) <= _MAX_PROLOGUE else False

@@ -1,90 +1,51 @@
-"""Bring one file over from one HTTP address into a partial, in one piece or over several connections."""
+"""Transfer one file from one URL into a partial, in one piece or over several connections."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from model_zoo.download.body_writer import PIECE, Opened, Pouring
-from model_zoo.download.disk_space import require_room
-from model_zoo.download.failures import Changed, Interrupted, NoRanges, Refused, Stopped
-from model_zoo.download.http import next_address
-from model_zoo.download.parallel import Parts
-from model_zoo.download.response import Ask, Body, Reply, Unpacked, check, looks_like_html
-from model_zoo.download.segments import Segments, segment_size
-from model_zoo.errors import SizeMismatchError
+from model_zoo.download.body_writer import PIECE
+from model_zoo.download.failures import RangeError, RefusedError, TransientError
+from model_zoo.download.parallel import OpenSegment, ParallelTransfer
+from model_zoo.download.response import Body, CheckedResponse, DecodedBody, RangeRequest, looks_like_html
+from model_zoo.download.segments import SegmentQueue, segment_size
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
 
-    from model_zoo.download.hasher import Follower
-    from model_zoo.download.http import Client
-    from model_zoo.download.partial import Partial
-    from model_zoo.download.progress import Tally
-    from model_zoo.download.tasks import Candidate, Wanted
-    from model_zoo.settings import Settings
-    from model_zoo.sources.base import HttpLocation
+    from model_zoo.download.body_writer import BodyWriter
+    from model_zoo.download.exchange import Exchange
+    from model_zoo.download.hasher import StreamHasher
 
-_PAGES = 3
-_LONGEST_PAGE = 1 << 20
 _WORTH_KEEPING = 1 << 20
-"""Bytes on disk from which it is worth finding out whether they still fit a name that changed."""
+"""Bytes on disk from which it is worth finding out whether they still fit content with another validator."""
 
 
 @dataclass
 class Transfer:
-    """One attempt at one place; ``run`` returns when the partial is complete.
+    """One attempt at one candidate; ``run`` returns when the partial is complete.
 
     Attributes:
-        others: says whether there is another place to try.
+        parallel_from: size in bytes from which several connections are used.
         budget: limits the connections beyond the first, over all files.
-        unproven: the end of the file is only assumed; the digest must prove it.
-        compressed: the answer came in an encoding that was not asked for.
-        onward: where the page before the file led to.
+        end_unproven: the end of the file is only assumed; the digest must prove it.
+        compressed: the response came in a content coding that was not asked for.
     """
 
-    client: Client
-    wanted: Wanted
-    partial: Partial
-    follower: Follower
-    candidate: Candidate
-    location: HttpLocation
-    tally: Tally
-    settings: Settings
-    others: Callable[[], bool]
+    exchange: Exchange
+    writer: BodyWriter
+    hasher: StreamHasher
+    parallel_from: int
     budget: threading.BoundedSemaphore
-    unproven: bool = False
+    end_unproven: bool = False
     compressed: bool = False
-    onward: str = ""
-    address: str = field(init=False)
-    pouring: Pouring = field(init=False)
 
     def __post_init__(self) -> None:
-        """Name the address in a way that reveals nothing, and lay out where bodies go."""
-        self.address = hashlib.sha256(self.location.url.encode()).hexdigest()
-        self.pouring = Pouring(
-            self.candidate.name,
-            self.partial,
-            self.follower,
-            self.tally,
-            self.client.watch.stop,
-            self.settings.stall_timeout,
-            self.others,
-            self.wrong_size,
-        )
-
-    @property
-    def proven(self) -> bool:
-        """Whether a digest will judge the bytes, so that parts need not vouch for one another."""
-        return bool(self.wanted.artifact.digests) or self.location.digest is not None
-
-    @property
-    def declared(self) -> int | None:
-        """The size that the artifact, or else the source, declares."""
-        size = self.wanted.artifact.size
-        return self.location.size if size is None else size
+        """Abbreviate what is used throughout."""
+        self._partial = self.exchange.partial
+        self._candidate = self.exchange.candidate
+        self._name = self.exchange.name
 
     def check_declared(self) -> None:
         """Compare what the artifact and the source declare, before anything is sent.
@@ -92,281 +53,207 @@ class Transfer:
         Raises:
             SizeMismatchError: they cannot both be right.
         """
-        size = self.location.size
-        if size is not None and self.declared != size:
-            raise self.wrong_size(size)
-
-    # -- one attempt ------------------------------------------------------------------------------
+        size = self.exchange.location.size
+        if size is not None and self.exchange.declared != size:
+            raise self.exchange.wrong_size(size)
 
     def run(self) -> None:
         """Fetch what is missing.
 
         Raises:
             AttemptError: by what to do about it.
-            IntegrityError: the place has something else than what is declared.
-            CacheError: the disk does not take the bytes.
+            IntegrityError: the candidate has something else than what is declared.
+            CacheError: the bytes cannot be written.
         """
-        self._check_kept()
-        size = self.partial.size if self.declared is None else self.declared
-        if size is not None and self.partial.have() and self.partial.prefix() == size:
-            self._describe("", size)
+        exchange, partial = self.exchange, self._partial
+        self._drop_unusable()
+        size = partial.size if exchange.declared is None else exchange.declared
+        if size is not None and partial.bytes_done() and partial.prefix_length() == size:
+            exchange.identify("", size)
             return
-        ask, segments = self._first_ask(size)
+        request, segments = self._first_request(size)
         try:
-            reply = self.open(ask)
-        except NoRanges as error:
-            if not (ask.first and error.total == ask.first == self.partial.have()):
+            response = exchange.send(request)
+        except RangeError as error:
+            if not (request.first and error.total == request.first == partial.bytes_done()):
                 raise
-            self._describe(self.partial.state.validator, error.total)  # it was complete already
+            exchange.identify(partial.state.validator, error.total)  # it was complete already
             return
-        if self.location.onward is not None:
-            reply = self._pass_pages(reply, ask, self.location.onward)
+        if exchange.location.onward is not None:
+            response = exchange.skip_pages(response, request, exchange.location.onward)
         try:
-            if reply.whole:
-                self._take_whole(reply, ask)
+            if response.whole:
+                self._receive_whole(response, request)
             else:
-                self._take_parts(reply, ask, segments)
+                self._receive_parts(response, request, segments)
         except BaseException:
-            reply.body.close()
+            response.body.close()
             raise
 
-    def _pass_pages(self, reply: Reply, ask: Ask, onward: Callable[[str], str]) -> Reply:
-        """Go through the pages that the place puts before the file."""
-        for _ in range(_PAGES):
-            if not (reply.whole and reply.html):
-                return reply
-            page = b""
-            while len(page) < _LONGEST_PAGE and (data := reply.body.read(PIECE)):
-                page += data
-            reply.body.close()
-            target = onward(page.decode("utf-8", errors="replace"))
-            self.onward = next_address(self.onward or self.location.url, target)
-            reply = self.open(ask)
-        return reply
+    # -- before the first request -----------------------------------------------------------------
 
-    def _check_kept(self) -> None:
-        """Start again where what is there cannot be continued from this place."""
-        partial = self.partial
-        same = partial.state.address in {"", self.address}
-        too_long = self.declared is not None and partial.have() and not self._fits(self.declared)
-        if partial.have() and (too_long or not (self.proven or (same and partial.state.validator))):
+    def _drop_unusable(self) -> None:
+        """Start again if the bytes on disk cannot be continued from this candidate."""
+        partial, exchange = self._partial, self.exchange
+        if not partial.bytes_done():
+            return
+        state, declared = partial.state, exchange.declared
+        too_long = declared is not None and (
+            state.size not in {None, declared} or any(end > declared for _, end in state.done)
+        )
+        same_content = state.address in {"", exchange.address} and bool(state.validator)
+        if too_long or not (exchange.verifiable or same_content):
             self.reset()
-
-    def _fits(self, size: int) -> bool:
-        return self.partial.size in {None, size} and all(end <= size for _, end in self.partial.state.done)
 
     def reset(self) -> None:
         """Start again from nothing."""
-        self.follower.restart()
-        self.partial.reset()
+        self.hasher.reset()
+        self._partial.reset()
 
-    def condition(self) -> str:
-        """Return the validator that the bytes so far have at this address, for If-Range."""
-        state = self.partial.state
-        return state.validator if state.address == self.address and not self.candidate.blind else ""
-
-    def _first_ask(self, size: int | None) -> tuple[Ask, Segments | None]:
-        """Return the first request, and the parts that are to follow it."""
-        candidate, have = self.candidate, self.partial.have()
-        if not candidate.ranges or (not have and not self._parallel(size)):
-            return Ask(), None
-        condition = self.condition()
-        if candidate.clean and not condition:
-            return Ask(), None  # once put together wrongly: only parts that vouch for one another
+    def _first_request(self, size: int | None) -> tuple[RangeRequest, SegmentQueue | None]:
+        """Return the first request, and the segments that follow it."""
+        candidate, partial = self._candidate, self._partial
+        large = size is not None and size >= self.parallel_from
+        parallel = (
+            large and self.exchange.verifiable and candidate.connections > 1 and not candidate.restarted
+        )
+        if not candidate.ranges or not (partial.bytes_done() or parallel):
+            return RangeRequest(), None
+        condition = self.exchange.condition()
+        if candidate.restarted and not condition:
+            return RangeRequest(), None  # assembled wrongly once: join only parts with a matching validator
         if size is None:
-            return Ask(self.partial.prefix(), None, ranged=True, condition=condition), None
-        step = segment_size(size, candidate.connections) if self._parallel(size) else size
-        segments = Segments(self.partial.gaps(size), step)
+            return RangeRequest(partial.prefix_length(), None, ranged=True, condition=condition), None
+        step = segment_size(size, candidate.connections) if parallel else size
+        segments = SegmentQueue(partial.gaps(size), step)
         first = segments.claim()
         assert first is not None  # noqa: S101 - a complete partial was dealt with
-        return Ask(first[0], first[1], ranged=True, condition=condition), segments
+        return RangeRequest(*first, ranged=True, condition=condition), segments
 
-    def _parallel(self, size: int | None) -> bool:
-        """Say whether the first request may already be for a part."""
-        candidate = self.candidate
-        large = size is not None and size >= self.settings.parallel_from
-        return large and self.proven and candidate.connections > 1 and not candidate.clean
+    # -- the whole file ---------------------------------------------------------------------------
 
-    def open(self, ask: Ask) -> Reply:
-        """Send a request and check its answer, asking again where only its form was refused."""
-        home = self.location.url
-        response = self.client.get(self.onward or home, home, self.location.headers, ask.headers())
-        try:
-            return check(response, ask, self.candidate.name)
-        except NoRanges as error:
-            if not ask.ranged:
-                what = f"{error}, unasked"
-                self.candidate.ranges = True
-                raise Interrupted(what) from error
-            raise
-
-    def _describe(self, validator: str, total: int | None) -> None:
-        if total is not None and total != self.partial.size and self.wanted.artifact.size is None:
-            require_room(self.partial.path.parent, total - self.partial.have())
-        self.partial.describe(
-            source=self.candidate.name, address=self.address, validator=validator, size=total
+    def _receive_whole(self, response: CheckedResponse, request: RangeRequest) -> None:
+        exchange, declared = self.exchange, self.exchange.declared
+        self._choose_encoding(response)
+        if response.total is not None and declared is not None and response.total != declared:
+            raise (
+                self._html()
+                if response.html and not self._expects_html()
+                else exchange.wrong_size(response.total)
+            )
+        if self._may_be_same_content(response, request):
+            self._candidate.unconditional = True
+            what = f"{self._name}: ETag changed"
+            raise RangeError(what)
+        if not response.framed and declared is None and not exchange.verifiable:
+            what = f"{self._name} does not say where the file ends, and no size or digest is declared"
+            raise RefusedError(what)
+        body = DecodedBody(response.body, response.encoding) if response.encoding else response.body
+        head = self._read_head(body, response)
+        if self._partial.bytes_done() or self._partial.mixed:
+            self.reset()  # a whole response starts from zero
+        exchange.identify(
+            "" if response.encoding else response.validator, response.total if declared is None else declared
         )
-        if total is not None:
-            self.tally.size(total)
-
-    # -- the whole --------------------------------------------------------------------------------
-
-    def _take_whole(self, reply: Reply, ask: Ask) -> None:
-        declared = self.declared
-        self._encoding(reply)
-        if reply.total is not None and declared is not None and reply.total != declared:
-            reply.body.close()
-            if reply.html and not self._html_wanted():
-                raise self._html()
-            raise self.wrong_size(reply.total)
-        if self._worth_asking_blindly(reply, ask):
-            reply.body.close()
-            self.candidate.blind = True
-            what = f"{self.candidate.name} names its content differently now"
-            raise NoRanges(what)
-        if not reply.framed and declared is None and not self.proven:
-            reply.body.close()
-            what = f"{self.candidate.name} does not say where the file ends, and nothing is declared about it"
-            raise Refused(what)
-        body = Unpacked(reply.body, reply.encoding) if reply.encoding else reply.body
-        head = self._refuse_html(body, reply)
-        if self.partial.have() or self.partial.mixed:
-            self.reset()  # a whole answer starts from zero
-        size = reply.total if declared is None else declared
-        self._describe("" if reply.encoding else reply.validator, size)
-        segments, end = self._split_off(reply)
-        if segments:
-            Parts(self, segments).fetch(Opened(body, head, 0, end))
+        segments = self._split(response)
+        first = segments.claim() if segments is not None else None
+        if segments and first is not None:  # more than one
+            self._run_parallel(OpenSegment(body, head, *first), segments)
         else:
-            self._pour_whole(body, head, reply)
+            self._receive_in_one_piece(body, head, response)
 
-    def _encoding(self, reply: Reply) -> None:
-        """Decide whether a compressed answer is the file itself, or has to be unpacked."""
-        if not reply.encoding:
+    def _choose_encoding(self, response: CheckedResponse) -> None:
+        """Decide whether a compressed response is the file itself, or has to be decompressed."""
+        if not response.encoding:
             return
         self.compressed = True
-        stored = self.declared is not None and reply.length == self.declared
-        stored = stored or self.wanted.artifact.path.endswith((".gz", ".tgz"))
-        if stored != self.candidate.encoded:
-            reply.encoding = ""
-            reply.total = reply.length
-        elif reply.encoding not in {"gzip", "deflate"}:
-            reply.body.close()
-            what = (
-                f"{self.candidate.name} answered in the encoding {reply.encoding!r}, which was not asked for"
-            )
-            raise Refused(what)
+        declared = self.exchange.declared
+        is_file = declared is not None and response.length == declared
+        is_file = is_file or self.exchange.task.artifact.path.endswith((".gz", ".tgz"))
+        if is_file != self._candidate.keep_encoding:
+            response.encoding = ""
+            response.total = response.length
+        elif response.encoding not in {"gzip", "deflate"}:
+            what = f"{self._name} sent an unsupported Content-Encoding: {response.encoding}"
+            raise RefusedError(what)
 
-    def _worth_asking_blindly(self, reply: Reply, ask: Ask) -> bool:
-        """Say whether other nodes of one network may have named the same bytes differently.
+    def _may_be_same_content(self, response: CheckedResponse, request: RangeRequest) -> bool:
+        """Whether other nodes of a network may give the same bytes another ETag.
 
-        The parts asked for next come without If-Range; the digest tells whether they fit.
+        The ranges requested next come without If-Range; the digest decides whether they fit.
         """
-        candidate = self.candidate
-        differs = bool(ask.condition and reply.validator) and reply.validator != ask.condition
-        same_size = reply.total is not None and reply.total == self.partial.size
-        usable = self.proven and not candidate.clean and not candidate.blind
-        return differs and same_size and usable and self.partial.have() >= _WORTH_KEEPING
+        candidate, partial = self._candidate, self._partial
+        changed = bool(request.condition and response.validator) and response.validator != request.condition
+        same_size = response.total is not None and response.total == partial.size
+        usable = self.exchange.verifiable and not candidate.restarted and not candidate.unconditional
+        return changed and same_size and usable and partial.bytes_done() >= _WORTH_KEEPING
 
-    def _refuse_html(self, body: Body | Unpacked, reply: Reply) -> bytes:
+    def _read_head(self, body: Body | DecodedBody, response: CheckedResponse) -> bytes:
         """Return the first bytes, having made sure that they are not those of a login or error page."""
-        if self._html_wanted():
+        if self._expects_html():
             return b""
         head, ended = b"", False
-        while (page := looks_like_html(head, ended=ended)) is None:
+        while (html := looks_like_html(head, ended=ended)) is None:
             data = body.read(PIECE)
             head, ended = head + data, not data
-        if page or (reply.html and not self.proven):
-            body.close()
+        if html or (response.html and not self.exchange.verifiable):
             raise self._html()
         return head
 
-    def _html_wanted(self) -> bool:
-        return self.wanted.artifact.path.lower().endswith((".html", ".htm"))
+    def _expects_html(self) -> bool:
+        return self.exchange.task.artifact.path.lower().endswith((".html", ".htm"))
 
-    def _html(self) -> Refused:
-        return Refused(f"{self.candidate.name} answered with an HTML page instead of the file")
+    def _html(self) -> RefusedError:
+        return RefusedError(f"{self._name} answered with an HTML page instead of the file")
 
-    def _split_off(self, reply: Reply) -> tuple[Segments | None, int]:
-        """Let other connections fetch the tail of a large file whose first bytes already come."""
-        total, candidate = reply.total, self.candidate
-        shareable = reply.ranges and (reply.validator or self.proven) and not candidate.clean
-        large = total is not None and total >= self.settings.parallel_from
-        if total is None or not (large and shareable and candidate.ranges and candidate.connections > 1):
-            return None, 0
-        segments = Segments([(0, total)], segment_size(total, candidate.connections))
-        first = segments.claim()
-        return segments, first[1] if first else total
+    def _split(self, response: CheckedResponse) -> SegmentQueue | None:
+        """Let other connections fetch the tail of a large file whose first bytes are already coming."""
+        total, candidate = response.total, self._candidate
+        if total is None or total < self.parallel_from or candidate.connections <= 1 or candidate.restarted:
+            return None
+        comparable = response.validator or self.exchange.verifiable
+        if not (response.ranges and candidate.ranges and comparable):
+            return None
+        return SegmentQueue([(0, total)], segment_size(total, candidate.connections))
 
-    def _pour_whole(self, body: Body | Unpacked, head: bytes, reply: Reply) -> None:
-        declared = self.declared
-        position = self.pouring.pour(body, head, 0, declared)
+    def _receive_in_one_piece(self, body: Body | DecodedBody, head: bytes, response: CheckedResponse) -> None:
+        declared = self.exchange.declared
+        position = self.writer.write(body, head, 0, declared)
         if position == declared:
-            self._nothing_more(body, declared)
-        elif declared is not None and reply.framed:
-            raise self.wrong_size(position)
+            self._expect_end(body)
+        elif declared is not None and response.framed:
+            raise self.exchange.wrong_size(position)
         elif declared is not None:
-            what = f"{self.candidate.name} closed the connection after {position} of {declared} bytes"
-            raise Interrupted(what)
-        self.unproven = not reply.framed
-        self._describe(self.partial.state.validator, position)
+            what = f"{self._name} closed the connection after {position} of {declared} bytes"
+            raise TransientError(what)
+        self.end_unproven = not response.framed
+        self.exchange.identify(self._partial.state.validator, position)
 
-    def _nothing_more(self, body: Body | Unpacked, declared: int) -> None:
+    def _expect_end(self, body: Body | DecodedBody) -> None:
         """Make sure that the body ends where the file does."""
         try:
             more = body.read(1)
-        except Interrupted:
-            if not self.proven:
+        except TransientError:
+            if not self.exchange.verifiable:
                 raise
-            return  # all the bytes are there, and the digest is the judge
+            return  # all the bytes are there, and the digest decides
         if more:
-            body.close()
-            raise self.wrong_size(f"more than {declared}")
-
-    def wrong_size(self, found: object) -> SizeMismatchError:
-        """Return the error for a place that has another number of bytes."""
-        what = f"{self.candidate.name} has a file of another size"
-        return SizeMismatchError(what, expected=f"{self.declared} bytes", found=f"{found} bytes")
+            raise self.exchange.wrong_size(f"more than {self.exchange.declared}")
 
     # -- parts ------------------------------------------------------------------------------------
 
-    def _take_parts(self, reply: Reply, ask: Ask, segments: Segments | None) -> None:
-        self.accept_part(reply)
-        total = reply.total if self.declared is None else self.declared
-        if segments is None:  # the size was unknown: go on to the end of what the answer says
-            self.pouring.pour(reply.body, b"", reply.first, None)
-            self._describe(self.partial.state.validator, total or self.partial.prefix())
+    def _receive_parts(
+        self, response: CheckedResponse, request: RangeRequest, segments: SegmentQueue | None
+    ) -> None:
+        exchange = self.exchange
+        exchange.accept_part(response)
+        if segments is None:  # the size was unknown: go on to the end that the response states
+            self.writer.write(response.body, b"", response.first, None)
+            total = response.total if exchange.declared is None else exchange.declared
+            exchange.identify(self._partial.state.validator, total or self._partial.prefix_length())
             return
-        assert ask.end is not None  # noqa: S101 - with segments, the end is known
-        Parts(self, segments).fetch(Opened(reply.body, b"", ask.first, ask.end))
+        assert request.end is not None  # noqa: S101 - with segments, the end is known
+        self._run_parallel(OpenSegment(response.body, b"", request.first, request.end), segments)
 
-    def accept_part(self, reply: Reply) -> None:
-        """Check that a part belongs to the same content as those before it."""
-        state, declared = self.partial.state, self.declared
-        expected = state.size if declared is None else declared
-        if reply.total is not None and expected is not None and reply.total != expected:
-            reply.body.close()
-            if declared is not None:
-                raise self.wrong_size(reply.total)
-            what = f"{self.candidate.name} has a file of another size now"
-            raise Changed(what)
-        same_place = state.address == self.address
-        if same_place and state.validator and state.validator != reply.validator:
-            if not self.proven:
-                reply.body.close()
-                what = f"{self.candidate.name} has other content now"
-                raise Changed(what)
-            self.partial.mixed = True
-        if self.partial.have():
-            self.partial.mixed = True
-        validator = state.validator if same_place and state.validator else reply.validator
-        self._describe(validator, expected or reply.total)
-
-    def pause(self, seconds: float) -> None:
-        """Wait.
-
-        Raises:
-            Stopped: the run was interrupted.
-        """
-        if self.client.watch.stop.wait(seconds):
-            raise Stopped
+    def _run_parallel(self, opened: OpenSegment, segments: SegmentQueue) -> None:
+        ParallelTransfer(self.exchange, self.writer, segments, self.budget).run(opened)

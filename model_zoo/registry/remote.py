@@ -162,21 +162,21 @@ def _transfer(
     layers: Sequence[_Layer], folder: Path, cache: Cache, settings: Settings, report: Report
 ) -> None:
     """Bring layers into a folder through the download engine."""
-    from model_zoo.download import Arrival, Wanted, download
+    from model_zoo.download import Download, DownloadTask, download
     from model_zoo.sources.oci.source import OciSource
 
-    wanted = []
+    tasks = []
     for layer in layers:
         source = OciSource(oci=layer.oci, blob=f"sha256:{layer.digest}")
         artifact = Artifact(path=layer.digest, size=layer.size, sha256=layer.digest, sources=(source,))
-        wanted.append(Wanted(layer.oci.partition("://")[2], artifact))
+        tasks.append(DownloadTask(layer.oci.partition("://")[2], artifact))
 
-    def publish(arrival: Arrival) -> None:
+    def publish(result: Download) -> None:
         with as_cache_error(folder):
-            arrival.path.replace(folder / arrival.sha256)
+            result.path.replace(folder / result.sha256)
 
     outcomes = download(
-        wanted,
+        tasks,
         settings=settings,
         partials=cache.writable.partials,
         locks=cache.writable.locks,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from model_zoo.cache import Cache
+    from model_zoo.download import Download, DownloadTask
     from model_zoo.events import Report
     from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
@@ -77,45 +79,52 @@ class Fetcher:
 
     def _download(self, missing: Sequence[tuple[int, Artifact]], batch: _Batch) -> None:
         """Bring the missing artifacts over; a model is materialised as soon as it has all of its own."""
-        from model_zoo.download import Arrival, Wanted, download
-        from model_zoo.download import Outcome as Ended
+        from model_zoo.download import download
 
         layer = self.cache.writable
-        missing = [
-            (index, artifact)
-            for index, artifact in missing
-            if self.cache.adopt(
-                artifact,
-                batch.requests[index].model.name,
-                folders=(*batch.requests[index].adopt_from, *self.settings.adopt),
-                report=batch.report,
-            )
-            is None
-        ]
-        if self.settings.offline:
-            for index, error in offline_errors(batch.requests, missing).items():
-                batch.fail(index, error)
-        missing = [(index, artifact) for index, artifact in missing if not batch.has_failed(index)]
-        wanted = [Wanted(batch.requests[index].model.name, artifact) for index, artifact in missing]
-        _announce(wanted, batch.report)
+        pairs = self._tasks(missing, batch)
 
-        def publish(arrival: Arrival) -> None:
-            self.cache.publish_blob(arrival.path, arrival.sha256, arrival.wanted.artifact)
+        def publish(result: Download) -> None:
+            self.cache.publish_blob(result.path, result.sha256, result.task.artifact)
+            if result.adopted_from is not None:
+                self.cache.note_adopted(result.sha256, result.adopted_from)
 
-        def settled(position: int, outcome: Ended) -> None:
-            batch.arrived(missing[position][0], outcome.error)
+        def settled(position: int, outcome: Outcome[Download]) -> None:
+            batch.arrived(pairs[position][0], outcome.error)
 
-        batch.expect(index for index, _ in missing)
+        batch.expect(index for index, _ in pairs)
         download(
-            wanted,
+            [task for _, task in pairs],
             settings=self.settings,
             partials=layer.partials,
             locks=layer.locks,
-            present=lambda one: self.cache.find_blob(one.artifact) is not None,
+            present=lambda task: self.cache.find_blob(task.artifact) is not None,
             publish=publish,
             settled=settled,
             report=batch.report,
         )
+
+    def _tasks(
+        self, missing: Sequence[tuple[int, Artifact]], batch: _Batch
+    ) -> list[tuple[int, DownloadTask]]:
+        """Return what to download; offline, models whose files only the network has fail here."""
+        from model_zoo.download import DownloadTask
+        from model_zoo.download.adopt import find_local_copies, search_roots
+
+        pairs: list[tuple[int, DownloadTask]] = []
+        for index, artifact in missing:
+            request = batch.requests[index]
+            name = request.model.name
+            roots = search_roots(os.environ, (*request.adopt_from, *self.settings.adopt))
+            copies = tuple(find_local_copies(artifact, roots, name))
+            pairs.append((index, DownloadTask(name, artifact, copies)))
+        if self.settings.offline:
+            remote = [(index, task.artifact) for index, task in pairs if not task.local_copies]
+            for index, error in offline_errors(batch.requests, remote).items():
+                batch.fail(index, error)
+            pairs = [(index, task) for index, task in pairs if not batch.has_failed(index)]
+        _announce([task for _, task in pairs if not task.local_copies], batch.report)
+        return pairs
 
     def _finish(self, request: Request, report: Report) -> FetchedModel:
         """Materialise a model whose blobs are all there."""
@@ -218,10 +227,10 @@ class _Batch:
             self._outcomes[index] = Outcome(error=error)
 
 
-def _announce(wanted: Sequence[Any], report: Report) -> None:
+def _announce(tasks: Sequence[DownloadTask], report: Report) -> None:
     """Report, for each model, how many files and bytes are about to be transferred."""
     totals: dict[str, list[int | None]] = {}
-    for task in wanted:
+    for task in tasks:
         totals.setdefault(task.model, []).append(task.artifact.size)
     for name, sizes in totals.items():
         total = None if None in sizes else sum(size for size in sizes if size is not None)

@@ -27,8 +27,8 @@ CLASSES = {
     if isinstance(kind, type) and issubclass(kind, errors.ModelZooError)
 }
 WITHOUT_HINT = {
-    "download": "download/verdict.py joins what each place said and adds the hint",
-    "sources": "raised while a place is asked; download/verdict.py adds the hint",
+    "download": "download/failures.py joins the errors of all sources and adds the hint",
+    "sources": "raised while a source is tried; download/failures.py adds the hint",
     "omz": "the words of the commands that these replace, which scripts look for",
 }
 """Where an error may be made without a hint, and why."""
@@ -190,7 +190,7 @@ def read_only(stage):
     return stage.shell("fetch", "probe")
 
 
-@scene(errors.CacheFullError, "too little room", "bytes free")
+@scene(errors.CacheFullError, "not enough disk space", "bytes free")
 def full(stage):
     require_root()
     data = tiny_onnx(weights=200_000)

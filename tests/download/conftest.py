@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from model_zoo.download import Arrival, Outcome, Wanted, download, failures
+from model_zoo.download import Download, DownloadTask, download, failures
 from model_zoo.schema import Artifact
 from model_zoo.settings import Settings
 from model_zoo.sources.url import UrlSource
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from model_zoo.events import Event
+    from model_zoo.outcome import Outcome
     from model_zoo.sources import LocatedSource
 
 QUICK = Settings(connect_timeout=2, stall_timeout=0.4, lock_timeout=20)
@@ -49,13 +50,13 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @dataclass
-class Place:
+class Store:
     """The download stage over a tiny cache."""
 
     root: Path
     settings: Settings = QUICK
     events: list[Event] = field(default_factory=list)
-    published: list[Arrival] = field(default_factory=list)
+    published: list[Download] = field(default_factory=list)
 
     @property
     def partials(self) -> Path:
@@ -79,22 +80,24 @@ class Place:
             sources=tuple(UrlSource(url=one) if isinstance(one, str) else one for one in sources),
         )
 
-    def publish(self, arrival: Arrival) -> None:
+    def publish(self, result: Download) -> None:
         folder = self.root / "blobs"
         folder.mkdir(exist_ok=True)
-        assert hashlib.sha256(arrival.path.read_bytes()).hexdigest() == arrival.sha256
-        arrival.path.replace(folder / arrival.sha256)
-        self.published.append(arrival)
+        assert hashlib.sha256(result.path.read_bytes()).hexdigest() == result.sha256
+        result.path.replace(folder / result.sha256)
+        self.published.append(result)
 
-    def present(self, wanted: Wanted) -> bool:
-        digests = wanted.artifact.digests
+    def present(self, task: DownloadTask) -> bool:
+        digests = task.artifact.digests
         return bool(digests) and (self.root / "blobs" / digests[0].hex).exists()
 
-    def run(self, *artifacts: Artifact, settings: Settings | None = None, **changes: object) -> list[Outcome]:
+    def run(
+        self, *artifacts: Artifact, settings: Settings | None = None, **changes: object
+    ) -> list[Outcome[Download]]:
         self.events.clear()
         chosen = msgspec.structs.replace(settings or self.settings, **changes)
         return download(
-            [Wanted("model", one) for one in artifacts],
+            [DownloadTask("model", one) for one in artifacts],
             settings=chosen,
             partials=self.partials,
             locks=self.root / "locks",
@@ -111,7 +114,7 @@ class Place:
         digest: bool = True,
         path: str = "m.bin",
         **changes: object,
-    ) -> Outcome:
+    ) -> Outcome[Download]:
         """Fetch one artifact; what is published must be its content, whatever the outcome."""
         artifact = self.artifact(content, *sources, size=size, digest=digest, path=path)
         (outcome,) = self.run(artifact, **changes)
@@ -132,10 +135,10 @@ class Place:
                 assert event.bytes >= most.get(key, 0), "bytes never go backwards"
                 most[key] = event.bytes
 
-    def said(self, event: str) -> list[str]:
+    def messages(self, event: str) -> list[str]:
         return [one.message or "" for one in self.events if one.event == event]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_zoo.download import Arrival, Wanted, download
+from model_zoo.download import Download, DownloadTask, download
 from model_zoo.schema import Artifact
 from model_zoo.settings import Settings
 from model_zoo.sources.url import UrlSource
@@ -24,8 +24,8 @@ def main() -> int:
     blobs = Path(root) / "blobs"
     blobs.mkdir(parents=True, exist_ok=True)
 
-    def publish(arrival: Arrival) -> None:
-        arrival.path.replace(blobs / arrival.sha256)
+    def publish(result: Download) -> None:
+        result.path.replace(blobs / result.sha256)
 
     def report(event: Event) -> None:
         sys.stdout.write(f"{event.event} {event.bytes or ''} {event.message or ''}\n")
@@ -34,11 +34,11 @@ def main() -> int:
     artifact = Artifact(path="m.bin", size=int(size), sha256=sha256, sources=(UrlSource(url=url),))
     try:
         (outcome,) = download(
-            [Wanted("model", artifact)],
+            [DownloadTask("model", artifact)],
             settings=settings,
             partials=Path(root) / "partial",
             locks=Path(root) / "locks",
-            present=lambda wanted: (blobs / wanted.artifact.digests[0].hex).exists(),
+            present=lambda task: (blobs / task.artifact.digests[0].hex).exists(),
             publish=publish,
             report=report,
         )

@@ -12,8 +12,8 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_zoo.download.failures import Refused
-from model_zoo.download.http import next_address, same_place
+from model_zoo.download.failures import RefusedError
+from model_zoo.download.http import may_share_credentials, redirect_target
 from model_zoo.errors import DownloadError, SourceUnavailableError
 from model_zoo.sources.base import HttpLocation, LocatedSource
 from tests.server import Answer, Exchange, Server, pattern, redirect
@@ -21,7 +21,7 @@ from tests.server import Answer, Exchange, Server, pattern, redirect
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.download.conftest import Place
+    from tests.download.conftest import Store
 
 CONTENT = pattern(300_000)
 
@@ -40,34 +40,34 @@ class PrivateSource(LocatedSource, frozen=True, kw_only=True):
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
-def test_redirects_are_followed(server: Server, place: Place, code: int) -> None:
+def test_redirects_are_followed(server: Server, store: Store, code: int) -> None:
     server.add("/there", CONTENT, Answer(cut=200_000), Answer())
     url = server.add("/m", b"", redirect("/there", code))
-    assert place.get(CONTENT, url).error is None
+    assert store.get(CONTENT, url).error is None
     assert server.sent("/there") == len(CONTENT), "a range survives the redirect"
 
 
 @pytest.mark.parametrize(
     "target", ["there", "./there", "//127.0.0.1:{port}/there", "http://127.0.0.1:{port}/there", "?x=1"]
 )
-def test_relative_redirects(server: Server, place: Place, target: str) -> None:
+def test_relative_redirects(server: Server, store: Store, target: str) -> None:
     server.add("/there", CONTENT)
     server.add("/m?x=1", CONTENT)
     url = server.add("/m", b"", redirect(target.format(port=server.port)))
-    assert place.get(CONTENT, url).error is None
+    assert store.get(CONTENT, url).error is None
 
 
-def test_ten_redirects_and_no_more(server: Server, place: Place) -> None:
+def test_ten_redirects_and_no_more(server: Server, store: Store) -> None:
     for number in range(11):
         server.add(f"/{number}", b"", redirect(f"/{number + 1}"))
     server.add("/11", CONTENT)
-    assert place.get(CONTENT, server.url("/1")).error is None
-    other = place.get(pattern(10, seed=3), server.url("/0"))
+    assert store.get(CONTENT, server.url("/1")).error is None
+    other = store.get(pattern(10, seed=3), server.url("/0"))
     assert isinstance(other.error, SourceUnavailableError)
 
 
-def test_redirect_loop(server: Server, place: Place) -> None:
-    outcome = place.get(CONTENT, server.add("/m", b"", redirect("/m")), server.add("/good", CONTENT))
+def test_redirect_loop(server: Server, store: Store) -> None:
+    outcome = store.get(CONTENT, server.add("/m", b"", redirect("/m")), server.add("/good", CONTENT))
     assert outcome.error is None
     assert len(server.seen("/m")) == 11
 
@@ -85,47 +85,47 @@ def test_redirect_loop(server: Server, place: Place) -> None:
         "mailto:a@b",
     ],
 )
-def test_redirects_that_are_refused(server: Server, place: Place, target: str) -> None:
-    outcome = place.get(CONTENT, server.add("/m", b"", redirect(target)))
+def test_redirects_that_are_refused(server: Server, store: Store, target: str) -> None:
+    outcome = store.get(CONTENT, server.add("/m", b"", redirect(target)))
     assert isinstance(outcome.error, SourceUnavailableError)
     assert len(server.seen()) == 1
 
 
-def test_redirect_to_nowhere(server: Server, place: Place) -> None:
+def test_redirect_to_nowhere(server: Server, store: Store) -> None:
     url = server.add("/m", b"", Answer(status=302, body=b""))
-    assert isinstance(place.get(CONTENT, url).error, SourceUnavailableError)
+    assert isinstance(store.get(CONTENT, url).error, SourceUnavailableError)
 
 
-def test_endless_body_of_a_redirect_is_not_read(server: Server, place: Place) -> None:
+def test_endless_body_of_a_redirect_is_not_read(server: Server, store: Store) -> None:
     server.add("/there", CONTENT)
     answer = Answer(status=302, body=b"", headers={"Location": "/there", "Content-Length": "99999999999"})
-    assert place.get(CONTENT, server.add("/m", b"", answer)).error is None
+    assert store.get(CONTENT, server.add("/m", b"", answer)).error is None
 
 
 def basic(text: str) -> str:
     return "Basic " + base64.b64encode(text.encode()).decode()
 
 
-def test_login_in_the_address(server: Server, place: Place) -> None:
+def test_login_in_the_address(server: Server, store: Store) -> None:
     server.add("/m", CONTENT)
     url = server.url("/m", user="me:p%40ss")
-    assert place.get(CONTENT, url).error is None
+    assert store.get(CONTENT, url).error is None
     assert server.seen()[0].headers["authorization"] == basic("me:p@ss")
 
 
-def test_login_goes_along_on_the_same_host_only(server: Server, place: Place) -> None:
+def test_login_goes_along_on_the_same_host_only(server: Server, store: Store) -> None:
     with Server() as other:
         there = other.add("/there", CONTENT)
         server.add("/m", b"", redirect("/n"))
         server.add("/n", b"", redirect(there))
-        assert place.get(CONTENT, server.url("/m", user="me:secret")).error is None
+        assert store.get(CONTENT, server.url("/m", user="me:secret")).error is None
         assert "authorization" not in other.seen()[0].headers
         assert "cookie" not in other.seen()[0].headers
     assert server.seen("/m")[0].headers["authorization"] == basic("me:secret")
 
 
 @pytest.mark.parametrize("host", ["localhost", None])
-def test_private_headers_stay_with_their_host(server: Server, place: Place, host: str | None) -> None:
+def test_private_headers_stay_with_their_host(server: Server, store: Store, host: str | None) -> None:
     with Server() as other:
         other.add("/there", CONTENT)
         back = server.add("/back", CONTENT)
@@ -133,43 +133,43 @@ def test_private_headers_stay_with_their_host(server: Server, place: Place, host
         start = server.add("/m", b"", redirect("/n"))
         server.add("/n", b"", redirect(there))
         other.add("/there", b"", redirect(back))
-        assert place.get(CONTENT, PrivateSource(address=start)).error is None
+        assert store.get(CONTENT, PrivateSource(address=start)).error is None
         assert "x-key" not in other.seen()[0].headers
         assert "authorization" not in other.seen()[0].headers
     assert [seen.headers.get("x-key") for seen in server.seen()] == ["SECRET"] * 3
 
 
-def test_mirrors_get_no_private_headers(server: Server, place: Place) -> None:
+def test_mirrors_get_no_private_headers(server: Server, store: Store) -> None:
     server.add("/mirror/m", CONTENT)
     source = PrivateSource(address="http://original.invalid/m")
     mirrors = (("http://original.invalid/", server.url("/mirror/")),)
-    assert place.get(CONTENT, source, mirrors=mirrors).error is None
+    assert store.get(CONTENT, source, mirrors=mirrors).error is None
     assert "x-key" not in server.seen()[0].headers
 
 
-def test_messages_show_no_secrets(server: Server, place: Place) -> None:
+def test_messages_show_no_secrets(server: Server, store: Store) -> None:
     query = "?token=SECRET&sig=SECRET"
     server.add(f"/away{query}", b"", redirect(f"http://u:SECRET@127.0.0.1:1/x{query}"))
     urls = [server.url(f"/{n}{query}", user="user:SECRET") for n in ("missing", "away")]
     urls.append(f"http://user:SECRET@127.0.0.1:1/m{query}")
-    outcome = place.get(CONTENT, *urls, attempts=1, mirrors=(("http://nobody/", "http://x:SECRET@y/"),))
+    outcome = store.get(CONTENT, *urls, attempts=1, mirrors=(("http://nobody/", "http://x:SECRET@y/"),))
     assert outcome.error
-    texts = [str(outcome.error), repr(outcome.error), repr(outcome.error.__dict__), *map(str, place.events)]
+    texts = [str(outcome.error), repr(outcome.error), repr(outcome.error.__dict__), *map(str, store.events)]
     assert not [text for text in texts if "SECRET" in text]
-    kept = "".join(path.read_text() for path in place.partials.glob("*.json"))
+    kept = "".join(path.read_text() for path in store.partials.glob("*.json"))
     assert "SECRET" not in kept
 
 
-def test_sidecars_show_no_secrets(server: Server, place: Place) -> None:
+def test_sidecars_show_no_secrets(server: Server, store: Store) -> None:
     server.add("/m", CONTENT, Answer(cut=200_000), Answer(status=500, body=b""))
-    outcome = place.get(CONTENT, server.url("/m?token=SECRET", user="u:SECRET"), attempts=1)
+    outcome = store.get(CONTENT, server.url("/m?token=SECRET", user="u:SECRET"), attempts=1)
     assert outcome.error
-    (sidecar,) = place.partials.glob("*.json")
+    (sidecar,) = store.partials.glob("*.json")
     assert "SECRET" not in sidecar.read_text()
 
 
 def test_netrc_is_for_the_written_address(
-    server: Server, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password pw\nmachine localhost login me password pw\n")
@@ -177,20 +177,20 @@ def test_netrc_is_for_the_written_address(
     monkeypatch.setenv("NETRC", str(netrc))
     server.add("/there", CONTENT)
     url = server.add("/m", b"", redirect(server.url("/there", host="localhost")))
-    assert place.get(CONTENT, url).error is None
+    assert store.get(CONTENT, url).error is None
     assert server.seen("/m")[0].headers["authorization"] == basic("me:pw")
     assert "authorization" not in server.seen("/there")[0].headers
-    place.get(CONTENT, PrivateSource(address=server.url("/none")))
+    store.get(CONTENT, PrivateSource(address=server.url("/none")))
 
 
 def test_netrc_does_not_replace_a_token(
-    server: Server, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password pw\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
-    assert place.get(CONTENT, PrivateSource(address=server.add("/m", CONTENT))).error is None
+    assert store.get(CONTENT, PrivateSource(address=server.add("/m", CONTENT))).error is None
     assert server.seen()[0].headers["authorization"] == "Bearer SECRET"
 
 
@@ -216,100 +216,100 @@ def bundle(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return path
 
 
-def test_certificates_of_the_environment(authority: trustme.CA, bundle: Path, place: Place) -> None:
+def test_certificates_of_the_environment(authority: trustme.CA, bundle: Path, store: Store) -> None:
     with Server(tls=tls(authority)) as secure:
         secure.add("/m", CONTENT, Answer(cut=200_000, reset=True), Answer(cut=50_000), Answer())
-        assert place.get(CONTENT, secure.url("/m", host="localhost")).error is None
+        assert store.get(CONTENT, secure.url("/m", host="localhost")).error is None
 
 
-def test_unknown_certificate_is_not_tried_again(authority: trustme.CA, place: Place) -> None:
+def test_unknown_certificate_is_not_tried_again(authority: trustme.CA, store: Store) -> None:
     with Server(tls=tls(authority)) as secure:
         secure.add("/m", CONTENT)
-        outcome = place.get(CONTENT, secure.url("/m", host="localhost"))
+        outcome = store.get(CONTENT, secure.url("/m", host="localhost"))
         assert isinstance(outcome.error, SourceUnavailableError)
         assert "certificate" in str(outcome.error)
         assert secure.connections == 1
 
 
-def test_certificate_of_another_host(authority: trustme.CA, bundle: Path, place: Place) -> None:
+def test_certificate_of_another_host(authority: trustme.CA, bundle: Path, store: Store) -> None:
     with Server(tls=tls(authority, "elsewhere.test")) as secure:
         secure.add("/m", CONTENT)
-        outcome = place.get(CONTENT, secure.url("/m", host="localhost"))
+        outcome = store.get(CONTENT, secure.url("/m", host="localhost"))
         assert isinstance(outcome.error, SourceUnavailableError)
 
 
-def test_https_never_down_to_http(authority: trustme.CA, bundle: Path, server: Server, place: Place) -> None:
+def test_https_never_down_to_http(authority: trustme.CA, bundle: Path, server: Server, store: Store) -> None:
     plain = server.add("/m", CONTENT)
     with Server(tls=tls(authority)) as secure:
         secure.add("/m", b"", redirect(plain))
-        outcome = place.get(CONTENT, secure.url("/m", host="localhost"))
+        outcome = store.get(CONTENT, secure.url("/m", host="localhost"))
         assert isinstance(outcome.error, SourceUnavailableError)
         assert "down to http" in str(outcome.error)
     assert not server.seen()
 
 
-def test_http_up_to_https(authority: trustme.CA, bundle: Path, server: Server, place: Place) -> None:
+def test_http_up_to_https(authority: trustme.CA, bundle: Path, server: Server, store: Store) -> None:
     with Server(tls=tls(authority)) as secure:
         secure.add("/m", CONTENT)
         url = server.add("/m", b"", redirect(secure.url("/m", host="localhost")))
-        assert place.get(CONTENT, PrivateSource(address=url)).error is None
+        assert store.get(CONTENT, PrivateSource(address=url)).error is None
         assert "x-key" not in secure.seen()[0].headers
 
 
 def test_tls_on_a_plain_port_and_the_reverse(
-    authority: trustme.CA, bundle: Path, server: Server, place: Place
+    authority: trustme.CA, bundle: Path, server: Server, store: Store
 ) -> None:
     server.add("/m", CONTENT)
-    outcome = place.get(CONTENT, f"https://localhost:{server.port}/m", attempts=1)
+    outcome = store.get(CONTENT, f"https://localhost:{server.port}/m", attempts=1)
     assert isinstance(outcome.error, DownloadError)
     with Server(tls=tls(authority)) as secure:
-        outcome = place.get(CONTENT, f"http://localhost:{secure.port}/m", attempts=1)
+        outcome = store.get(CONTENT, f"http://localhost:{secure.port}/m", attempts=1)
         assert isinstance(outcome.error, DownloadError)
 
 
 # -- proxies ----------------------------------------------------------------------------------------
 
 
-def test_proxy_of_the_environment(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_of_the_environment(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with Server() as proxy:
         proxy.add("http://models.invalid/m", CONTENT, Answer(cut=200_000), Answer())
         monkeypatch.setenv("HTTP_PROXY", proxy.url("", user="me:pw"))
         monkeypatch.setenv("http_proxy", proxy.url("", user="me:pw"))
-        assert place.get(CONTENT, "http://models.invalid/m").error is None
+        assert store.get(CONTENT, "http://models.invalid/m").error is None
         assert proxy.seen()[0].headers["proxy-authorization"] == basic("me:pw")
 
 
-def test_no_proxy(server: Server, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy(server: Server, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert place.get(CONTENT, server.add("/m", CONTENT)).error is None
+    assert store.get(CONTENT, server.add("/m", CONTENT)).error is None
 
 
-def test_proxy_that_refuses(authority: trustme.CA, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_that_refuses(authority: trustme.CA, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     with Server() as proxy:
         proxy.add("models.invalid:443", b"", Answer(status=407, body=b""))
         monkeypatch.setenv("https_proxy", proxy.url(""))
-        outcome = place.get(CONTENT, "https://models.invalid/m", attempts=2)
+        outcome = store.get(CONTENT, "https://models.invalid/m", attempts=2)
         assert isinstance(outcome.error, DownloadError)
 
 
-def test_ipv6(place: Place) -> None:
+def test_ipv6(store: Store) -> None:
     try:
         six = Server("::1")
     except OSError:
         pytest.skip("no IPv6 loopback here")
     with six:
-        assert place.get(CONTENT, six.add("/m", CONTENT, Answer(cut=100), Answer())).error is None
+        assert store.get(CONTENT, six.add("/m", CONTENT, Answer(cut=100), Answer())).error is None
 
 
-def test_one_pool(server: Server, place: Place) -> None:
+def test_one_pool(server: Server, store: Store) -> None:
     """Twenty files over at most as many connections as there are workers."""
-    wanted = [place.artifact(pattern(1000, n), server.add(f"/{n}", pattern(1000, n))) for n in range(20)]
-    assert all(outcome.error is None for outcome in place.run(*wanted, jobs=3))
+    artifacts = [store.artifact(pattern(1000, n), server.add(f"/{n}", pattern(1000, n))) for n in range(20)]
+    assert all(outcome.error is None for outcome in store.run(*artifacts, jobs=3))
     assert server.connections <= 3
 
 
-def test_more_workers_while_servers_are_slow(server: Server, place: Place) -> None:
+def test_more_workers_while_servers_are_slow(server: Server, store: Store) -> None:
     """Eight answers that wait for one another: fewer than eight workers would never finish."""
     together = threading.Barrier(8, timeout=30)
 
@@ -318,19 +318,23 @@ def test_more_workers_while_servers_are_slow(server: Server, place: Place) -> No
         head = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\n"
         exchange.send(head + pattern(100, int(exchange.seen.path[1:])))
 
-    wanted = [place.artifact(pattern(100, n), server.add(f"/{n}", b"", Answer(act=meet))) for n in range(8)]
-    assert all(outcome.error is None for outcome in place.run(*wanted, jobs=8, stall_timeout=40.0))
+    artifacts = [
+        store.artifact(pattern(100, n), server.add(f"/{n}", b"", Answer(act=meet))) for n in range(8)
+    ]
+    assert all(outcome.error is None for outcome in store.run(*artifacts, jobs=8, stall_timeout=40.0))
 
 
-def test_closed_idle_connection(server: Server, place: Place) -> None:
+def test_closed_idle_connection(server: Server, store: Store) -> None:
     """A server that drops idle connections: the next file just opens another."""
 
     def once(exchange: Exchange) -> None:
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello")
 
-    wanted = [place.artifact(b"hello", server.add("/0", b"", Answer(act=once)))]
-    wanted += [place.artifact(pattern(1000, n), server.add(f"/{n}", pattern(1000, n))) for n in range(1, 5)]
-    assert all(outcome.error is None for outcome in place.run(*wanted, jobs=1))
+    artifacts = [store.artifact(b"hello", server.add("/0", b"", Answer(act=once)))]
+    artifacts += [
+        store.artifact(pattern(1000, n), server.add(f"/{n}", pattern(1000, n))) for n in range(1, 5)
+    ]
+    assert all(outcome.error is None for outcome in store.run(*artifacts, jobs=1))
 
 
 PLACES = st.builds(
@@ -343,7 +347,7 @@ PLACES = st.builds(
 
 @given(PLACES, PLACES)
 def test_credentials_never_leave_their_place(one: str, other: str) -> None:
-    if same_place(one, other):
+    if may_share_credentials(one, other):
         assert one.split("/")[2].split(":", maxsplit=1)[0] == other.split("/")[2].split(":", maxsplit=1)[0]
         assert not (one.startswith("https") and other.startswith("http:"))
 
@@ -352,8 +356,8 @@ def test_credentials_never_leave_their_place(one: str, other: str) -> None:
 def test_any_redirect_is_followed_or_refused(target: str) -> None:
     for start in ("http://host/a", "https://host/a"):
         try:
-            found = next_address(start, target)
-        except Refused:
+            found = redirect_target(start, target)
+        except RefusedError:
             continue
         assert found.startswith(("http://", "https://"))
         assert not (start.startswith("https") and found.startswith("http://"))
@@ -364,14 +368,14 @@ def test_no_thread_is_left() -> None:
 
 
 def test_a_proxy_that_is_no_address_is_said_at_once(
-    server: Server, place: Place, monkeypatch: pytest.MonkeyPatch
+    server: Server, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asking again would not help, and nothing was asked."""
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("http_proxy", "foo:bar:baz")
     monkeypatch.setenv("HTTP_PROXY", "foo:bar:baz")
-    outcome = place.get(CONTENT, server.add("/m", CONTENT))
-    assert "names is no address" in str(outcome.error)
-    assert place.said("retry") == []
+    outcome = store.get(CONTENT, server.add("/m", CONTENT))
+    assert "is not a valid URL" in str(outcome.error)
+    assert store.messages("retry") == []
     assert server.seen() == []

@@ -18,7 +18,7 @@ from tests.tools import require_root
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.download.conftest import Place
+    from tests.download.conftest import Store
 
 CONTENT = pattern(3_000_000)
 
@@ -37,9 +37,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.system
-def test_preflight(server: Server, place: Place, small_disk: Path) -> None:
-    place.root = small_disk
-    outcome = place.get(CONTENT, server.add("/m", CONTENT))
+def test_preflight(server: Server, store: Store, small_disk: Path) -> None:
+    store.root = small_disk
+    outcome = store.get(CONTENT, server.add("/m", CONTENT))
     assert isinstance(outcome.error, CacheFullError)
     assert "3000000" in str(outcome.error), "how much is needed"
     assert str(small_disk) in str(outcome.error)
@@ -48,95 +48,95 @@ def test_preflight(server: Server, place: Place, small_disk: Path) -> None:
 
 @pytest.mark.system
 @pytest.mark.parametrize("parallel_from", [1 << 20, 1 << 30])
-def test_full_underway(server: Server, place: Place, small_disk: Path, parallel_from: int) -> None:
+def test_full_underway(server: Server, store: Store, small_disk: Path, parallel_from: int) -> None:
     """The size was not declared: the partial is kept, and the next run goes on once there is room."""
-    place.root = small_disk
+    store.root = small_disk
     url = server.add("/m", CONTENT, Answer(framing="chunked"))
-    outcome = place.get(CONTENT, url, size=False, parallel_from=parallel_from)
+    outcome = store.get(CONTENT, url, size=False, parallel_from=parallel_from)
     assert isinstance(outcome.error, CacheFullError)
     assert outcome.error.exit_code == 6
     assert "kept" in (outcome.error.left or "")
     subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
     server.add("/m", CONTENT)
-    assert place.get(CONTENT, url, size=False).error is None
+    assert store.get(CONTENT, url, size=False).error is None
     asked = server.seen()[-1].range
     assert asked
     assert asked[0] > 1_000_000
 
 
 @pytest.mark.system
-def test_known_size_that_does_not_fit(server: Server, place: Place, small_disk: Path) -> None:
+def test_known_size_that_does_not_fit(server: Server, store: Store, small_disk: Path) -> None:
     """Only the answer says how large it is: refused at once, nothing written."""
-    place.root = small_disk
-    outcome = place.get(CONTENT, server.add("/m", CONTENT), size=False)
+    store.root = small_disk
+    outcome = store.get(CONTENT, server.add("/m", CONTENT), size=False)
     assert isinstance(outcome.error, CacheFullError)
     assert "3000000" in str(outcome.error)
 
 
 @pytest.mark.system
-def test_read_only_mount(server: Server, place: Place, small_disk: Path) -> None:
-    place.root = small_disk
+def test_read_only_mount(server: Server, store: Store, small_disk: Path) -> None:
+    store.root = small_disk
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    artifact = place.artifact(CONTENT, server.add("/m", CONTENT))
+    artifact = store.artifact(CONTENT, server.add("/m", CONTENT))
     with pytest.raises(CacheReadOnlyError, match=str(small_disk)):
-        place.run(artifact)
+        store.run(artifact)
     assert not server.seen()
 
 
 @pytest.mark.system
-def test_turned_read_only_later(server: Server, place: Place, small_disk: Path) -> None:
-    place.root = small_disk
-    artifact = place.artifact(CONTENT[:1000], server.add("/m", CONTENT[:1000]))
-    assert place.run(artifact)[0].error is None
-    place.blob(CONTENT[:1000]).unlink()
+def test_turned_read_only_later(server: Server, store: Store, small_disk: Path) -> None:
+    store.root = small_disk
+    artifact = store.artifact(CONTENT[:1000], server.add("/m", CONTENT[:1000]))
+    assert store.run(artifact)[0].error is None
+    store.blob(CONTENT[:1000]).unlink()
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    (outcome,) = place.run(artifact)
+    (outcome,) = store.run(artifact)
     assert isinstance(outcome.error, CacheReadOnlyError)
     assert str(small_disk) in str(outcome.error)
 
 
-def test_umask_is_honoured(server: Server, place: Place) -> None:
+def test_umask_is_honoured(server: Server, store: Store) -> None:
     found: list[int] = []
-    good = place.publish
+    good = store.publish
 
-    def publish(arrival: object) -> None:
-        found.append(arrival.path.stat().st_mode & 0o777)  # type: ignore[attr-defined]
-        good(arrival)  # type: ignore[arg-type]
+    def publish(result: object) -> None:
+        found.append(result.path.stat().st_mode & 0o777)  # type: ignore[attr-defined]
+        good(result)  # type: ignore[arg-type]
 
-    place.publish = publish  # type: ignore[method-assign]
+    store.publish = publish  # type: ignore[method-assign]
     before = os.umask(0o002)
     try:
-        assert place.get(CONTENT, server.add("/m", CONTENT)).error is None
-        assert place.partials.stat().st_mode & 0o777 == 0o775
-        assert {path.stat().st_mode & 0o777 for path in (place.root / "locks").iterdir()} == {0o664}
+        assert store.get(CONTENT, server.add("/m", CONTENT)).error is None
+        assert store.partials.stat().st_mode & 0o777 == 0o775
+        assert {path.stat().st_mode & 0o777 for path in (store.root / "locks").iterdir()} == {0o664}
     finally:
         os.umask(before)
     assert found == [0o664]
 
 
 @pytest.mark.system
-def test_setgid_is_inherited(server: Server, place: Place) -> None:
+def test_setgid_is_inherited(server: Server, store: Store) -> None:
     require_root()
-    os.chown(place.root, 0, 12345)
-    place.root.chmod(0o2775)
-    assert place.get(CONTENT, server.add("/m", CONTENT)).error is None
-    assert place.partials.stat().st_mode & 0o2000
-    assert place.blob(CONTENT).stat().st_gid == 12345
+    os.chown(store.root, 0, 12345)
+    store.root.chmod(0o2775)
+    assert store.get(CONTENT, server.add("/m", CONTENT)).error is None
+    assert store.partials.stat().st_mode & 0o2000
+    assert store.blob(CONTENT).stat().st_gid == 12345
 
 
-def test_room_counts_what_is_there(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from model_zoo.download import Wanted
+def test_room_counts_what_is_there(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from model_zoo.download import DownloadTask
 
-    artifact = place.artifact(CONTENT, "http://127.0.0.1:1/m")
-    wanted = [Wanted("a", artifact), Wanted("b", artifact)]
+    artifact = store.artifact(CONTENT, "http://127.0.0.1:1/m")
+    tasks = [DownloadTask("a", artifact), DownloadTask("b", artifact)]
     monkeypatch.setattr(space, "free_space", lambda folder: 2_900_000)
-    assert space.shortage(wanted, tmp_path)
-    partial = Partial(tmp_path, wanted[0].key, (str(artifact.digests[0]),))
+    assert space.shortage(tasks, tmp_path)
+    partial = Partial(tmp_path, tasks[0].key, (str(artifact.digests[0]),))
     partial.write(CONTENT[:500_000], 0)
-    assert space.shortage(wanted, tmp_path) is None, "counted once, less what is there"
+    assert space.shortage(tasks, tmp_path) is None, "counted once, less what is there"
     partial.close()
     monkeypatch.setattr(space, "free_space", lambda folder: None)
-    assert space.shortage(wanted, tmp_path / "x") is None
+    assert space.shortage(tasks, tmp_path / "x") is None
 
 
 def test_file_systems_that_do_not_say(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,53 +15,53 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from model_zoo.download import partial as module
-from model_zoo.download.hasher import Follower
+from model_zoo.download.hasher import StreamHasher
 from model_zoo.download.partial import Partial, open_partial
 from model_zoo.errors import CacheError, CacheReadOnlyError
 from tests.server import Answer, Server, pattern, status
 
 if TYPE_CHECKING:
-    from tests.download.conftest import Place
+    from tests.download.conftest import Store
 
 CONTENT = pattern(3_000_000)
 EXPECTED = ("sha256:" + "0" * 64,)
 
 
-def test_resume_in_another_run(server: Server, place: Place) -> None:
+def test_resume_in_another_run(server: Server, store: Store) -> None:
     url = server.add("/m", CONTENT, Answer(cut=1_234_567), status(500))
-    assert place.get(CONTENT, url, attempts=2).error
-    assert sorted(path.suffix for path in place.partials.iterdir()) == [".json", ".part"]
+    assert store.get(CONTENT, url, attempts=2).error
+    assert sorted(path.suffix for path in store.partials.iterdir()) == [".json", ".part"]
     server.add("/m", CONTENT)
-    assert place.get(CONTENT, url).error is None
+    assert store.get(CONTENT, url).error is None
     last = server.seen()[-1]
     assert last.range == (1_234_567, 2_999_999)
     assert last.headers["if-range"].startswith('"'), "the validator is remembered"
 
 
-def test_complete_partial_needs_no_network(server: Server, place: Place) -> None:
+def test_complete_partial_needs_no_network(server: Server, store: Store) -> None:
     """Publishing failed, say because the disk was full: the next run only verifies and publishes."""
     url = server.add("/m", CONTENT)
 
-    def fail(arrival: object) -> None:
+    def fail(result: object) -> None:
         raise CacheError("no")
 
-    good, place.publish = place.publish, fail  # type: ignore[method-assign]
-    assert isinstance(place.get(CONTENT, url).error, CacheError)
-    place.publish = good  # type: ignore[method-assign]
-    assert place.get(CONTENT, url).error is None
+    good, store.publish = store.publish, fail  # type: ignore[method-assign]
+    assert isinstance(store.get(CONTENT, url).error, CacheError)
+    store.publish = good  # type: ignore[method-assign]
+    assert store.get(CONTENT, url).error is None
     assert len(server.seen()) == 1
 
 
-def test_complete_partial_that_is_wrong(server: Server, place: Place) -> None:
+def test_complete_partial_that_is_wrong(server: Server, store: Store) -> None:
     """A flipped bit in a kept partial: found, and fetched again."""
     url = server.add("/m", CONTENT, Answer(cut=2_000_000), status(500))
-    place.get(CONTENT, url, attempts=2)
-    (part,) = place.partials.glob("*.part")
+    store.get(CONTENT, url, attempts=2)
+    (part,) = store.partials.glob("*.part")
     with part.open("r+b") as stream:
         stream.seek(1_000_000)
         stream.write(b"!!!!")
     server.add("/m", CONTENT)
-    assert place.get(CONTENT, url).error is None
+    assert store.get(CONTENT, url).error is None
 
 
 @pytest.mark.parametrize(
@@ -80,22 +80,22 @@ def test_complete_partial_that_is_wrong(server: Server, place: Place) -> None:
         lambda text: json.dumps({**json.loads(text), "size": 17, "version": 1}),
     ],
 )
-def test_sidecar_that_cannot_be_believed(server: Server, place: Place, damage: object) -> None:
+def test_sidecar_that_cannot_be_believed(server: Server, store: Store, damage: object) -> None:
     url = server.add("/m", CONTENT, Answer(cut=2_000_000), status(500))
-    place.get(CONTENT, url, attempts=2)
-    (sidecar,) = place.partials.glob("*.json")
+    store.get(CONTENT, url, attempts=2)
+    (sidecar,) = store.partials.glob("*.json")
     sidecar.write_text(damage(sidecar.read_text()))  # type: ignore[operator]
     server.add("/m", CONTENT)
-    assert place.get(CONTENT, url).error is None
+    assert store.get(CONTENT, url).error is None
     assert server.seen()[-1].range is None
 
 
 @pytest.mark.parametrize("litter", ["part only", "json only", "folder", "symlink"])
-def test_litter_in_the_way(server: Server, place: Place, litter: str) -> None:
+def test_litter_in_the_way(server: Server, store: Store, litter: str) -> None:
     url = server.add("/m", CONTENT, Answer(cut=2_000_000), status(500))
-    place.get(CONTENT, url, attempts=2)
-    (part,), (sidecar,) = place.partials.glob("*.part"), place.partials.glob("*.json")
-    victim = place.root / "victim"
+    store.get(CONTENT, url, attempts=2)
+    (part,), (sidecar,) = store.partials.glob("*.part"), store.partials.glob("*.json")
+    victim = store.root / "victim"
     victim.write_bytes(b"precious")
     if litter == "part only":
         sidecar.unlink()
@@ -104,27 +104,27 @@ def test_litter_in_the_way(server: Server, place: Place, litter: str) -> None:
     if litter == "symlink":
         part.symlink_to(victim)
     server.add("/m", CONTENT)
-    assert place.get(CONTENT, url).error is None
+    assert store.get(CONTENT, url).error is None
     assert victim.read_bytes() == b"precious"
 
 
 def test_without_digest_only_the_same_address_and_boot(
-    server: Server, place: Place, monkeypatch: pytest.MonkeyPatch
+    server: Server, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = server.add("/m", CONTENT, Answer(cut=2_000_000), status(500))
-    place.get(CONTENT, url, digest=False, attempts=2)
-    (sidecar,) = place.partials.glob("*.json")
+    store.get(CONTENT, url, digest=False, attempts=2)
+    (sidecar,) = store.partials.glob("*.json")
     kept = sidecar.read_bytes()
-    (part,) = place.partials.glob("*.part")
+    (part,) = store.partials.glob("*.part")
     bytes_kept = part.read_bytes()
     server.add("/m", CONTENT)
-    assert place.get(CONTENT, url, digest=False).error is None
+    assert store.get(CONTENT, url, digest=False).error is None
     assert server.seen()[-1].range == (2_000_000, 2_999_999)
 
     part.write_bytes(bytes_kept)
     sidecar.write_bytes(kept)
     monkeypatch.setattr(module, "boot_id", lambda: "another")
-    assert place.get(CONTENT, url, digest=False).error is None
+    assert store.get(CONTENT, url, digest=False).error is None
     assert server.seen()[-1].range is None, "a crash of the machine may have lost what nothing can prove"
 
 
@@ -185,7 +185,7 @@ class Writing(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.partial = Partial(Path(self.folder.name), "k", EXPECTED)
-        self.follower = Follower(self.partial, ["sha256"])
+        self.hasher = StreamHasher(self.partial, ["sha256"])
         self.model: dict[int, int] = {}
 
     @rule(offset=st.integers(0, 300), data=st.binary(min_size=1, max_size=60))
@@ -199,28 +199,28 @@ class Writing(RuleBasedStateMachine):
 
     @rule()
     def reset(self) -> None:
-        self.follower.restart()
+        self.hasher.reset()
         self.partial.reset()
         self.model.clear()
 
     @rule()
     def another_process(self) -> None:
-        self.follower.stop()
+        self.hasher.stop()
         self.partial.close()
         self.partial = Partial(Path(self.folder.name), "k", EXPECTED)
-        self.follower = Follower(self.partial, ["sha256"])
+        self.hasher = StreamHasher(self.partial, ["sha256"])
 
-    @precondition(lambda self: self.partial.prefix())
+    @precondition(lambda self: self.partial.prefix_length())
     @rule()
     def hash(self) -> None:
-        length = self.partial.prefix()
-        if self.follower._position <= length:
+        length = self.partial.prefix_length()
+        if self.hasher._position <= length:
             expected = hashlib.sha256(bytes(self.model[n] for n in range(length))).hexdigest()
-            assert self.follower.finish(length)["sha256"].hex == expected
+            assert self.hasher.digests(length)["sha256"].hex == expected
 
     @invariant()
     def agrees(self) -> None:
-        assert self.partial.have() == len(self.model)
+        assert self.partial.bytes_done() == len(self.model)
         for size in (0, 1, 50, 170, 399):
             assert all(0 <= first < end <= size for first, end in self.partial.gaps(size))
         missing = {n for first, end in self.partial.gaps(400) for n in range(first, end)}
@@ -244,5 +244,5 @@ def test_any_sidecar_is_believed_or_not(text: bytes) -> None:
         (Path(folder) / "k.part").write_bytes(bytes(100))
         (Path(folder) / "k.json").write_bytes(text)
         one = Partial(Path(folder), "k", EXPECTED)
-        assert one.have() <= 100
+        assert one.bytes_done() <= 100
         one.close()

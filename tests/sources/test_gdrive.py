@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from model_zoo.download import Arrival, Wanted, download
+from model_zoo.download import Download, DownloadTask, download
 from model_zoo.errors import SourceUnavailableError
 from model_zoo.schema import Artifact
 from model_zoo.settings import Settings
@@ -18,7 +18,7 @@ from tests.server import Answer, Server, pattern
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from model_zoo.download import Outcome
+    from model_zoo.outcome import Outcome
 
 ID = "1AbCdEfGhIjKlMnOpQrStUvWxYz012345"
 CONTENT = pattern(200_000)
@@ -37,16 +37,16 @@ def page(text: str) -> Answer:
     return Answer(body=text.encode(), headers={"Content-Type": "text/html; charset=utf-8"})
 
 
-def fetch(server: Server, root: Path) -> Outcome:
+def fetch(server: Server, root: Path) -> Outcome[Download]:
     """Fetch through a mirror, so that Google's addresses lead to the loopback server."""
     source = GdriveSource(gdrive=ID)
     digest = hashlib.sha256(CONTENT).hexdigest()
 
-    def publish(arrival: Arrival) -> None:
-        arrival.path.replace(root / "blob")
+    def publish(result: Download) -> None:
+        result.path.replace(root / "blob")
 
     (outcome,) = download(
-        [Wanted("m", Artifact(path="m.bin", size=len(CONTENT), sha256=digest, sources=(source,)))],
+        [DownloadTask("m", Artifact(path="m.bin", size=len(CONTENT), sha256=digest, sources=(source,)))],
         settings=Settings(mirrors=(("https://drive.google.com/", server.url("/")),), attempts=1),
         partials=root / "partial",
         locks=root / "locks",

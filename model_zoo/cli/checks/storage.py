@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.cache import Cache
-from model_zoo.cache.adopt import places
 from model_zoo.cache.care.open_files import PROC
 from model_zoo.cache.layout import TAG_NAME
 from model_zoo.cache.usage_lock import is_alive
 from model_zoo.cli.checks import Finding, note, ok, wrong
+from model_zoo.download.adopt import search_roots
 from model_zoo.errors import CacheError, LockTimeoutError
 from model_zoo.files import clone
 from model_zoo.files.lock import lock, owner_of
@@ -191,7 +191,7 @@ def _links(first: Path, scratch: Path) -> Iterator[str]:
 
 def _adoption(cache: Cache, folders: Sequence[Path]) -> Finding:
     """Say where bytes of other programs are looked for, and whether any were taken from there."""
-    found = ", ".join(str(place.folder) for place in places(os.environ, folders))
+    found = ", ".join(str(root.directory) for root in search_roots(os.environ, folders))
     found = found or "nothing: neither those programs' caches nor MODEL_ZOO_ADOPT name a folder that is there"
     notes = [path for layer in cache.layers for path in (layer.state / "adopted").rglob("*")]
     count = sum(1 for path in notes if path.is_file())

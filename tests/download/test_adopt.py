@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from model_zoo.cache import Cache
-from model_zoo.cache.adopt import find_foreign, places
+from model_zoo.download import DownloadTask, download
+from model_zoo.download.adopt import find_local_copies, search_roots
+from model_zoo.errors import CacheFullError, OfflineError
 from model_zoo.schema import Artifact
-from model_zoo.settings import load_settings
+from model_zoo.settings import Settings, load_settings
 from model_zoo.sources import parse_source
 from tests.cache.made import artifact, put_blob
 from tests.tools import require_module
@@ -30,6 +34,45 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "home/tfhub"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "cache")
+
+
+def run(cache, artifact, roots, model, report):
+    """Download offline, from local copies only."""
+    copies = tuple(find_local_copies(artifact, roots, model))
+    (outcome,) = download(
+        [DownloadTask(model, artifact, copies)],
+        settings=Settings(offline=True),
+        partials=cache.writable.partials,
+        locks=cache.writable.locks,
+        present=lambda task: cache.find_blob(task.artifact) is not None,
+        publish=lambda result: cache.publish_blob(result.path, result.sha256, result.task.artifact),
+        report=report,
+    )
+    if isinstance(outcome.error, OfflineError):
+        return None
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.result
+
+
+def find_copy(artifact, roots, model="m"):
+    """The file that an empty cache adopts the artifact from."""
+    with tempfile.TemporaryDirectory() as directory:
+        found = run(Cache(Path(directory)), artifact, roots, model, lambda _: None)
+        return found and found.adopted_from
+
+
+def adopt(cache, artifact, model="m", directories=(), report=lambda _: None):
+    """The blob that the cache has after a fetch, or None; a fetch does nothing where nothing is found."""
+    roots = search_roots(os.environ, directories)
+    if any(find_local_copies(artifact, roots, model)) or cache.find_blob(artifact) is not None:
+        run(cache, artifact, roots, model, report)
+    return cache.find_blob(artifact)
 
 
 def write(path, data=DATA):
@@ -89,11 +132,11 @@ def test_other_programs_caches(home, cache, case):
     made = make(home)
     sources = (parse_source(source),) if source else ()
     one = artifact(path, DATA, algorithm, sources=sources)
-    found = find_foreign(one, places(os.environ))
+    found = find_copy(one, search_roots(os.environ))
     assert found is not None
     assert found.samefile(made)
     events = []
-    blob = cache.adopt(one, "m", report=events.append)
+    blob = adopt(cache, one, report=events.append)
     assert blob.read_bytes() == DATA
     assert not blob.samefile(made), "what others may write to shares no bytes with the cache"
     assert blob.stat().st_mode & 0o222 == 0
@@ -123,8 +166,8 @@ def test_other_programs_caches(home, cache, case):
 def test_where_the_variables_point(home, tmp_path, monkeypatch, variable, folder, file):
     made = write(tmp_path / folder / file)
     monkeypatch.setenv(variable, str(tmp_path / folder))
-    found = places(os.environ, load_settings().adopt)
-    assert find_foreign(artifact("net.bin", DATA), found, "m") == made
+    found = search_roots(os.environ, load_settings().adopt)
+    assert find_copy(artifact("net.bin", DATA), found, "m") == made
 
 
 def test_caches_of_open_model_zoo(home, tmp_path, cache):
@@ -132,22 +175,22 @@ def test_caches_of_open_model_zoo(home, tmp_path, cache):
     made = write(tmp_path / "omz/1" / SHA384[:2] / SHA384[2:])
     folders = [tmp_path / "none", tmp_path / "omz"]
     one = artifact("FP16/net.bin", DATA, "sha384")
-    assert find_foreign(one, places(os.environ, folders)) == made
-    assert cache.adopt(one, folders=folders).read_bytes() == DATA
+    assert find_copy(one, search_roots(os.environ, folders)) == made
+    assert adopt(cache, one, directories=folders).read_bytes() == DATA
 
 
 def test_folders_given_by_the_caller(home, tmp_path, cache):
     write(tmp_path / "tree/intel/m/FP16/net.bin")
     one = artifact("FP16/net.bin", DATA, "sha384")
-    assert cache.adopt(one, "m") is None
-    assert cache.adopt(one, "m", folders=[tmp_path / "tree"])
+    assert adopt(cache, one) is None
+    assert adopt(cache, one, directories=[tmp_path / "tree"])
 
 
 def test_wrong_bytes_are_not_adopted(home, cache):
     hub_file(home / ".cache/huggingface/hub").write_bytes(DATA[:-1] + b"x")
     write(home / ".cache/torch/hub/checkpoints/net.pth", DATA[1:])
-    assert find_foreign(artifact("net.pth", DATA), places(os.environ)) is None
-    assert cache.adopt(artifact("net.pth", DATA)) is None
+    assert find_copy(artifact("net.pth", DATA), search_roots(os.environ)) is None
+    assert adopt(cache, artifact("net.pth", DATA)) is None
     assert not (cache.top.root / "blobs-v1").exists()
     assert list((cache.top.root / "partial-v1").iterdir()) == []
 
@@ -155,13 +198,13 @@ def test_wrong_bytes_are_not_adopted(home, cache):
 def test_all_declared_digests_count(home, cache):
     hub_file(home / ".cache/huggingface/hub")
     wrong = Artifact(path="a", size=len(DATA), sha256=SHA256, sha512="0" * 128)
-    assert cache.adopt(wrong) is None
+    assert adopt(cache, wrong) is None
 
 
 def test_nothing_is_adopted_without_a_digest(home, cache):
     write(home / ".cache/torch/hub/checkpoints/net.pth")
-    assert cache.adopt(Artifact(path="net.pth", size=len(DATA))) is None
-    assert find_foreign(Artifact(path="net.pth", size=len(DATA)), places(os.environ)) is None
+    assert adopt(cache, Artifact(path="net.pth", size=len(DATA))) is None
+    assert find_copy(Artifact(path="net.pth", size=len(DATA)), search_roots(os.environ)) is None
 
 
 def test_checkpoints_of_torchvision_are_proven_by_their_names(home, cache, monkeypatch):
@@ -170,65 +213,66 @@ def test_checkpoints_of_torchvision_are_proven_by_their_names(home, cache, monke
     name = source.locate(one, None).url.rpartition("/")[2]
     digits = name.rpartition("-")[2].removesuffix(".pth")
     made = write(home / ".cache/torch/hub/checkpoints" / name)
-    assert cache.adopt(one) is None, "the digits are of other bytes"
+    assert adopt(cache, one) is None, "the digits are of other bytes"
     monkeypatch.setattr(type(source), "prefix", SHA256[: len(digits)])
-    found = find_foreign(one, places(os.environ))
+    found = find_copy(one, search_roots(os.environ))
     assert found == made
-    assert cache.adopt(one) == cache.find_blob(one)
+    assert adopt(cache, one) == cache.find_blob(one)
 
 
 def test_an_unknown_size_is_no_hindrance(home, cache):
     hub_file(home / ".cache/huggingface/hub")
-    assert cache.adopt(Artifact(path="a", sha256=SHA256)).read_bytes() == DATA
+    assert adopt(cache, Artifact(path="a", sha256=SHA256)).read_bytes() == DATA
 
 
 def test_what_is_there_already_is_not_adopted_again(home, cache):
     hub_file(home / ".cache/huggingface/hub")
     blob = put_blob(cache, DATA)
     events = []
-    assert cache.adopt(artifact("a", DATA), report=events.append) == blob
+    assert adopt(cache, artifact("a", DATA), report=events.append) == blob
     assert events == []
 
 
 def test_what_cannot_be_read_is_passed_over(home, cache, monkeypatch):
-    hub_file(home / ".cache/huggingface/hub")
+    unreadable = hub_file(home / ".cache/huggingface/hub")
+    real = Path.open
 
-    def refuse(*_):
-        raise PermissionError(13, "Permission denied")
+    def refuse(path, *mode, **options):
+        if path.resolve() == unreadable:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *mode, **options)
 
-    monkeypatch.setattr("model_zoo.cache.adopt.copy_file", refuse)
-    assert cache.adopt(artifact("a", DATA)) is None
+    monkeypatch.setattr(Path, "open", refuse)
+    assert adopt(cache, artifact("a", DATA)) is None
 
 
 def test_a_full_disk_is_said(home, cache, monkeypatch):
-    from model_zoo.errors import CacheFullError
-
     hub_file(home / ".cache/huggingface/hub")
 
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("model_zoo.cache.adopt.copy_file", refuse)
+    monkeypatch.setattr("model_zoo.download.local.clone", refuse)
     with pytest.raises(CacheFullError):
-        cache.adopt(artifact("a", DATA))
+        adopt(cache, artifact("a", DATA))
 
 
 def test_folders_and_devices_are_not_files(home, cache):
     (home / ".cache/torch/hub/checkpoints/net.pth").mkdir(parents=True)
     os.mkfifo(home / f".cache/torch/hub/checkpoints/x-{SHA256[:8]}.pth")
-    assert cache.adopt(Artifact(path="net.pth", sha256=SHA256)) is None
+    assert adopt(cache, Artifact(path="net.pth", sha256=SHA256)) is None
 
 
 def test_an_account_without_home(cache, monkeypatch):
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    assert [place.kind for place in places({"TFHUB_CACHE_DIR": "/nonexistent"})] == []
+    assert [root.layout for root in search_roots({"TFHUB_CACHE_DIR": "/nonexistent"})] == []
 
 
 def test_little_is_done_where_there_is_nothing(home, cache, monkeypatch):
     calls = []
     real = os.scandir
     monkeypatch.setattr(os, "scandir", lambda *a: calls.append(a) or real(*a))
-    assert cache.adopt(artifact("a", DATA)) is None
+    assert adopt(cache, artifact("a", DATA)) is None
     assert calls == []
     assert not cache.top.root.exists()
 
@@ -244,10 +288,10 @@ def test_the_real_layout_of_the_hub(home, tmp_path):
     (root / "models--org--net/refs/main").write_text("c" * 40)
     found = try_to_load_from_cache("org/net", "sub/net.onnx", cache_dir=root)
     assert isinstance(found, str)
-    assert find_foreign(artifact("x", DATA), places(os.environ)).samefile(found)
+    assert find_copy(artifact("x", DATA), search_roots(os.environ)).samefile(found)
 
 
 def test_a_layer_below_counts_as_there(home, tmp_path):
     low = Cache(tmp_path / "low")
     blob = put_blob(low, DATA)
-    assert Cache(tmp_path / "top", [tmp_path / "low"]).adopt(artifact("a", DATA)) == blob
+    assert adopt(Cache(tmp_path / "top", [tmp_path / "low"]), artifact("a", DATA)) == blob
