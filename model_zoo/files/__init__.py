@@ -41,6 +41,14 @@ def hash_file(path: Path, algorithms: Iterable[str] = ("sha256",)) -> dict[str, 
     return {name: Digest(algorithm=name, hex=one.hexdigest()) for name, one in hashes.items()}  # type: ignore[arg-type]
 
 
+def has_digest(path: Path, sha256: str) -> bool:
+    """Whether a file can be read and has that sha256 (hex)."""
+    try:
+        return hash_file(path)["sha256"].hex == sha256
+    except OSError:
+        return False
+
+
 def current_umask() -> int:
     """Return the process's umask, without changing it where the kernel tells it."""
     with contextlib.suppress(OSError, ValueError):

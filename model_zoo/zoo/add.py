@@ -17,7 +17,7 @@ from model_zoo.sources.file import FileSource
 
 if TYPE_CHECKING:
     from model_zoo.events import Report
-    from model_zoo.schema import Artifact, Model, Source
+    from model_zoo.schema import Artifact, ArtifactRecord, Model, Source
     from model_zoo.settings import Settings
     from model_zoo.zoo import Zoo
 
@@ -65,7 +65,7 @@ def entry_of(zoo: Zoo, uri: str, *, target: Path | None = None, report: Report =
     if fetched.result is None:
         assert fetched.error is not None  # noqa: S101 - one of the two is there
         raise fetched.error
-    facts = {one["path"]: one for one in fetched.result.manifest["artifacts"]}
+    facts = {one.path: one for one in fetched.result.manifest.artifacts}
     folder = target.absolute().parent if target is not None else None
     artifacts = tuple(_pinned(one, facts[one.path], folder) for one in request.model.artifacts)
     license_, task = _card(artifacts, zoo.settings)
@@ -78,9 +78,9 @@ def entry_of(zoo: Zoo, uri: str, *, target: Path | None = None, report: Report =
     )
 
 
-def _pinned(artifact: Artifact, facts: dict[str, object], folder: Path | None) -> Artifact:
+def _pinned(artifact: Artifact, facts: ArtifactRecord, folder: Path | None) -> Artifact:
     sources = tuple(_near(source, folder) for source in artifact.sources)
-    changes = {"size": facts["size"], "sha256": facts["sha256"], "integrity": None}
+    changes = {"size": facts.size, "sha256": facts.sha256, "integrity": None}
     return msgspec.structs.replace(artifact, sources=sources, **changes)
 
 

@@ -8,7 +8,9 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from model_zoo.cache import IR_MANIFEST, declaration_of
+import msgspec
+
+from model_zoo.cache import declaration_of
 from model_zoo.catalog import pick_precision
 from model_zoo.conversion import check_reproducible, convert, differences, ir_key, key_parts, pool
 from model_zoo.conversion.requirements import require_packages
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from model_zoo.catalog.lockfile import LockedIr
     from model_zoo.registry.remote import Remote
+    from model_zoo.schema import IrManifest
     from model_zoo.zoo.fetcher import Fetching
 
 _MEASURED = 200
@@ -59,7 +62,7 @@ class Converting:
         found = self._find_locked(request, how)
         found = found or self.find(request, how) or self._from_remote(request, how, report)
         if found is not None:
-            _hold(request, found.manifest["parts"], found.manifest["outputs"])
+            _hold(request, found.manifest.parts, found.manifest.outputs)
             return found
         try:
             with self.fetching.using(report):
@@ -71,7 +74,7 @@ class Converting:
                     names = " or ".join(f"{request.model.name}@{precision}" for precision in others)
                     error.hint = f"{error.hint or ''}; in the cache there is {names}".removeprefix("; ")
                 raise
-            tools = ", ".join(f"{k} {v}" for k, v in other.manifest["parts"].get("versions", {}).items())
+            tools = ", ".join(f"{k} {v}" for k, v in other.manifest.versions.items())
             why = str(error).splitlines()[0]
             note = f"using the cached IR made with {tools}, because it cannot be made again here: {why}"
             report(Event(event="note", model=request.model.name, message=note))
@@ -174,7 +177,7 @@ class Converting:
             raise fetched.error
         request = self.fetching.resolving.settle(request) or request
         model = request.model
-        entries = [FileEntry(**entry) for entry in fetched.result.manifest["files"]]
+        entries = fetched.result.manifest.files
         how = replace(how, environment=self.environments.require(request, how, report))
         parts = self._parts(request, entries, how)
         _hold(request, parts)
@@ -226,10 +229,14 @@ class Converting:
                 own=self.cache.writable.root,
                 reference=request.name,
             )
-            _hold(request, parts, manifest["outputs"])
-            manifest |= {"declaration": declaration_of(model, request.artifacts), "request": request_key}
-            manifest |= resolution_of(request)
-            self.cache.publish_folder(staged, self.cache.writable.ir(key), manifest, IR_MANIFEST)
+            _hold(request, parts, manifest.outputs)
+            manifest = msgspec.structs.replace(
+                manifest,
+                declaration=declaration_of(model, request.artifacts),
+                request=request_key,
+                resolution=resolution_of(request),
+            )
+            self.cache.publish_folder(staged, self.cache.writable.ir(key), manifest)
         self.cache.note_request(request_key, key)
         seconds = time.monotonic() - began
         report(Event(event="convert_end", model=model.name, message=precision, seconds=seconds))
@@ -252,7 +259,7 @@ class Converting:
                 converted.precision,
                 converted.manifest,
                 files=fetched.result.directory,
-                parts=converted.manifest["parts"],
+                parts=converted.manifest.parts,
                 settings=self.settings,
                 report=report,
                 python=environment or how.python,
@@ -287,8 +294,8 @@ class Converting:
         if not any_version and unbuilt is None:
             return None
         for folder, manifest in reversed(self.cache.find_requested(_request_key(request, entries, how))):
-            if any_version or (unbuilt and unbuilt.fits(manifest["parts"]["versions"])):
-                return _converted(request, manifest["key"], folder, manifest)
+            if any_version or (unbuilt and unbuilt.fits(manifest.versions)):
+                return _converted(request, manifest.key, folder, manifest)
         return None
 
     def cached_precisions(self, request: Request, how: Conversion | None = None) -> list[str]:
@@ -338,8 +345,8 @@ class Converting:
             return [f"{model.name}@{precision}: the IR {found.key} is in the cache, {made}", *told]
         lines = [f"{model.name}@{precision}: the IR {key} is not in the cache"]
         for folder, manifest in self.cache.find_irs_of(model.name):
-            lines.append(f"{folder.name} ({manifest.get('precision')}) differs:")
-            lines += [f"  {line}" for line in differences(parts, manifest.get("parts", {}))]
+            lines.append(f"{folder.name} ({manifest.precision}) differs:")
+            lines += [f"  {line}" for line in differences(parts, manifest.parts)]
         if len(lines) == 1:
             lines.append("no other IR of this model is cached either")
         return [*lines, *told]
@@ -359,7 +366,7 @@ class Converting:
         digest = declaration_of(request.model, artifacts)
         hit = self.cache.find_files(request.model.name, digest)
         if hit is not None:
-            return [FileEntry(**entry) for entry in hit[1]["files"]]
+            return hit[1].files
         return self.cache.find_inputs(digest)
 
 
@@ -373,9 +380,7 @@ def _locked_ir(request: Request) -> LockedIr:
     return found
 
 
-def _hold(
-    request: Request, parts: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]] | None = None
-) -> None:
+def _hold(request: Request, parts: Mapping[str, Any], outputs: Sequence[FileEntry] | None = None) -> None:
     """Refuse what is not as it was locked, where there is a lock.
 
     Raises:
@@ -406,7 +411,7 @@ def _request_key(request: Request, entries: Sequence[FileEntry], how: Conversion
     return ir_key(_parts(request, entries, how, {}))
 
 
-def _converted(request: Request, key: str, folder: Path, manifest: dict[str, Any]) -> ConvertedModel:
+def _converted(request: Request, key: str, folder: Path, manifest: IrManifest) -> ConvertedModel:
     return ConvertedModel(
         model=request.model,
         precision=str(request.precision),

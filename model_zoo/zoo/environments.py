@@ -104,7 +104,7 @@ class Environments:
         found = find_environment(self.cache, stack.digest)
         if found is None or self._proven.get(stack.digest) == found:
             return found
-        if fault_of(found.folder, str(found.data.get("python"))) is not None:
+        if fault_of(found.directory, str(found.python_version)) is not None:
             return None
         self._proven[stack.digest] = found
         return found
@@ -149,12 +149,11 @@ class Environments:
             if alone:
                 sweep_unfinished(self.cache, stack.digest)
             claim(folder, stack.digest)
-            data = build(stack, folder, report=told)
-            publish_environment(self.cache, folder / "env", stack.digest, data)
+            made = build(stack, folder, report=told)
+            publish_environment(self.cache, folder / "env", made)
         found = find_environment(self.cache, stack.digest)
         if found is None:
             what = f"the converter environment {stack.name!r} left the cache while it was being used"
             raise CacheMissError(what, hint="run the same command again")
-        seconds = float(data["seconds"])
-        report(Event(event="environment_end", model=name, file=title, bytes=found.size, seconds=seconds))
+        report(Event(event="environment_end", model=name, file=title, bytes=found.size, seconds=made.seconds))
         return found

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from model_zoo.cache import Cache, alias_names, declaration_of, materialise
 from model_zoo.errors import CacheMissError, IntegrityError, ModelZooError, OfflineError
 from model_zoo.events import Event, Report, ignore
 from model_zoo.files.lock import lock
-from model_zoo.schema import MANIFEST_NAME, FetchedModel, FileEntry
+from model_zoo.schema import ArtifactRecord, FetchedModel, FileEntry, FilesManifest
 from model_zoo.sources import LocatedSource, integrity_of
 from model_zoo.text import counted
 from model_zoo.zoo.request import Fetched, Request
@@ -141,7 +139,7 @@ class Fetching:
                 staged.mkdir()
                 entries = materialise(model, request.artifacts, blobs, staged, layer.root)
                 manifest = _files_manifest(request, digest, entries, blobs)
-                self.cache.publish_folder(staged, layer.files(model.name, digest), manifest, MANIFEST_NAME)
+                self.cache.publish_folder(staged, layer.files(model.name, digest), manifest)
             self.cache.note_inputs(digest, entries)
         report(Event(event="fetch_end", model=model.name, bytes=sum(e.size for e in entries)))
         found = self.find(request)
@@ -161,7 +159,7 @@ class Fetching:
         if hit is None:
             return None
         directory, manifest = hit
-        files = {entry["path"]: directory / entry["path"] for entry in manifest["files"]}
+        files = {entry.path: directory / entry.path for entry in manifest.files}
         return FetchedModel(model=request.model, directory=directory, files=files, manifest=manifest)
 
     def check_pinned(self, request: Request) -> None:
@@ -284,24 +282,24 @@ def offline_errors(
 
 def _files_manifest(
     request: Request, digest: str, entries: Sequence[FileEntry], blobs: Mapping[str, Path]
-) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "model": request.model.name,
-        "declaration": digest,
-        "precision": request.precision,
-        "integrity": {a.path: integrity_of(a) for a in request.artifacts},
-        "artifacts": [
-            {
-                "path": a.path,
-                "size": blobs[a.path].stat().st_size,
-                "sha256": blobs[a.path].name,
-                "digests": [str(d) for d in a.digests],
-                "names": [f"{kind}:{name}" for kind, name in alias_names(a)],
-                "sources": [s.describe() for s in a.sources if isinstance(s, LocatedSource)],
-            }
+) -> FilesManifest:
+    return FilesManifest(
+        schema=1,
+        model=request.model.name,
+        declaration=digest,
+        precision=request.precision,
+        integrity={a.path: integrity_of(a) for a in request.artifacts},
+        artifacts=tuple(
+            ArtifactRecord(
+                path=a.path,
+                size=blobs[a.path].stat().st_size,
+                sha256=blobs[a.path].name,
+                digests=tuple(str(d) for d in a.digests),
+                names=tuple(f"{kind}:{name}" for kind, name in alias_names(a)),
+                sources=tuple(s.describe() for s in a.sources if isinstance(s, LocatedSource)),
+            )
             for a in request.artifacts
-        ],
-        "files": [msgspec.to_builtins(entry) for entry in entries],
-        **resolution_of(request),
-    }
+        ),
+        files=tuple(entries),
+        resolution=resolution_of(request),
+    )

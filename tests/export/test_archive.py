@@ -11,7 +11,7 @@ import tarfile
 import pytest
 
 from model_zoo.cache import Layer
-from model_zoo.cache.care.verify import check
+from model_zoo.cache.care.verify import verify
 from model_zoo.cache.manifest import encode
 from model_zoo.errors import IntegrityError, UsageError
 from model_zoo.export.archive import export_tar, import_tar
@@ -56,7 +56,7 @@ def test_what_one_cache_has_another_gets(zoo, catalog, tmp_path):
     assert there.convert("tiny@FP16").key == zoo.convert("tiny@FP16").key
     assert there.read("third").inputs[0].get_any_name() == "x"
     assert there.fetch("third").files["m.onnx"].read_bytes() == (catalog / "third.onnx").read_bytes()
-    assert check(there.cache.layers, lambda event: None).problems == []
+    assert verify(there.cache.layers, lambda event: None).problems == []
     (blob,) = [
         p
         for p in there.cache.top.blobs.rglob("*")
@@ -80,7 +80,7 @@ def test_unpacked_it_is_a_layer(zoo, catalog, tmp_path):
     tar = export(zoo, tmp_path / "t.tar", "tiny", "third")
     (tmp_path / "layer").mkdir()
     subprocess.run(["tar", "-xf", tar, "-C", tmp_path / "layer"], check=True)
-    assert check([Layer(tmp_path / "layer")], lambda event: None).problems == []
+    assert verify([Layer(tmp_path / "layer")], lambda event: None).problems == []
     alone = Zoo(settings=Settings(layers=(tmp_path / "layer",), catalogs=(catalog,), offline=True))
     assert alone.read("third").inputs[0].get_any_name() == "x"
 
