@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from model_zoo.errors import IntegrityError, ModelZooError
-from model_zoo.files import as_cache_error, copy_file, fsync_file, hash_file, is_folder
+from model_zoo.files import as_cache_error, copy_file, fsync_file, hash_file, is_directory
 from model_zoo.settings import Settings
 from model_zoo.sources.base import HttpLocation, LocatedSource
 
@@ -78,7 +78,7 @@ def places(environ: Mapping[str, str], folders: Sequence[Path] = ()) -> list[Pla
         found.append(Place("torch", Path(home or Path(caches, "torch"), "hub", "checkpoints")))
     module = environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir(), "tfhub_modules")
     found.append(Place("tfhub", Path(module)))
-    return [place for place in found if is_folder(place.folder)]
+    return [place for place in found if is_directory(place.folder)]
 
 
 def _user_caches(environ: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from model_zoo.cache.manifest import encode, read_manifest
 from model_zoo.cache.notes import Notes
 from model_zoo.cache.usage_lock import is_alive
-from model_zoo.files import as_cache_error, fsync_file, fsync_folder, hash_file, set_mode
+from model_zoo.files import as_cache_error, fsync_directory, fsync_file, hash_file, set_mode
 from model_zoo.files.tree import directory_names, measure
 from model_zoo.schema import EnvironmentManifest
 
@@ -168,13 +168,13 @@ def publish_environment(cache: Cache, staged: Path, manifest: EnvironmentManifes
         path.write_bytes(encode(manifest))
         set_mode(path, READ_ONLY)
         fsync_file(path)
-        fsync_folder(staged)
+        fsync_directory(staged)
         target.parent.mkdir(parents=True, exist_ok=True)
         with cache.staging("old") as aside:
             if os.path.lexists(target):
                 target.rename(aside / "unusable")
             staged.rename(target)
-        fsync_folder(target.parent)
+        fsync_directory(target.parent)
 
 
 def claim(staging: Path, digest: str) -> None:

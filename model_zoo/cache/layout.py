@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheDamagedError
-from model_zoo.files import as_cache_error, exists, make_folder, write_file
+from model_zoo.files import as_cache_error, exists, make_directory, write_file
 from model_zoo.files.tree import is_link
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Layer:
         tag = self.root / TAG_NAME
         if exists(tag):
             return
-        make_folder(self.root)
+        make_directory(self.root)
         with as_cache_error(tag):
             if not (exists(self.models) or exists(self.irs) or self.state.is_symlink()):
                 for notes in NOTES:

@@ -19,7 +19,7 @@ import msgspec
 from model_zoo.cache.layout import NOTES
 from model_zoo.cache.manifest import M, Stored, read_manifest
 from model_zoo.errors import CacheError
-from model_zoo.files import exists, is_file, make_folder, write_file
+from model_zoo.files import exists, is_file, make_directory, write_file
 from model_zoo.files.lock import lock
 from model_zoo.files.tree import directory_names
 from model_zoo.schema import Digest, FileEntry, FilesManifest, IrManifest, Resolution
@@ -251,7 +251,7 @@ class Notes:
                 self.write_all(derived)
                 for notes in NOTES:
                     mark = self.layer.complete(notes)
-                    make_folder(mark.parent)
+                    make_directory(mark.parent)
                     mark.touch()
             except OSError as error:
                 what = f"cannot write notes below {self.layer.state}: {error.strerror}"

@@ -19,7 +19,7 @@ from model_zoo.cache.notes import Notes, address_digest, alias_names, ir_manifes
 from model_zoo.cache.usage_lock import UsageLock
 from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
 from model_zoo.events import Event
-from model_zoo.files import as_cache_error, fsync_file, fsync_folder, has_digest, set_mode
+from model_zoo.files import as_cache_error, fsync_directory, fsync_file, has_digest, set_mode
 from model_zoo.schema import Digest, FileEntry, FilesManifest, IrManifest
 
 if TYPE_CHECKING:
@@ -144,13 +144,13 @@ class Cache:
         with as_cache_error(target, left="the verified partial is kept"):
             if not target.parent.is_dir():
                 target.parent.mkdir(parents=True, exist_ok=True)
-                fsync_folder(target.parent.parent)
+                fsync_directory(target.parent.parent)
             if _blob_size(layer, target) == staged.stat().st_size and has_digest(target, sha256):
                 staged.unlink()
                 return target
             set_mode(staged, READ_ONLY)
             staged.replace(target)
-            fsync_folder(target.parent)
+            fsync_directory(target.parent)
         return target
 
     def adopt(
@@ -317,7 +317,7 @@ class Cache:
                     target.rename(aside / "damaged")
                     if not _rename(staged, target):
                         raise FileExistsError(errno.EEXIST, "somebody else is writing it", str(target))
-            fsync_folder(target.parent)
+            fsync_directory(target.parent)
 
 
 def _whole(layer: Layer, directory: Path, kind: type[M]) -> Stored[M] | None:
@@ -349,7 +349,7 @@ def _flush(staged: Path) -> None:
             found = path.lstat()
             if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
                 fsync_file(path)
-        fsync_folder(staged / folder)
+        fsync_directory(staged / folder)
 
 
 def _blob_size(layer: Layer, path: Path) -> int | None:

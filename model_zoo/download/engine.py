@@ -18,7 +18,7 @@ from model_zoo.download.progress import Tally
 from model_zoo.download.tasks import Arrival, Outcome, Wanted
 from model_zoo.errors import ModelZooError
 from model_zoo.events import ignore
-from model_zoo.files import make_folder
+from model_zoo.files import make_directory
 from model_zoo.files.lock import lock
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def download(
         groups.setdefault(one.key, []).append(index)
     if not groups:
         return []
-    make_folder(partials)
+    make_directory(partials)
     if not settings.offline and (short := shortage(wanted, partials)) is not None:
         refused = [Outcome(one, short, None) for one in wanted]
         for index, outcome in enumerate(refused):

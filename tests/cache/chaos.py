@@ -18,9 +18,9 @@ from collections import Counter
 from pathlib import Path
 
 from model_zoo.cache import Cache
+from model_zoo.cache.care import repair as care_repair
 from model_zoo.cache.care.gc import apply, plan_gc, plan_rm
 from model_zoo.cache.care.pins import pin
-from model_zoo.cache.care import repair as care_repair
 from model_zoo.cache.care.usage import Usage
 from model_zoo.cache.care.verify import verify
 from model_zoo.errors import CacheError

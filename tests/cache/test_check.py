@@ -8,10 +8,10 @@ import shutil
 import pytest
 
 from model_zoo.cache import Cache, declaration_of
-from model_zoo.cache import store as layers
 from model_zoo.cache.care.repair import repair
 from model_zoo.cache.care.verify import verify
 from model_zoo.errors import CacheError
+from model_zoo.files import hash_file
 from model_zoo.schema import MANIFEST_NAME
 from tests.cache.made import IR_MANIFEST, flip, put_blob, put_ir, put_model, rewrite, tree
 
@@ -309,7 +309,7 @@ def test_mending_looks_again_first(filled):
         rewrite(path, data)
     repaired = repair(filled, problems)
     assert not (repaired.fetch or repaired.convert)
-    assert all("good again" in done for _, done in repaired.done)
+    assert all("already repaired" in done for _, done in repaired.done)
     assert faults(filled) == []
 
 
@@ -331,7 +331,7 @@ def test_copies_and_symbolic_links_are_as_good_as_hard_links(cache, monkeypatch)
         raise OSError(1, "not here")
 
     monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr("model_zoo.files.clone", lambda *_: False)
+    monkeypatch.setattr("model_zoo.files.links.clone", lambda *_: False)
     made, folder = put_model(cache, "m", {"a/b.bin": b"11"})
     assert (folder / "a/b.bin").is_symlink()
     assert cache.find_files("m", declaration_of(made, made.artifacts))
@@ -351,7 +351,7 @@ def test_damage_in_a_layer_below_is_left_to_its_makers(filled, tmp_path):
     assert [p.layer.root for p in problems] == [filled.top.root]
     repaired = repair(cache, problems)
     assert repaired.done == []
-    assert "only read" in repaired.left[0][1]
+    assert "read-only" in repaired.left[0][1]
     assert faults(filled)
 
 
@@ -361,17 +361,16 @@ def test_a_layer_may_stand_on_the_blobs_of_another(filled, tmp_path):
     blob = next(p for p in cache.top.blobs.rglob("*") if p.is_file() and p.read_bytes() == b"11")
     blob.unlink()
     assert faults(cache) == []
-    assert [p.cause for p in faults(Cache(tmp_path / "top"))] == ["deleted: the file is not there"]
+    assert [p.cause for p in faults(Cache(tmp_path / "top"))] == ["deleted: the file is missing"]
 
 
 def test_a_file_that_cannot_be_read(filled, monkeypatch):
     blob = blob_of(filled, "n", "c.bin")
-    real = layers.hash_file
 
     def refuse(path, *args):
         if path.samefile(blob):
             raise PermissionError(13, "Permission denied")
-        return real(path, *args)
+        return hash_file(path, *args)
 
     monkeypatch.setattr("model_zoo.cache.care.verify.hash_file", refuse)
     (problem,) = faults(filled)

@@ -365,7 +365,7 @@ def test_without_locks_only_what_is_a_day_old_goes(filled, monkeypatch):
     monkeypatch.setattr(lock_module, "_lock", refuse)
     put_ir(filled, "fresh")
     plan = apply(filled, lambda min_age: plan_gc(filled.top, 0, min_age=min_age))
-    assert ("fresh@FP32", "used lately, and locks do not work on this file system") in [
+    assert ("fresh@FP32", "recently used, and locks do not work on this file system") in [
         (i.label, why) for i, why in plan.kept
     ]
     assert "oldest" in removed(plan)

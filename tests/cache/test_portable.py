@@ -32,7 +32,7 @@ def filled(request, cache, monkeypatch):
     with monkeypatch.context() as patch:
         if request.param != "hard links":
             patch.setattr(os, "link", refuse)
-            patch.setattr("model_zoo.files.clone", lambda *_: False)
+            patch.setattr("model_zoo.files.links.clone", lambda *_: False)
         if request.param == "copies":
             patch.setattr(Path, "symlink_to", refuse)
         put_model(cache, "m", FILES, "sha384")

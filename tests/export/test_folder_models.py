@@ -308,7 +308,7 @@ def test_a_folder_in_any_folder_is_taken(warm, tmp_path):
     (lambda m: m.pop("layout"), [], "an IR of other files"),
     (lambda m: m["outputs"].pop(), [], "more than its manifest lists"),
     (lambda m: m["outputs"].append({"path": "a", "size": 1, "sha256": "0" * 64}), [], "less than"),
-    (lambda m: m["outputs"][0].update(sha256="0" * 64), [], "not what it is said to be"),
+    (lambda m: m["outputs"][0].update(sha256="0" * 64), [], "does not match its digest"),
 ])  # fmt: skip
 def test_forged_folders_are_refused(warm, tmp_path, change, more, why):
     there = other(warm, tmp_path / "other")

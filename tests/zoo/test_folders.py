@@ -194,7 +194,7 @@ def test_links_stay_right_where_hard_links_are_impossible(make_zoo, tmp_path, mo
         raise PermissionError(1, "no hard links here")
 
     monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr("model_zoo.files.clone", lambda *_: False)
+    monkeypatch.setattr("model_zoo.files.links.clone", lambda *_: False)
     language_model(tmp_path / "folder")
     made = make_zoo().convert(str(tmp_path / "folder"))
     links = [path for path in made.files.values() if path.is_symlink()]
@@ -214,7 +214,7 @@ def test_no_link_leads_into_another_layer(make_zoo, tmp_path, monkeypatch):
         raise PermissionError(1, "another file system")
 
     monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr("model_zoo.files.clone", lambda *_: False)
+    monkeypatch.setattr("model_zoo.files.links.clone", lambda *_: False)
     made = make_zoo(layers=(tmp_path / "below",)).convert(str(tmp_path / "folder"))
     assert not any(path.is_symlink() for path in made.files.values())
     assert plain(made.directory) == contents(tmp_path / "folder")

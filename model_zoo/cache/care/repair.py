@@ -20,8 +20,8 @@ from model_zoo.errors import CacheError
 from model_zoo.files import (
     as_cache_error,
     copy_file,
+    fsync_directory,
     fsync_file,
-    fsync_folder,
     has_digest,
     hash_file,
     set_mode,
@@ -125,7 +125,7 @@ class _Repair:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._drop(path)
             good.replace(path)
-            fsync_folder(path.parent)
+            fsync_directory(path.parent)
         return "restored from a good copy in the cache"
 
     def _copy_of(self, spare: Path, sha256: str) -> Path | None:

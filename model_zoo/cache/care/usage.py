@@ -19,7 +19,7 @@ import msgspec
 
 from model_zoo.cache.manifest import read_manifest
 from model_zoo.errors import CacheError
-from model_zoo.files import is_folder, write_file
+from model_zoo.files import is_directory, write_file
 from model_zoo.files.tree import directory_names, is_link, is_real_directory, regular_files, scan
 from model_zoo.schema import FilesManifest, IrManifest
 
@@ -211,7 +211,7 @@ class Usage:
         return {}
 
     def _write(self, name: str, known: dict[str, Row], found: dict[str, Row]) -> None:
-        if not self.writable or known == found or not is_folder(self.layer.state):
+        if not self.writable or known == found or not is_directory(self.layer.state):
             return
         path = self._path(name)
         with contextlib.suppress(OSError, CacheError):

@@ -19,7 +19,7 @@ from model_zoo.cli.commands.care import (
     verify_command,
 )
 from model_zoo.cli.output import print_fields, print_table
-from model_zoo.files import exists, is_folder
+from model_zoo.files import exists, is_directory
 from model_zoo.text import counted, human_size
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _layer_info(layer: Layer, *, top: bool) -> dict[str, Any]:
         "path": str(layer.root),
         "top": top,
         "writable": top and _can_write(layer.root),
-        "exists": is_folder(layer.root),
+        "exists": is_directory(layer.root),
         "bytes": sum(shelf.size for shelf in totals.values()),
         "folders": {name: {"count": shelf.count, "bytes": shelf.size} for name, shelf in totals.items()},
         "environments": [_environment(one) for one in environments(layer)],

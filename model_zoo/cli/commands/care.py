@@ -11,7 +11,7 @@ import click
 from model_zoo.cli.commands.pipeline import isolate_option
 from model_zoo.cli.output import print_table, say
 from model_zoo.errors import CacheDamagedError, CacheReadOnlyError, ModelZooError, UsageError
-from model_zoo.files import is_folder
+from model_zoo.files import is_directory
 from model_zoo.text import counted, human_size
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _check(run: Run) -> Verified:
     from model_zoo.cache.care.verify import verify
 
     cache = run.zoo.cache
-    if cache.top is None or not is_folder(cache.top.root):
+    if cache.top is None or not is_directory(cache.top.root):
         checked = verify(cache.below, run.report)
     else:
         with cache.use(_waiting(run), timeout=run.settings.lock_timeout):
@@ -244,7 +244,7 @@ def _collect(run: Run, make: Callable[[float], Removals], *, dry_run: bool) -> R
     from model_zoo.cache.care.gc import apply
 
     cache = run.zoo.cache
-    if dry_run or not is_folder(_top(run).root):
+    if dry_run or not is_directory(_top(run).root):
         return make(0.0)
     plan = apply(cache, make, on_wait=_waiting(run), timeout=run.settings.lock_timeout)
     run.close()
