@@ -5,7 +5,8 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from pathlib import Path
 
-from model_zoo.schema import Artifact, ConvertedModel, FetchedModel, Input, Model, Recipe
+from model_zoo.schema import Artifact, ConvertedModel, FetchedModel, FileEntry, Input, Model, Recipe
+from tests.manifests import files_manifest, ir_manifest
 
 
 class Text(HTMLParser):
@@ -72,13 +73,15 @@ def test_a_composite_names_its_stages_and_a_refused_model_its_reason():
 def test_reprs_are_short_and_results_are_tables_too():
     assert repr(MODEL) == "<Model tiny: adding, onnx>"
     folder = Path("/cache/files")
-    entries = [{"path": "m<b>.onnx", "size": 12, "sha256": "0" * 64}]
+    manifest = files_manifest(files=(FileEntry(path="m<b>.onnx", size=12, sha256="0" * 64),))
     fetched = FetchedModel(
-        model=MODEL, directory=folder, files={"m<b>.onnx": folder / "m<b>.onnx"}, manifest={"files": entries}
+        model=MODEL, directory=folder, files={"m<b>.onnx": folder / "m<b>.onnx"}, manifest=manifest
     )
     assert repr(fetched) == f"<FetchedModel tiny: 1 file in {folder}>"
     text = " ".join(read(fetched).text)
     assert "m<b>.onnx" in text
     assert "12 bytes" in text
-    converted = ConvertedModel(model=MODEL, precision="FP16", directory=folder, key="k", manifest={})
+    converted = ConvertedModel(
+        model=MODEL, precision="FP16", directory=folder, key="k", manifest=ir_manifest()
+    )
     assert repr(converted) == f"<ConvertedModel tiny@FP16: {folder / 'model.xml'}>"

@@ -9,13 +9,11 @@ collectors and users apart. ``inventory`` counts, ``check`` re-hashes, ``mend`` 
 from __future__ import annotations
 
 from model_zoo.cache.layout import Layer
-from model_zoo.cache.manifest import IR_MANIFEST
 from model_zoo.cache.materialise import materialise
 from model_zoo.cache.notes import address_digest, alias_names
 from model_zoo.cache.store import Cache, declaration_of
 
 __all__ = [
-    "IR_MANIFEST",
     "Cache",
     "Layer",
     "address_digest",

@@ -1,7 +1,7 @@
-"""Converter environments on disk: found, listed, published, examined.
+"""Converter environments on disk: found, listed, published, verified.
 
-An environment is a folder ``envs-v1/<digest>`` that counts only with its manifest. It is disposable, and the
-only thing in the cache that holds links out of it: to the Python it was made with.
+An environment is a directory ``envs-v1/<digest>`` that counts only with its manifest. It is disposable, and
+the only thing in the cache with links that lead out of it: to its base interpreter.
 """
 
 from __future__ import annotations
@@ -14,28 +14,27 @@ import re
 import shutil
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from model_zoo.cache.care.usage import names
 from model_zoo.cache.manifest import encode, read_manifest
 from model_zoo.cache.notes import Notes
 from model_zoo.cache.usage_lock import is_alive
-from model_zoo.files import as_cache_error, fsync_file, fsync_folder, hash_file, set_mode
-from model_zoo.files.tree import measure
+from model_zoo.files import as_cache_error, fsync_directory, fsync_file, hash_file, set_mode
+from model_zoo.files.tree import directory_names, measure
+from model_zoo.schema import EnvironmentManifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from model_zoo.cache.layout import Layer
     from model_zoo.cache.store import Cache
 
-ENV_MANIFEST = "environment.json"
 KIND = "env"
 READ_ONLY = 0o444
 _STAGING = re.compile(r"stage-env-(\d+)-[0-9a-f]+")
 _CLAIM = "builds"
-"""The file in a staging folder that says which environment is being built in it."""
+"""The file in a staging directory that says which environment is being built in it."""
 
 
 @dataclass(frozen=True)
@@ -45,73 +44,81 @@ class Environment:
     Attributes:
         layer: where.
         digest: its name.
-        data: its manifest; empty where that is missing or damaged.
-        made: when it was published, seconds since 1970.
+        manifest: None where it is missing or damaged.
+        published: when, in seconds since 1970.
         used: when it was last noted to be used.
     """
 
     layer: Layer
     digest: str
-    data: dict[str, Any] = field(compare=False, hash=False)
-    made: float = 0.0
+    manifest: EnvironmentManifest | None = field(compare=False)
+    published: float = 0.0
     used: float = field(default=0.0, compare=False)
 
     @property
-    def folder(self) -> Path:
+    def directory(self) -> Path:
         """Where it is."""
         return self.layer.envs / self.digest
 
     @property
     def python(self) -> Path:
         """Its interpreter."""
-        return self.folder / "Scripts" / "python.exe" if os.name == "nt" else self.folder / "bin" / "python"
+        return (
+            self.directory / "Scripts" / "python.exe"
+            if os.name == "nt"
+            else self.directory / "bin" / "python"
+        )
 
     @property
     def stack(self) -> str:
         """The name of its stack."""
-        return str(self.data.get("stack") or "unknown")
+        return self.manifest.stack if self.manifest else "unknown"
+
+    @property
+    def python_version(self) -> str | None:
+        """The version of Python it was made with."""
+        return self.manifest.python if self.manifest else None
 
     @property
     def requirements(self) -> list[str]:
-        """What pip was asked for."""
-        return [str(line) for line in self.data.get("requirements") or ()]
+        """What pip was given."""
+        return list(self.manifest.requirements) if self.manifest else []
 
     @property
     def pinned(self) -> list[str]:
-        """The canonical names of the packages that were asked for."""
+        """The canonical names of the required packages."""
         names = (re.split(r"[=\[;]", line)[0].strip() for line in self.requirements)
         return [re.sub(r"[-_.]+", "-", name).lower() for name in names]
 
     @property
     def packages(self) -> dict[str, str]:
         """The version of every package in it, by canonical name."""
-        return dict(self.data.get("packages") or {})
+        return self.manifest.packages if self.manifest else {}
 
     @property
     def modules(self) -> dict[str, str]:
         """The package that each top-level module in it belongs to."""
-        return dict(self.data.get("modules") or {})
+        return self.manifest.modules if self.manifest else {}
 
     @property
     def size(self) -> int:
         """Its bytes."""
-        size = self.data.get("size")
-        return size if isinstance(size, int) else 0
+        return self.manifest.size if self.manifest else 0
 
     @property
     def fault(self) -> str | None:
-        """Why nobody can use it, as far as that shows without starting anything."""
-        if not self.data:
+        """Why it cannot be used, as far as that shows without starting anything."""
+        if self.manifest is None:
             return "its manifest is missing or damaged"
         if not os.path.exists(self.python):  # noqa: PTH110 - pathlib's raises PermissionError
-            return f"the Python it stands on, {os.path.realpath(self.python)}, is gone"
+            return f"its base interpreter {os.path.realpath(self.python)} no longer exists"
         return None
 
 
 def environments(layer: Layer) -> list[Environment]:
     """Return every environment of a layer, usable or not, by name of stack."""
-    found = [_read(layer, digest) for digest in names(layer.envs)] if layer.owns(layer.envs) else []
-    return sorted(found, key=lambda one: (one.stack, one.digest))
+    found = (_read(layer, digest) for digest in directory_names(layer.envs)) if layer.owns(layer.envs) else ()
+    return sorted(found, key=lambda environment: (environment.stack, environment.digest))
 
 
 def find_environment(cache: Cache, digest: str) -> Environment | None:
@@ -128,50 +135,50 @@ def find_environment(cache: Cache, digest: str) -> Environment | None:
 def note_use(cache: Cache, environment: Environment) -> None:
     """Note that something is converted in an environment, at most once a day."""
     if environment.layer is cache.top:
-        Notes(environment.layer, writable=True).note_use(KIND, environment.digest, environment.made)
+        Notes(environment.layer, writable=True).note_use(KIND, environment.digest, environment.published)
 
 
 def _read(layer: Layer, digest: str) -> Environment:
-    folder = layer.envs / digest
-    manifest = read_manifest(folder / ENV_MANIFEST)
-    if manifest is None:
+    directory = layer.envs / digest
+    stored = read_manifest(directory, EnvironmentManifest)
+    if stored is None:
         changed = 0.0
         with contextlib.suppress(OSError):
-            changed = folder.lstat().st_mtime
-        return Environment(layer, digest, {}, changed, changed)
-    used = manifest.made
+            changed = directory.lstat().st_mtime
+        return Environment(layer, digest, None, changed, changed)
+    used = stored.published
     with contextlib.suppress(OSError):
         used = max(used, layer.used(KIND, digest).lstat().st_mtime)
-    return Environment(layer, digest, manifest.data, manifest.made, used)
+    return Environment(layer, digest, stored.manifest, stored.published, used)
 
 
-def publish_environment(cache: Cache, staged: Path, digest: str, data: Mapping[str, Any]) -> None:
+def publish_environment(cache: Cache, staged: Path, manifest: EnvironmentManifest) -> None:
     """Write the manifest, flush everything, and rename a staged environment to its final name.
 
-    The caller holds its lock. What has the name already cannot be used, and goes.
+    The caller holds its lock. An environment that has the name already is unusable, and is removed.
 
     Raises:
         CacheError: the layer cannot be written.
     """
     layer = cache.writable
-    target = layer.check_own(layer.envs) / digest
+    target = layer.check_own(layer.envs) / manifest.digest
     with as_cache_error(target):
         _flush(staged)
-        manifest = staged / ENV_MANIFEST
-        manifest.write_bytes(encode({"schema": 1, "digest": digest, **data}))
-        set_mode(manifest, READ_ONLY)
-        fsync_file(manifest)
-        fsync_folder(staged)
+        path = staged / manifest.FILE_NAME
+        path.write_bytes(encode(manifest))
+        set_mode(path, READ_ONLY)
+        fsync_file(path)
+        fsync_directory(staged)
         target.parent.mkdir(parents=True, exist_ok=True)
         with cache.staging("old") as aside:
             if os.path.lexists(target):
                 target.rename(aside / "unusable")
             staged.rename(target)
-        fsync_folder(target.parent)
+        fsync_directory(target.parent)
 
 
 def claim(staging: Path, digest: str) -> None:
-    """Note in a staging folder which environment is being built in it."""
+    """Note in a staging directory which environment is being built in it."""
     with as_cache_error(staging):
         (staging / _CLAIM).write_text(digest, encoding="ascii")
 
@@ -179,15 +186,15 @@ def claim(staging: Path, digest: str) -> None:
 def sweep_unfinished(cache: Cache, digest: str) -> None:
     """Remove what killed builds of an environment left behind; the caller holds its lock."""
     partials = cache.writable.partials
-    for name in names(partials):
+    for name in directory_names(partials):
         match = _STAGING.fullmatch(name)
         if match is None:
             continue
         try:
-            left = (partials / name / _CLAIM).read_text(encoding="ascii") == digest
-        except (OSError, UnicodeDecodeError):  # killed before it said what it builds
-            left = not is_alive(int(match[1]))
-        if left:
+            abandoned = (partials / name / _CLAIM).read_text(encoding="ascii") == digest
+        except (OSError, UnicodeDecodeError):  # killed before it noted what it builds
+            abandoned = not is_alive(int(match[1]))
+        if abandoned:
             shutil.rmtree(partials / name, ignore_errors=True)
 
 
@@ -209,40 +216,41 @@ def _flush(folder: Path) -> None:
 
 
 def faults_of(environment: Environment) -> Iterator[tuple[Path, str]]:
-    """Yield each file of an environment that is not as it was put there, and why.
+    """Yield each file of an environment that is not as it was published, and why.
 
-    What pip wrote from wheels is compared with the digests these bring along, the rest by number and size.
+    What pip wrote from wheels is compared with the digests in their RECORDs, the rest by number and size.
     """
-    folder = environment.folder
-    manifest = read_manifest(folder / ENV_MANIFEST, check=True)
-    if manifest is None or not manifest.sealed:
-        yield folder / ENV_MANIFEST, "its manifest is missing or damaged"
+    directory = environment.directory
+    path = directory / EnvironmentManifest.FILE_NAME
+    stored = read_manifest(directory, EnvironmentManifest, check=True)
+    if stored is None or not stored.sealed:
+        yield path, "its manifest is missing or damaged"
         return
     if environment.fault is not None:
         yield environment.python, environment.fault
     from concurrent.futures import ThreadPoolExecutor
 
-    recorded = _recorded(folder)
+    recorded = _recorded(directory)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        causes = zip(recorded, pool.map(lambda path: _cause(path, recorded[path]), recorded), strict=True)
-        damaged = [(path, cause) for path, cause in causes if cause is not None]
+        causes = zip(recorded, pool.map(lambda file: _cause(file, recorded[file]), recorded), strict=True)
+        damaged = [(file, cause) for file, cause in causes if cause is not None]
     yield from damaged
-    size, count = measure(folder)
-    size, count = size - (folder / ENV_MANIFEST).lstat().st_size, count - 1
-    said, of = manifest.data.get("files"), manifest.data.get("size")
-    if not damaged and (count, size) != (said, of):
-        yield folder, f"it holds {count} files of {size} bytes instead of {said} of {of}"
+    size, count = measure(directory)
+    size, count = size - path.lstat().st_size, count - 1
+    listed = stored.manifest
+    if not damaged and (count, size) != (listed.files, listed.size):
+        yield directory, f"it holds {count} files of {size} bytes instead of {listed.files} of {listed.size}"
 
 
-def _recorded(folder: Path) -> dict[Path, set[str]]:
+def _recorded(directory: Path) -> dict[Path, set[str]]:
     """Return what the packages' RECORDs say of their files (wheel format: ``path,sha256=<base64>,size``).
 
-    Two packages may bring the same file, and the later one's is there. Records of packages that others have
-    vendored are not looked at: they list what is not there.
+    Two packages may contain the same file, and the one installed last wins. RECORDs of vendored packages are
+    skipped: they list files that are not there.
     """
     found: dict[Path, set[str]] = {}
-    places = [folder / "Lib" / "site-packages", *folder.glob("lib/*/site-packages")]
-    for record in sorted(one for top in places for one in top.glob("*.dist-info/RECORD")):
+    roots = [directory / "Lib" / "site-packages", *directory.glob("lib/*/site-packages")]
+    for record in sorted(path for root in roots for path in root.glob("*.dist-info/RECORD")):
         with contextlib.suppress(OSError, UnicodeDecodeError, csv.Error):
             for name, digest, *_ in csv.reader(record.read_text(encoding="utf-8").splitlines()):
                 if digest.startswith("sha256=") and not name.startswith(("..", "/")):  # scripts, bytecode
@@ -256,4 +264,4 @@ def _cause(path: Path, digests: set[str]) -> str | None:
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     raw = base64.urlsafe_b64encode(bytes.fromhex(digest)).rstrip(b"=").decode()
-    return None if f"sha256={raw}" in digests else f"damaged: its bytes have changed (sha256 {digest[:16]}…)"
+    return None if f"sha256={raw}" in digests else f"damaged: its content changed (sha256 {digest[:16]}…)"

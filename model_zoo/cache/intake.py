@@ -1,9 +1,9 @@
-"""Parcels: what one cache hands to another, and how the other takes it in.
+"""Importing: what another cache exported, or a registry keeps, becomes part of the writable layer.
 
-A parcel is a set of files under the names of a layer (``blobs-v1/…``, ``files-v1/…``, ``ir-v1/…``), or an IR
-in any folder: ``manifest.json`` beside ``model.xml`` and ``model.bin``, or beside what a folder model has.
-Nothing in it is believed: every digest is computed again, and only when all of them are right is anything
-published.
+What is imported is a set of files under the names of a layer (``blobs-v1/…``, ``files-v1/…``, ``ir-v1/…``),
+or an IR in any directory: ``manifest.json`` beside ``model.xml`` and ``model.bin``, or beside the files of a
+folder model. Nothing in it is trusted: every digest is computed again, and only when all of them are right is
+anything published.
 """
 
 from __future__ import annotations
@@ -12,27 +12,34 @@ import hashlib
 import re
 import shutil
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_zoo.cache.layout import NOTES, TAG_NAME
-from model_zoo.cache.manifest import IR_MANIFEST, Manifest, encode, entries_of, read_manifest
+from model_zoo.cache.manifest import M, encode, read_manifest
 from model_zoo.cache.unpack import MAX_MEMBERS, MAX_RATIO, SLACK
 from model_zoo.errors import CacheFullError, IntegrityError
 from model_zoo.files import CHUNK, as_cache_error, hash_file, link_file, set_mode
 from model_zoo.files.lock import lock
 from model_zoo.files.tar import Member, read_tar, refused
-from model_zoo.schema import EXPORTED, FOLDER, MANIFEST_NAME, NAME, Artifact, Digest, check_relative_path
+from model_zoo.schema import (
+    EXPORTED,
+    NAME,
+    Artifact,
+    Digest,
+    FilesManifest,
+    IrManifest,
+    check_relative_path,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from model_zoo.cache.store import Cache
+    from model_zoo.schema import ArtifactRecord, FileEntry
 
 XML, BIN = "model.xml", "model.bin"
 SEED_NOTE = "seed.json"
-_OF_ONE_RUN = ("seconds", "peak_memory", "sources")
-"""What a manifest says about the run or the machine that made it, and not about what was made."""
 _BLOB = re.compile(r"blobs-v1/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})")
 _FILES = re.compile(r"files-v1/([0-9A-Za-z._-]+)/([0-9a-f]{64})/(.+)")
 _FOLDERS = ("openvino", *EXPORTED)
@@ -40,26 +47,18 @@ _FOLDERS = ("openvino", *EXPORTED)
 _NOTE = re.compile(rf"{TAG_NAME}|state-v1/({'|'.join(NOTES)})/.+|state-v1/{SEED_NOTE}")
 
 
-def portable(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a manifest without what differs between two runs or two machines that made the same thing."""
-    found = {key: value for key, value in manifest.items() if key not in _OF_ONE_RUN}
-    if "artifacts" in found:
-        found["artifacts"] = [portable(artifact) for artifact in found["artifacts"]]
-    return found
-
-
-def ir_members(folder: Path, manifest: Mapping[str, Any], prefix: str) -> list[Member]:
+def ir_members(directory: Path, manifest: IrManifest, prefix: str) -> list[Member]:
     """Return the files of an IR of the cache, to be written below ``prefix``; the manifest comes first."""
     files = [
-        Member(f"{prefix}/{entry['path']}", folder / entry["path"], entry["size"], sha256=entry["sha256"])
-        for entry in entries_of(manifest, IR_MANIFEST)
+        Member(f"{prefix}/{entry.path}", directory / entry.path, entry.size, sha256=entry.sha256)
+        for entry in manifest.outputs
     ]
-    return [Member(f"{prefix}/{IR_MANIFEST}", encode(portable(manifest))), *files]
+    return [Member(f"{prefix}/{manifest.FILE_NAME}", encode(manifest.portable())), *files]
 
 
 @dataclass
-class Taken:
-    """What was taken in: keys of IRs, ``(model, declaration)`` of folders, digests of blobs."""
+class Imported:
+    """What was imported: IR keys, ``(model, declaration)`` of files, sha256 of blobs."""
 
     irs: list[str] = field(default_factory=list)
     files: list[tuple[str, str]] = field(default_factory=list)
@@ -73,13 +72,13 @@ class _Staged:
     sha256: str
 
 
-class Intake:
-    """One parcel on its way into the writable layer.
+class LayerImport:
+    """One import into the writable layer: files are staged, verified together, and then published.
 
     Args:
-        cache: where it goes.
-        staging: an empty folder from ``cache.staging``.
-        name: what to call the parcel in errors.
+        cache: where they go.
+        staging: an empty directory from ``cache.staging``.
+        name: what to call the import in errors.
     """
 
     def __init__(self, cache: Cache, staging: Path, name: str) -> None:
@@ -87,8 +86,8 @@ class Intake:
         self.name = name
         self._tree = staging / "tree"
         self._staged: dict[str, _Staged] = {}
-        self._irs: dict[str, tuple[str, Manifest]] = {}
-        self._files: dict[tuple[str, str], Manifest] = {}
+        self._irs: dict[str, tuple[str, IrManifest]] = {}
+        self._files: dict[tuple[str, str], FilesManifest] = {}
         self._blobs: dict[str, str] = {}
 
     # --- staging
@@ -97,7 +96,7 @@ class Intake:
         """Stage everything in a tar file.
 
         Raises:
-            IntegrityError: it is damaged, or holds what does not belong in a parcel.
+            IntegrityError: it is damaged, or holds something that is no part of a cache.
             CacheError: it does not fit on the disk, or cannot be read.
         """
         with as_cache_error(path):
@@ -112,11 +111,11 @@ class Intake:
                     self._write(found.path, found.size, found.chunks())
 
     def add_file(self, path: str, source: Path) -> None:
-        """Stage one file under a path of the parcel; raises as ``add_tar``."""
+        """Stage one file under a path of the layer; raises as ``add_tar``."""
         with as_cache_error(source), source.open("rb") as stream:
             self._write(path, source.stat().st_size, iter(lambda: stream.read(CHUNK), b""))
 
-    def _place(self, path: str) -> Path:
+    def _target(self, path: str) -> Path:
         known = _BLOB.fullmatch(path) or _FILES.fullmatch(path) or _NOTE.fullmatch(path)
         if not known and not self._may_be_of_ir(path):
             raise refused(self.name, "something that is no part of a cache", path)
@@ -127,25 +126,25 @@ class Intake:
         return target
 
     def _write(self, path: str, size: int, chunks: Iterator[bytes]) -> None:
-        target = self._place(path)
+        target = self._target(path)
         if shutil.disk_usage(target.parent).free < size:
-            what = f"{self.name}: no space to take in {path}"
+            what = f"{self.name}: not enough space to import {path}"
             raise CacheFullError(what, expected=f"{size} bytes free", hint="free space and run again")
-        seen = hashlib.sha256()
+        digest = hashlib.sha256()
         with target.open("xb") as out:
             for data in chunks:
-                seen.update(data)
+                digest.update(data)
                 out.write(data)
-        self._staged[path] = _Staged(target, size, seen.hexdigest())
+        self._staged[path] = _Staged(target, size, digest.hexdigest())
 
     def _link(self, path: str, earlier: str) -> None:
-        target, known = self._place(path), self._staged[earlier]
-        link_file(known.path, target, symlink=False)
-        self._staged[path] = _Staged(target, known.size, known.sha256)
+        target, staged = self._target(path), self._staged[earlier]
+        link_file(staged.path, target, symlink=False)
+        self._staged[path] = _Staged(target, staged.size, staged.sha256)
 
-    # --- checking
+    # --- verifying
 
-    def check(self) -> None:
+    def verify(self) -> None:
         """Compare everything that is staged with its name and its manifest.
 
         Raises:
@@ -157,26 +156,27 @@ class Intake:
                 self._blobs[match[2]] = path
         for path in self._staged:
             match = _FILES.fullmatch(path)
-            if match and match[3] == MANIFEST_NAME:
-                self._check_files(match[1], match[2], path.rpartition("/")[0])
-        for folder in self._ir_folders():
-            self._check_ir(folder)
-        self._check_rest()
+            if match and match[3] == FilesManifest.FILE_NAME:
+                self._verify_files(match[1], match[2], path.rpartition("/")[0])
+        for directory in self._ir_directories():
+            self._verify_ir(directory)
+        self._verify_nothing_else()
 
-    def _ir_folders(self) -> list[str]:
-        """Return the folders that hold an IR's manifest; one below another is a file of that one's."""
+    def _ir_directories(self) -> list[str]:
+        """Return the directories with an IR's manifest; one below another is a file of that one's."""
         found: list[str] = []
         for path in sorted(self._staged, key=lambda path: path.count("/")):
-            folder, _, name = path.rpartition("/")
-            ours = name == IR_MANIFEST and folder and not (_FILES.fullmatch(path) or _NOTE.fullmatch(path))
-            if ours and not any(f"{folder}/".startswith(f"{above}/") for above in found):
-                found.append(folder)
+            directory, _, name = path.rpartition("/")
+            in_layer = _FILES.fullmatch(path) or _NOTE.fullmatch(path)
+            is_ir = name == IrManifest.FILE_NAME and directory and not in_layer
+            if is_ir and not any(f"{directory}/".startswith(f"{above}/") for above in found):
+                found.append(directory)
         return found
 
     def _may_be_of_ir(self, path: str) -> bool:
-        """Whether a path may be a file of an IR: below a folder, and no path that leads out of it.
+        """Whether a path may be a file of an IR: in a directory, and not leading out of it.
 
-        Which files an IR has is for its manifest to say.
+        Which files an IR has, its manifest says.
         """
         try:
             check_relative_path(path)
@@ -184,155 +184,156 @@ class Intake:
             return False
         return "/" in path
 
-    def _compare(self, path: str, staged: _Staged, sha256: object, size: object = None) -> None:
+    def _compare(self, path: str, staged: _Staged, sha256: str, size: int | None = None) -> None:
         if staged.sha256 != sha256 or (size is not None and size != staged.size):
             raise IntegrityError(
-                f"{self.name}: {path} is not what it is said to be",
+                f"{self.name}: {path} does not match its digest",
                 expected=f"sha256 {sha256}",
                 found=f"sha256 {staged.sha256}, {staged.size} bytes",
                 left="nothing of it was published",
-                hint="get it again from whoever made it",
+                hint="get it again from its publisher",
             )
 
-    def _manifest(self, folder: str, name: str) -> Manifest:
-        manifest = read_manifest(self._staged[f"{folder}/{name}"].path, check=True)
-        if manifest is None or not manifest.sealed:
-            raise refused(self.name, "a manifest that was damaged or changed", f"{folder}/{name}")
-        present = {p[len(folder) + 1 :]: s for p, s in self._staged.items() if p.startswith(f"{folder}/")}
-        del present[name]
-        for entry in entries_of(manifest.data, name):
-            staged = present.pop(str(entry.get("path")), None)
+    def _manifest(self, directory: str, kind: type[M]) -> M:
+        """Return a staged manifest, after comparing every file of the directory with it."""
+        path = f"{directory}/{kind.FILE_NAME}"
+        stored = read_manifest(self._staged[path].path.parent, kind, check=True)
+        if stored is None or not stored.sealed:
+            raise refused(self.name, "a manifest that was damaged or changed", path)
+        present = {
+            p[len(directory) + 1 :]: s for p, s in self._staged.items() if p.startswith(f"{directory}/")
+        }
+        del present[kind.FILE_NAME]
+        for entry in stored.manifest.entries:
+            staged = present.pop(entry.path, None)
             if staged is None:
-                raise refused(self.name, "less than its manifest lists", f"{folder}/{entry.get('path')}")
-            self._compare(f"{folder}/{entry['path']}", staged, entry.get("sha256"), entry.get("size", -1))
+                raise refused(self.name, "less than its manifest lists", f"{directory}/{entry.path}")
+            self._compare(f"{directory}/{entry.path}", staged, entry.sha256, entry.size)
         if present:
-            raise refused(self.name, "more than its manifest lists", f"{folder}/{min(present)}")
-        return manifest
+            raise refused(self.name, "more than its manifest lists", f"{directory}/{min(present)}")
+        return stored.manifest
 
-    def _check_ir(self, folder: str) -> None:
-        manifest = self._manifest(folder, IR_MANIFEST)
-        data = manifest.data
-        key, parts = data.get("key"), data.get("parts")
-        named = folder.rpartition("/")[2] if folder.startswith("ir-v1/") else key
-        if not isinstance(parts, dict) or key != Digest.of_json(parts).hex or named != key:
-            raise refused(self.name, "an IR whose key does not follow from its parts", folder)
+    def _verify_ir(self, directory: str) -> None:
+        manifest = self._manifest(directory, IrManifest)
+        key, parts = manifest.key, manifest.parts
+        named = directory.rpartition("/")[2] if directory.startswith("ir-v1/") else key
+        if key != Digest.of_json(parts).hex or named != key:
+            raise refused(self.name, "an IR whose key does not follow from its parts", directory)
         bare = {**parts, "versions": {}}
         plain = {name: value for name, value in bare.items() if name != "calibration"}
-        if data.get("request") not in {Digest.of_json(bare).hex, Digest.of_json(plain).hex}:
-            raise refused(self.name, "an IR that claims to answer another request", folder)
-        whole = data.get("layout") == FOLDER and parts.get("converter") in _FOLDERS
-        if not whole and [e.get("path") for e in entries_of(data, IR_MANIFEST)] != [XML, BIN]:
-            raise refused(self.name, "an IR of other files", folder)
-        self._check_inputs(folder, data.get("declaration"), data.get("inputs"))
-        self._irs[str(key)] = (folder, manifest)
+        if manifest.request not in {Digest.of_json(bare).hex, Digest.of_json(plain).hex}:
+            raise refused(self.name, "an IR that claims to answer another request", directory)
+        is_folder = manifest.is_folder and parts.get("converter") in _FOLDERS
+        if not is_folder and [entry.path for entry in manifest.outputs] != [XML, BIN]:
+            raise refused(self.name, "an IR of other files", directory)
+        self._verify_inputs(directory, str(manifest.declaration), manifest.inputs)
+        self._irs[key] = (directory, manifest)
 
-    def _check_files(self, model: str, digest: str, folder: str) -> None:
-        manifest = self._manifest(folder, MANIFEST_NAME)
-        data = manifest.data
-        if not NAME.fullmatch(model) or data.get("model") != model or data.get("declaration") != digest:
-            raise refused(self.name, "a folder under another name", folder)
-        for artifact in data.get("artifacts") or ():
-            self._check_names(artifact, folder)
-        self._check_inputs(folder, digest, data.get("files"))
+    def _verify_files(self, model: str, digest: str, directory: str) -> None:
+        manifest = self._manifest(directory, FilesManifest)
+        if not NAME.fullmatch(model) or (manifest.model, manifest.declaration) != (model, digest):
+            raise refused(self.name, "a directory under another name", directory)
+        for artifact in manifest.artifacts:
+            self._verify_names(artifact, directory)
+        self._verify_inputs(directory, digest, manifest.files)
         self._files[model, digest] = manifest
 
-    def _check_names(self, artifact: Mapping[str, Any], folder: str) -> None:
-        """Check the other digests that a blob is going to be looked up under."""
-        blob = self._blobs.get(str(artifact.get("sha256")))
-        for name in [*(artifact.get("names") or ()), *(artifact.get("digests") or ())]:
-            algorithm, _, digits = str(name).partition(":")
+    def _verify_names(self, artifact: ArtifactRecord, directory: str) -> None:
+        """Verify the other digests that a blob is going to be looked up under."""
+        blob = self._blobs.get(artifact.sha256)
+        for name in (*(artifact.names or ()), *(artifact.digests or ())):
+            algorithm, _, digits = name.partition(":")
             if blob is None:
-                raise refused(self.name, "the name of a blob without the blob", f"{folder}: {name}")
+                raise refused(self.name, "the name of a blob without the blob", f"{directory}: {name}")
             if algorithm in {"sha384", "sha512"}:
                 found = hash_file(self._staged[blob].path, [algorithm])[algorithm]
                 if found.hex != digits:
-                    raise refused(self.name, "a blob under a wrong digest", f"{folder}: {name}")
+                    raise refused(self.name, "a blob under a wrong digest", f"{directory}: {name}")
 
-    def _check_inputs(self, folder: str, declaration: object, entries: object) -> None:
+    def _verify_inputs(self, directory: str, declaration: str, entries: Sequence[FileEntry]) -> None:
         """Refuse what contradicts what this cache itself found a declaration to contain."""
-        known = self.cache.find_inputs(str(declaration))
+        known = self.cache.find_inputs(declaration)
         if known is None:
             return
-        said = {str(e.get("path")): e.get("sha256") for e in entries} if isinstance(entries, list) else {}
-        if said != {entry.path: entry.sha256 for entry in known}:
-            raise refused(self.name, "other files of a model than were fetched here", folder)
+        if {e.path: e.sha256 for e in entries} != {e.path: e.sha256 for e in known}:
+            raise refused(self.name, "other files of a model than were fetched here", directory)
 
-    def _check_rest(self) -> None:
-        folders = tuple(f"{folder}/" for folder, _ in self._irs.values())
+    def _verify_nothing_else(self) -> None:
+        directories = tuple(f"{directory}/" for directory, _ in self._irs.values())
         for path in self._staged:
             if match := _FILES.fullmatch(path):
-                whole = (match[1], match[2]) in self._files
+                covered = (match[1], match[2]) in self._files
             else:
-                whole = bool(_BLOB.fullmatch(path) or _NOTE.fullmatch(path)) or path.startswith(folders)
-            if not whole:
+                covered = bool(_BLOB.fullmatch(path) or _NOTE.fullmatch(path)) or path.startswith(directories)
+            if not covered:
                 raise refused(self.name, "a file without its manifest", path)
         if not (self._irs or self._files):
             raise refused(self.name, "no model", self.name)
 
     # --- publishing
 
-    def publish(self, timeout: float) -> Taken:
-        """Publish what was checked, under the cache's locks; what is there already stays.
+    def publish(self, timeout: float) -> Imported:
+        """Publish what was verified, under the cache's locks; what is there already stays.
 
         Raises:
             CacheError: the layer cannot be written, or a lock was not free in time.
         """
         layer = self.cache.writable
-        taken = Taken()
+        imported = Imported()
         for sha256, path in self._blobs.items():
             staged = self._staged[path].path
-            keep = staged.with_name("kept")  # folders below still need the bytes
+            keep = staged.with_name("kept")  # the directories below still need the bytes
             link_file(staged, keep, symlink=False)
             self.cache.publish_blob(keep, sha256, Artifact(path="blob", sha256=sha256))
-            taken.blobs.append(sha256)
+            imported.blobs.append(sha256)
         for (model, digest), manifest in self._files.items():
-            folder = self._tree / "files-v1" / model / digest
+            directory = self._tree / "files-v1" / model / digest
             with lock(layer.locks / f"files-{model}-{digest[:16]}.lock", timeout=timeout):
-                self._share_blobs(folder, manifest)
-                self._publish(folder, layer.files(model, digest), manifest, MANIFEST_NAME)
-            taken.files.append((model, digest))
-        for key, (path, manifest) in self._irs.items():
+                self._share_blobs(directory, manifest)
+                self._publish(directory, layer.files(model, digest), manifest)
+            imported.files.append((model, digest))
+        for key, (path, ir) in self._irs.items():
             with lock(layer.locks / f"ir-{key[:32]}.lock", timeout=timeout):
-                self._publish(self._tree / path, layer.ir(key), manifest, IR_MANIFEST)
-            taken.irs.append(key)
-        return taken
+                self._publish(self._tree / path, layer.ir(key), ir)
+            imported.irs.append(key)
+        return imported
 
-    def _share_blobs(self, folder: Path, manifest: Manifest) -> None:
+    def _share_blobs(self, directory: Path, manifest: FilesManifest) -> None:
         """Replace a staged file by a link to the published blob that has the same bytes."""
-        for entry in entries_of(manifest.data, MANIFEST_NAME):
-            blob = self.cache.writable.blob(str(entry["sha256"]))
-            if entry["sha256"] in self._blobs and blob.is_file():
-                (folder / entry["path"]).unlink()
-                link_file(blob, folder / entry["path"])
+        for entry in manifest.files:
+            blob = self.cache.writable.blob(entry.sha256)
+            if entry.sha256 in self._blobs and blob.is_file():
+                (directory / entry.path).unlink()
+                link_file(blob, directory / entry.path)
 
-    def _publish(self, folder: Path, target: Path, manifest: Manifest, name: str) -> None:
+    def _publish(self, directory: Path, target: Path, manifest: FilesManifest | IrManifest) -> None:
         with as_cache_error(target):
-            (folder / name).unlink()
-            for entry in entries_of(manifest.data, name):
-                if not (folder / entry["path"]).is_symlink():
-                    set_mode(folder / entry["path"], 0o444)
-        self.cache.publish_folder(folder, target, manifest.data, name)
+            (directory / manifest.FILE_NAME).unlink()
+            for entry in manifest.entries:
+                if not (directory / entry.path).is_symlink():
+                    set_mode(directory / entry.path, 0o444)
+        self.cache.publish_folder(directory, target, manifest)
 
 
-def take_in(cache: Cache, sources: Mapping[str, Path], name: str, *, timeout: float) -> Taken:
-    """Take in a parcel that came in several pieces.
+def import_layer(cache: Cache, sources: Mapping[str, Path], name: str, *, timeout: float) -> Imported:
+    """Import models that come in one or several files.
 
     Args:
-        cache: where it goes.
-        sources: files by their path in the parcel; a tar's path is empty or ends in a slash.
-        name: what to call the parcel in errors.
+        cache: where they go.
+        sources: files by their path in a layer; the path of a tar is empty or ends in a slash.
+        name: what to call the import in errors.
         timeout: seconds to wait for a lock.
 
     Raises:
         IntegrityError: something in it is wrong; nothing was published.
         CacheError: the writable layer cannot be written.
     """
-    with cache.use(timeout=timeout), cache.staging("parcel") as staging:
-        intake = Intake(cache, staging, name)
+    with cache.use(timeout=timeout), cache.staging("import") as staging:
+        importing = LayerImport(cache, staging, name)
         for path, source in sources.items():
             if path.endswith("/") or not path:
-                intake.add_tar(source)
+                importing.add_tar(source)
             else:
-                intake.add_file(path, source)
-        intake.check()
-        return intake.publish(timeout)
+                importing.add_file(path, source)
+        importing.verify()
+        return importing.publish(timeout)

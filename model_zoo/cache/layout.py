@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheDamagedError
-from model_zoo.files import as_cache_error, exists, make_folder, write_file
+from model_zoo.files import as_cache_error, exists, make_directory, write_file
+from model_zoo.files.tree import is_link
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,6 @@ TAG_NAME = "CACHEDIR.TAG"
 COMPLETE = "complete"
 """The file in a folder of notes that says that every note is there: without it they are derived again."""
 NOTES = ("aliases", "requests", "inputs", "resolutions")
-_JUNCTION = 0xA0000003  # winnt.h: IO_REPARSE_TAG_MOUNT_POINT
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ class Layer:
         tag = self.root / TAG_NAME
         if exists(tag):
             return
-        make_folder(self.root)
+        make_directory(self.root)
         with as_cache_error(tag):
             if not (exists(self.models) or exists(self.irs) or self.state.is_symlink()):
                 for notes in NOTES:
@@ -169,8 +168,3 @@ class Layer:
                 "To keep the cache on another disk, point MODEL_ZOO_CACHE at it",
             )
         return path
-
-
-def is_link(found: os.stat_result) -> bool:
-    """Whether an ``lstat`` found a symbolic link, or a junction of Windows."""
-    return stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) == _JUNCTION

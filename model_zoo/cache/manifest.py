@@ -1,91 +1,97 @@
-"""The JSON beside a result: read, sealed, compared with what is on disk."""
+"""Manifests on disk: read, sealed, compared with the files they list."""
 
 from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from model_zoo.schema import Digest
+from model_zoo.schema import Digest, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-IR_MANIFEST = "manifest.json"
+    from model_zoo.schema import FileEntry
+
 SEAL = "seal"
 """Key of a manifest under which the digest of the rest of it stands."""
+M = TypeVar("M", bound=Manifest)
 
 
-class Manifest(NamedTuple):
-    """A manifest as read: its data without the seal, whether that fits, and when it was published."""
+@dataclass(frozen=True)
+class Stored(Generic[M]):
+    """A manifest as read from disk.
 
-    data: dict[str, Any]
+    Attributes:
+        manifest: what it says.
+        sealed: whether the seal fits the raw data, unknown fields included.
+        published: when it was written, in seconds since 1970.
+    """
+
+    manifest: M
     sealed: bool
-    made: float
+    published: float
 
 
-def seal(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the manifest with the digest of itself, so that ``verify`` sees a change in it."""
-    data = {key: value for key, value in manifest.items() if key != SEAL}
-    return {**data, SEAL: Digest.of_json(data).hex}
-
-
-def encode(manifest: Mapping[str, Any]) -> bytes:
+def encode(manifest: Manifest | Mapping[str, Any]) -> bytes:
     """Return the bytes of a sealed manifest: for people to read, and always the same."""
-    data = msgspec.json.encode(seal(manifest), order="sorted")
-    return msgspec.json.format(data, indent=1) + b"\n"
+    data = manifest.to_json() if isinstance(manifest, Manifest) else dict(manifest)
+    sealed = msgspec.json.encode({**data, SEAL: Digest.of_json(data).hex}, order="sorted")
+    return msgspec.json.format(sealed, indent=1) + b"\n"
 
 
-def read_manifest(path: Path | str, *, check: bool = False) -> Manifest | None:
-    """Return a manifest, or None where it is absent or not one.
+def read_manifest(directory: Path | str, kind: type[M], *, check: bool = False) -> Stored[M] | None:
+    """Return the manifest of a directory, or None where it is absent or of another shape.
 
     Args:
-        path: the file.
+        directory: where it is.
+        kind: which manifest.
         check: compare it with its seal; without, ``sealed`` is True unread.
     """
     try:
-        with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 - text or path
-            data = msgspec.json.decode(stream.readall())
-            made = os.fstat(stream.fileno()).st_mtime
+        with open(f"{directory}{os.sep}{kind.FILE_NAME}", "rb", buffering=0) as stream:  # noqa: PTH123
+            data = stream.readall()
+            published = os.fstat(stream.fileno()).st_mtime
+        manifest = msgspec.json.decode(data, type=kind)
+        return Stored(manifest, not check or _is_sealed(data), published)
     except (OSError, msgspec.DecodeError, RecursionError):
         return None
-    if not isinstance(data, dict):
-        return None
-    said = data.pop(SEAL, None)
-    return Manifest(data, not check or said == Digest.of_json(data).hex, made)
 
 
-def is_whole(root: str, folder: str, entries: Sequence[Mapping[str, Any]]) -> bool:
+def _is_sealed(raw: bytes) -> bool:
+    data = msgspec.json.decode(raw, type=dict[str, Any])
+    return bool(data.pop(SEAL, None) == Digest.of_json(data).hex)
+
+
+def is_whole(root: str, directory: str, entries: Sequence[FileEntry]) -> bool:
     """Whether every file that a manifest lists is there and as long as it says.
 
     A link may lead to another file below ``root``, the layer, but not out of it.
     """
-    if not entries:
-        return False
-    seen = {folder}
-    try:
-        return all(size_below(root, folder, e["path"], seen) == e["size"] for e in entries)
-    except (TypeError, KeyError, AttributeError):
-        return False
+    seen = {directory}
+    return bool(entries) and all(
+        size_below(root, directory, entry.path, seen) == entry.size for entry in entries
+    )
 
 
-def size_below(root: str, folder: str, path: str, seen: set[str]) -> int | None:
-    """Return the size of the regular file ``folder/path``, or None for anything that must not be read.
+def size_below(root: str, directory: str, path: str, seen: set[str]) -> int | None:
+    """Return the size of the regular file ``directory/path``, or None for anything that must not be read.
 
     Args:
         root: the layer, which a link may not leave.
-        folder: a folder of the layer.
+        directory: a directory of the layer.
         path: relative, POSIX; as some manifest says it.
-        seen: folders known to be real ones; extended.
+        seen: directories known to be real ones; extended.
     """
     if not is_inside(path):
         return None
     parts = path.split("/")
     try:
-        here = folder
+        here = directory
         for part in parts[:-1]:
             here = f"{here}{os.sep}{part}"
             if here not in seen:
@@ -112,25 +118,8 @@ def link_target(root: str, link: str) -> str | None:
     return path if path.startswith(root + os.sep) else None
 
 
-def entries_of(manifest: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
-    """Return the files that a manifest lists: ``outputs`` of an IR, ``files`` of a model."""
-    entries = manifest.get("outputs" if name == IR_MANIFEST else "files")
-    return [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
-
-
-def artifacts_of(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the artifacts that the manifest of a model's folder lists."""
-    artifacts = manifest.get("artifacts")
-    return [row for row in artifacts if isinstance(row, dict)] if isinstance(artifacts, list) else []
-
-
-def digests_of(manifest: Mapping[str, Any]) -> frozenset[str]:
-    """Return the sha256 of every blob that a model's folder stands on."""
-    return frozenset(str(row["sha256"]) for row in artifacts_of(manifest) if "sha256" in row)
-
-
-def is_inside(path: object) -> bool:
-    """Whether what a manifest says is a path that stays below its folder."""
-    if not isinstance(path, str) or not path or "\0" in path or os.path.isabs(path):  # noqa: PTH117
+def is_inside(path: str) -> bool:
+    """Whether what a manifest says is a path that stays below its directory."""
+    if not path or "\0" in path or os.path.isabs(path):  # noqa: PTH117
         return False
     return ".." not in path.split("/")

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.cache.layout import NOTES
-from model_zoo.cache.manifest import IR_MANIFEST, read_manifest
+from model_zoo.cache.manifest import M, Stored, read_manifest
 from model_zoo.errors import CacheError
-from model_zoo.files import exists, is_file, make_folder, write_file
+from model_zoo.files import exists, is_file, make_directory, write_file
 from model_zoo.files.lock import lock
-from model_zoo.schema import MANIFEST_NAME, Digest, FileEntry
+from model_zoo.files.tree import directory_names
+from model_zoo.schema import Digest, FileEntry, FilesManifest, IrManifest, Resolution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from model_zoo.cache.layout import Layer
@@ -58,34 +59,30 @@ class Derived:
     inputs: dict[str, _Inputs] = field(default_factory=dict)
     resolutions: dict[str, list[Any]] = field(default_factory=dict)
 
-    def add_files(self, manifest: Mapping[str, Any]) -> None:
-        """Add what the manifest of a materialised folder says."""
-        for artifact in _dicts(manifest.get("artifacts")):
-            sha256 = artifact.get("sha256")
-            for name in artifact.get("names") or artifact.get("digests") or ():
-                match = _NAME.fullmatch(str(name))
-                if match and _is_sha256(sha256):
-                    self.aliases[match[1], match[2]] = str(sha256)
-        self._add_inputs(manifest.get("declaration"), manifest.get("files"))
-        self._add_resolution(manifest.get("resolution"))
+    def add_files(self, manifest: FilesManifest) -> None:
+        """Add what the manifest of a model's files says."""
+        for artifact in manifest.artifacts:
+            for name in artifact.names or artifact.digests or ():
+                match = _NAME.fullmatch(name)
+                if match and _is_sha256(artifact.sha256):
+                    self.aliases[match[1], match[2]] = artifact.sha256
+        self._add_inputs(manifest.declaration, manifest.files)
+        self._add_resolution(manifest.resolution)
 
-    def add_ir(self, key: str, manifest: Mapping[str, Any], made: float) -> None:
-        """Add what the manifest of an IR says; ``made`` is when it was published, seconds since 1970."""
-        request = manifest.get("request")
-        if _is_sha256(request):
-            self.requests.setdefault(str(request), {})[key] = made
-        self._add_inputs(manifest.get("declaration"), manifest.get("inputs"))
-        self._add_resolution(manifest.get("resolution"))
+    def add_ir(self, key: str, manifest: IrManifest, published: float) -> None:
+        """Add what the manifest of an IR says; ``published`` is in seconds since 1970."""
+        if _is_sha256(manifest.request):
+            self.requests.setdefault(str(manifest.request), {})[key] = published
+        self._add_inputs(manifest.declaration, manifest.inputs)
+        self._add_resolution(manifest.resolution)
 
-    def _add_resolution(self, resolution: object) -> None:
-        if isinstance(resolution, dict) and _is_sha256(resolution.get("of")):
-            self.resolutions.setdefault(str(resolution["of"]), _dicts(resolution.get("artifacts")))
+    def _add_resolution(self, resolution: Resolution | None) -> None:
+        if resolution is not None and _is_sha256(resolution.of):
+            self.resolutions.setdefault(resolution.of, list(resolution.artifacts))
 
-    def _add_inputs(self, declaration: object, entries: object) -> None:
+    def _add_inputs(self, declaration: str | None, entries: _Inputs) -> None:
         if _is_sha256(declaration) and entries:
-            with contextlib.suppress(msgspec.ValidationError, TypeError):
-                sized = [{"size": 0, **entry} for entry in entries]  # type: ignore[attr-defined]
-                self.inputs.setdefault(str(declaration), msgspec.convert(sized, _Inputs))
+            self.inputs.setdefault(str(declaration), entries)
 
 
 class Notes:
@@ -181,15 +178,15 @@ class Notes:
         with contextlib.suppress(OSError, CacheError):
             self._write(self.layer.adopted(sha256), origin.encode("utf-8", "replace"))
 
-    def note_manifest(self, key: str, manifest: Mapping[str, Any], name: str) -> None:
+    def note_manifest(self, manifest: FilesManifest | IrManifest) -> None:
         """Note all that a manifest about to be published says; raises as ``note_alias``.
 
         Before and not after publishing: a note of something that never came is harmless, something
         published that nobody finds is not.
         """
         derived = Derived()
-        if name == IR_MANIFEST:
-            derived.add_ir(key, manifest, time.time())
+        if isinstance(manifest, IrManifest):
+            derived.add_ir(manifest.key, manifest, time.time())
         else:
             derived.add_files(manifest)
         self.write_all(derived)
@@ -237,10 +234,10 @@ class Notes:
     def derive(self) -> Derived:
         """Read every manifest of the layer and return the notes they stand for."""
         derived = Derived()
-        for _, _, manifest, _ in files_manifests(self.layer):
-            derived.add_files(manifest)
-        for key, manifest, made in ir_manifests(self.layer):
-            derived.add_ir(key, manifest, made)
+        for _, stored in files_manifests(self.layer):
+            derived.add_files(stored.manifest)
+        for directory, ir in ir_manifests(self.layer):
+            derived.add_ir(directory.name, ir.manifest, ir.published)
         return derived
 
     def write(self, derived: Derived) -> None:
@@ -254,7 +251,7 @@ class Notes:
                 self.write_all(derived)
                 for notes in NOTES:
                     mark = self.layer.complete(notes)
-                    make_folder(mark.parent)
+                    make_directory(mark.parent)
                     mark.touch()
             except OSError as error:
                 what = f"cannot write notes below {self.layer.state}: {error.strerror}"
@@ -272,34 +269,21 @@ class Notes:
         return self._derived
 
 
-def files_manifests(layer: Layer) -> Iterator[tuple[str, str, dict[str, Any], float]]:
-    """Yield model, declaration, manifest and time of publication of every materialised folder."""
-    for model in _folders(layer.models):
-        for declaration in _folders(layer.models / model):
-            found = read_manifest(layer.files(model, declaration) / MANIFEST_NAME)
-            if found is not None:
-                yield model, declaration, found.data, found.made
+def files_manifests(layer: Layer) -> Iterator[tuple[Path, Stored[FilesManifest]]]:
+    """Yield the directory and the manifest of every model's files."""
+    for model in directory_names(layer.models):
+        yield from _manifests(layer.models / model, FilesManifest)
 
 
-def ir_manifests(layer: Layer) -> Iterator[tuple[str, dict[str, Any], float]]:
-    """Yield key, manifest and time of publication of every IR."""
-    for key in _folders(layer.irs):
-        found = read_manifest(layer.ir(key) / IR_MANIFEST)
-        if found is not None:
-            yield key, found.data, found.made
+def ir_manifests(layer: Layer) -> Iterator[tuple[Path, Stored[IrManifest]]]:
+    """Yield the directory and the manifest of every IR."""
+    return _manifests(layer.irs, IrManifest)
 
 
-def _folders(path: Path) -> list[str]:
-    """Return the names of the folders below ``path``, no links among them, sorted."""
-    try:
-        with os.scandir(path) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-    except OSError:
-        return []
-
-
-def _dicts(value: object) -> list[Any]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+def _manifests(root: Path, kind: type[M]) -> Iterator[tuple[Path, Stored[M]]]:
+    for name in directory_names(root):
+        if (stored := read_manifest(root / name, kind)) is not None:
+            yield root / name, stored
 
 
 def _is_sha256(value: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import shutil
 import stat
@@ -13,20 +14,21 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.cache.layout import Layer
-from model_zoo.cache.manifest import IR_MANIFEST, Manifest, encode, entries_of, is_whole, read_manifest
+from model_zoo.cache.manifest import M, Stored, encode, is_whole, read_manifest
 from model_zoo.cache.notes import Notes, address_digest, alias_names, ir_manifests
-from model_zoo.cache.usage_lock import Sharing
+from model_zoo.cache.usage_lock import UsageLock
 from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
-from model_zoo.files import as_cache_error, fsync_file, fsync_folder, hash_file, set_mode
-from model_zoo.schema import MANIFEST_NAME, Digest, FileEntry
+from model_zoo.files import as_cache_error, fsync_directory, fsync_file, has_digest, set_mode
+from model_zoo.schema import Digest, FileEntry, FilesManifest, IrManifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from model_zoo.schema import Artifact, Model
 
 READ_ONLY = 0o444
+_log = logging.getLogger(__name__)
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.EACCES, errno.EPERM}
 """What a rename onto a folder answers: POSIX says the first two, Windows the others."""
 
@@ -65,8 +67,8 @@ class Cache:
     # --- users against the collector
 
     @cached_property
-    def _sharing(self) -> Sharing:
-        return Sharing(self.writable)
+    def _usage_lock(self) -> UsageLock:
+        return UsageLock(self.writable)
 
     @contextlib.contextmanager
     def use(self, on_wait: Callable[[str], None] | None = None, *, timeout: float = 3600.0) -> Iterator[bool]:
@@ -81,13 +83,13 @@ class Cache:
             CacheDamagedError: a link was planted where the lock files should be.
         """
         try:
-            sharing = self._sharing
+            usage = self._usage_lock
         except CacheDamagedError:
             raise
         except CacheError:  # whoever writes something next says what is wrong
             yield False
             return
-        with sharing.use(timeout, on_wait) as works:
+        with usage.use(timeout, on_wait) as works:
             yield works
 
     @contextlib.contextmanager
@@ -102,7 +104,7 @@ class Cache:
             CacheError: the layer cannot be written.
             LockTimeoutError: a user did not finish in time.
         """
-        with self._sharing.exclusive(timeout, on_wait) as works:
+        with self._usage_lock.exclusive(timeout, on_wait) as works:
             yield works
 
     # --- blobs
@@ -141,13 +143,13 @@ class Cache:
         with as_cache_error(target, left="the verified partial is kept"):
             if not target.parent.is_dir():
                 target.parent.mkdir(parents=True, exist_ok=True)
-                fsync_folder(target.parent.parent)
-            if _blob_size(layer, target) == staged.stat().st_size and _has_digest(target, sha256):
+                fsync_directory(target.parent.parent)
+            if _blob_size(layer, target) == staged.stat().st_size and has_digest(target, sha256):
                 staged.unlink()
                 return target
             set_mode(staged, READ_ONLY)
             staged.replace(target)
-            fsync_folder(target.parent)
+            fsync_directory(target.parent)
         return target
 
     def note_adopted(self, sha256: str, origin: Path) -> None:
@@ -168,29 +170,32 @@ class Cache:
 
     # --- materialised folders
 
-    def find_files(self, model: str, digest: str) -> tuple[Path, dict[str, Any]] | None:
-        """Return the folder of a model's files and its manifest, if it is whole in some layer."""
-        for index, layer in enumerate(self.layers):
-            folder = layer.files(model, digest)
-            if (manifest := _whole(layer, folder, MANIFEST_NAME)) is not None:
-                if layer is self.top:
-                    self._notes[index].note_use("files", f"{model}@{digest}", manifest.made)
-                return folder, manifest.data
-        return None
+    def find_files(self, model: str, digest: str) -> tuple[Path, FilesManifest] | None:
+        """Return the directory of a model's files and its manifest, if it is whole in some layer."""
+        return self._find(
+            "files", f"{model}@{digest}", lambda layer: layer.files(model, digest), FilesManifest
+        )
 
     # --- IRs
 
-    def find_ir(self, key: str) -> tuple[Path, dict[str, Any]] | None:
-        """Return the folder of an IR and its manifest, if it is whole in some layer."""
-        for index, layer in enumerate(self.layers):
-            folder = layer.ir(key)
-            if (manifest := _whole(layer, folder, IR_MANIFEST)) is not None:
+    def find_ir(self, key: str) -> tuple[Path, IrManifest] | None:
+        """Return the directory of an IR and its manifest, if it is whole in some layer."""
+        return self._find("ir", key, lambda layer: layer.ir(key), IrManifest)
+
+    def _find(
+        self, kind: str, name: str, where: Callable[[Layer], Path], manifest: type[M]
+    ) -> tuple[Path, M] | None:
+        for layer, notes in zip(self.layers, self._notes, strict=True):
+            directory = where(layer)
+            if (stored := _whole(layer, directory, manifest)) is not None:
+                _log.debug("hit: %s", directory)
                 if layer is self.top:
-                    self._notes[index].note_use("ir", key, manifest.made)
-                return folder, manifest.data
+                    notes.note_use(kind, name, stored.published)
+                return directory, stored.manifest
+        _log.debug("miss: %s %s", kind, name)
         return None
 
-    def find_requested(self, request: str) -> list[tuple[Path, dict[str, Any]]]:
+    def find_requested(self, request: str) -> list[tuple[Path, IrManifest]]:
         """Return every IR that answers a request, whatever versions of the tools made it; newest last."""
         keys: dict[str, float] = {}
         for notes in self._notes:
@@ -199,20 +204,20 @@ class Cache:
         found = (self.find_ir(key) for key in sorted(keys, key=lambda key: (keys[key], key)))
         return [ir for ir in found if ir is not None]
 
-    def find_irs_of(self, model: str) -> list[tuple[Path, dict[str, Any]]]:
+    def find_irs_of(self, model: str) -> list[tuple[Path, IrManifest]]:
         """Return every whole IR made from a model of that name; walks all manifests."""
         return [
-            (layer.ir(key), manifest)
+            (directory, stored.manifest)
             for layer in self.layers
-            for key, manifest, _ in ir_manifests(layer)
-            if manifest.get("model") == model and _whole(layer, layer.ir(key), IR_MANIFEST) is not None
+            for directory, stored in ir_manifests(layer)
+            if stored.manifest.model == model and _whole(layer, directory, IrManifest) is not None
         ]
 
-    def ir_manifests(self) -> Iterator[dict[str, Any]]:
+    def ir_manifests(self) -> Iterator[IrManifest]:
         """Yield the manifest of every IR, layer by layer."""
         for layer in self.layers:
-            for _, manifest, _ in ir_manifests(layer):
-                yield manifest
+            for _, stored in ir_manifests(layer):
+                yield stored.manifest
 
     def note_request(self, request: str, key: str) -> None:
         """Note that the IR with ``key`` answers ``request``."""
@@ -262,8 +267,8 @@ class Cache:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def publish_folder(self, staged: Path, target: Path, manifest: Mapping[str, Any], name: str) -> None:
-        """Write the manifest, flush everything, and rename a staged folder to its final name.
+    def publish_folder(self, staged: Path, target: Path, manifest: FilesManifest | IrManifest) -> None:
+        """Write the manifest, flush everything, and rename a staged directory to its final name.
 
         The caller holds the lock of ``target``. What is there already and whole stays: somebody was faster
         where locks do not work. What is there and not whole is moved aside and removed.
@@ -274,29 +279,27 @@ class Cache:
         layer = self.writable
         layer.check_own(target.parent)
         with as_cache_error(target):
-            (staged / name).write_bytes(encode(manifest))
-            set_mode(staged / name, READ_ONLY)
+            (staged / manifest.FILE_NAME).write_bytes(encode(manifest))
+            set_mode(staged / manifest.FILE_NAME, READ_ONLY)
             _flush(staged)
-            self._notes[0].note_manifest(target.name, manifest, name)
+            self._notes[0].note_manifest(manifest)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if not _rename(staged, target) and _whole(layer, target, name) is None:
+            if not _rename(staged, target) and _whole(layer, target, type(manifest)) is None:
                 with self.staging("old") as aside:
                     target.rename(aside / "damaged")
                     if not _rename(staged, target):
                         raise FileExistsError(errno.EEXIST, "somebody else is writing it", str(target))
-            fsync_folder(target.parent)
+            fsync_directory(target.parent)
 
 
-def _whole(layer: Layer, folder: Path, name: str) -> Manifest | None:
-    """Return the manifest of a folder that holds all it should; None for one that does not."""
-    path = folder / name
-    if not layer.owns(path):
+def _whole(layer: Layer, directory: Path, kind: type[M]) -> Stored[M] | None:
+    """Return the manifest of a directory that holds all it should; None for one that does not."""
+    if not layer.owns(directory / kind.FILE_NAME):
         return None
-    manifest = read_manifest(path)
-    if manifest is None:
+    stored = read_manifest(directory, kind)
+    if stored is None or not is_whole(str(layer.root), str(directory), stored.manifest.entries):
         return None
-    entries = entries_of(manifest.data, name)
-    return manifest if is_whole(str(layer.root), str(folder), entries) else None
+    return stored
 
 
 def _rename(staged: Path, target: Path) -> bool:
@@ -318,7 +321,7 @@ def _flush(staged: Path) -> None:
             found = path.lstat()
             if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
                 fsync_file(path)
-        fsync_folder(staged / folder)
+        fsync_directory(staged / folder)
 
 
 def _blob_size(layer: Layer, path: Path) -> int | None:
@@ -328,13 +331,6 @@ def _blob_size(layer: Layer, path: Path) -> int | None:
     except OSError:
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) and layer.owns(path.parent) else None
-
-
-def _has_digest(path: Path, sha256: str) -> bool:
-    try:
-        return hash_file(path)["sha256"].hex == sha256
-    except OSError:
-        return False
 
 
 def declaration_of(model: Model, artifacts: Sequence[Artifact]) -> str:

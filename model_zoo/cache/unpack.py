@@ -1,4 +1,4 @@
-"""Archives → trees. Nothing leaves the folder, nothing is a link or a device, nothing explodes."""
+"""Archives → trees. Nothing leaves the directory, nothing is a link or a device, nothing is a bomb."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import lzma
 import shutil
 import struct
 import tarfile
-import unicodedata
 import zipfile
 import zlib
 from contextlib import ExitStack
-from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, cast
 
 from model_zoo.errors import CacheFullError, IntegrityError
 from model_zoo.files import CHUNK, as_cache_error
-from model_zoo.schema import check_relative_path
+from model_zoo.schema import UniquePaths, check_relative_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from model_zoo.schema import Unpack
 
 MAX_RATIO = 100
-"""Most bytes an archive may unpack to, per byte of its own. Weights hardly shrink; bombs do by 1000."""
+"""Most bytes an archive may unpack to, per byte of its own. Weights hardly compress; bombs do by 1000."""
 SLACK = 64 << 20
 """Bytes an archive may unpack to whatever its ratio."""
 MAX_MEMBERS = 100_000
@@ -48,8 +46,8 @@ _DAMAGED = (
     zlib.error,
     lzma.LZMAError,
     EOFError,
-    NotImplementedError,  # zip: a compression that nobody knows
-    ValueError,  # tar and zip: numbers and dates that are none
+    NotImplementedError,  # zip: an unknown compression
+    ValueError,  # tar and zip: invalid numbers and dates
     struct.error,
     OverflowError,
     RecursionError,
@@ -58,13 +56,13 @@ _DAMAGED = (
 Member = tuple[str, int, IO[bytes]]
 
 
-def unpack(archive: Path, how: Unpack, folder: Path, name: str) -> list[str]:
-    """Unpack an archive into ``folder`` and return the paths of its files below it, sorted.
+def unpack(archive: Path, how: Unpack, directory: Path, name: str) -> list[str]:
+    """Unpack an archive into ``directory`` and return the paths of its files below it, sorted.
 
     Args:
         archive: the file to read.
         how: its format, and how many leading parts of each path to drop.
-        folder: an existing folder on the cache's file system.
+        directory: an existing directory on the cache's file system.
         name: what to call the archive in errors.
 
     Raises:
@@ -74,57 +72,45 @@ def unpack(archive: Path, how: Unpack, folder: Path, name: str) -> list[str]:
         OSError: the archive cannot be read.
     """
     budget = archive.stat().st_size * MAX_RATIO + SLACK
-    paths, limit = _Paths(name), _Limit(name, budget)
+    found: list[str] = []
+    paths, limit = UniquePaths(), _Limit(name, budget)
     try:
         with ExitStack() as stack:
             for path, size, stream in _members(archive, how, limit, stack):
                 budget -= size
-                if budget < 0 or len(paths.names) >= MAX_MEMBERS:
+                if budget < 0 or len(found) >= MAX_MEMBERS:
                     raise _too_much(name, path)
-                if shutil.disk_usage(folder).free < size:
-                    what = f"{name}: no space to unpack {path}"
+                if shutil.disk_usage(directory).free < size:
+                    what = f"{name}: not enough space to unpack {path}"
                     raise CacheFullError(what, expected=f"{size} bytes free", hint="free space and run again")
-                paths.add(path)
-                _write(stream, folder / path, size)
+                _add(paths, path, name)
+                found.append(path)
+                _write(stream, directory / path, size)
             limit.drain()
     except _DAMAGED as error:
         raise _damaged(name, how, error) from error
     except OSError as error:
-        # gzip and bz2 say with the first that the data is not theirs, zip follows wrong offsets to the other
+        # gzip and bz2 raise the first where the data is not theirs, zip the second after wrong offsets
         if error.errno in {None, errno.EINVAL}:
             raise _damaged(name, how, error) from error
         raise
-    if not paths.names:
-        what = f"{name}: the archive holds no file" + (f" below {how.strip} folders" if how.strip else "")
+    if not found:
+        what = f"{name}: the archive contains no file" + (f" below {how.strip} folders" if how.strip else "")
         raise IntegrityError(what, hint="check unpack.strip in the catalog")
-    return sorted(paths.names)
+    return sorted(found)
 
 
-class _Paths:
-    """The paths met so far; refuses one that leaves the folder or that clashes with another."""
-
-    def __init__(self, archive: str) -> None:
-        self.archive = archive
-        self.names: list[str] = []
-        self._files: set[str] = set()
-        self._folders: set[str] = set()
-
-    def add(self, path: str) -> None:
-        try:
-            check_relative_path(path)
-        except ValueError as error:
-            raise _refused(self.archive, str(error), path) from error
-        low = PurePosixPath(unicodedata.normalize("NFC", path).casefold())
-        parents = {str(parent) for parent in low.parents if str(parent) != "."}
-        if str(low) in self._files | self._folders or parents & self._files:
-            raise _refused(self.archive, "two members have the same path where case does not count", path)
-        self._files.add(str(low))
-        self._folders |= parents
-        self.names.append(path)
+def _add(paths: UniquePaths, path: str, archive: str) -> None:
+    """Add a path; refuse one that leaves the directory, or that clashes with another."""
+    try:
+        check_relative_path(path)
+        paths.add(path)
+    except ValueError as error:
+        raise _refused(archive, str(error), path) from error
 
 
 class _Limit:
-    """Reads decompressed bytes on and stops where they get too many, be they of files, headers or nothing."""
+    """Reads decompressed bytes and stops where there are too many of them, in files, headers or padding."""
 
     def __init__(self, name: str, budget: int) -> None:
         self.name = name
@@ -140,13 +126,13 @@ class _Limit:
         return data
 
     def drain(self) -> None:
-        """Read to the end, where compressed data says whether it was whole."""
+        """Read to the end, where compressed data has its checksum."""
         while self.raw is not None and self.read(CHUNK):
             pass
 
 
 class _Entry(tarfile.TarInfo):
-    """A member of a tar whose headers are of a sane size."""
+    """A member of a tar; refuses headers of an absurd size."""
 
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         special = {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE}
@@ -172,7 +158,7 @@ def _tar_members(tar: tarfile.TarFile, strip: int, name: str) -> Iterator[Member
         if entry.isdir():
             continue
         if not entry.isfile() or entry.issparse():
-            raise _refused(name, "it holds a link, a device or a sparse file", entry.name)
+            raise _refused(name, "it contains a link, a device or a sparse file", entry.name)
         stream = tar.extractfile(entry)
         if path is not None and stream is not None:
             yield path, entry.size, stream
@@ -184,7 +170,7 @@ def _zip_members(file: zipfile.ZipFile, strip: int, name: str) -> Iterator[Membe
         if entry.is_dir() or path is None:
             continue
         if entry.create_system == _UNIX and entry.external_attr >> 28 not in _REGULAR:
-            raise _refused(name, "it holds a link or a device", entry.filename)
+            raise _refused(name, "it contains a link or a device", entry.filename)
         if entry.flag_bits & 1:
             raise _refused(name, "it is encrypted", entry.filename)
         with file.open(entry) as stream:
@@ -195,7 +181,7 @@ def _stripped(path: str, strip: int, name: str) -> str | None:
     """Drop leading parts of a member's path; None for one that has no more than these."""
     parts = path.replace("\\", "/").split("/")
     if parts[0] == "" or ".." in parts:
-        raise _refused(name, "a member's path leaves its folder", path)
+        raise _refused(name, "the path of a member leads out of the folder", path)
     return "/".join([part for part in parts if part not in {"", "."}][strip:]) or None
 
 
@@ -213,23 +199,23 @@ def _write(stream: IO[bytes], target: Path, size: int) -> None:
             with as_cache_error(target):
                 out.write(data)
     if left:
-        msg = f"{target.name} is not as long as the archive says"
+        msg = f"{target.name} does not have the size that the archive states"
         raise EOFError(msg)
 
 
 def _damaged(name: str, how: Unpack, error: Exception) -> IntegrityError:
-    what = f"{name}: not a whole {how.format} archive: {error}"
+    what = f"{name}: damaged, or not a {how.format} archive: {error}"
     return IntegrityError(what, left="nothing of it was published", hint="check unpack in the catalog")
 
 
 def _too_much(name: str, member: str) -> IntegrityError:
-    return _refused(name, "it unpacks to far more than an archive of its size may", member)
+    return _refused(name, "it unpacks to far more than an archive of its size should", member)
 
 
 def _refused(name: str, why: str, member: str) -> IntegrityError:
     return IntegrityError(
-        f"{name}: refused to unpack it: {why}",
+        f"{name}: not unpacked: {why}",
         found=member,
         left="nothing of it was published",
-        hint="do not use this archive; tell its publisher",
+        hint="do not use this archive; inform its publisher",
     )

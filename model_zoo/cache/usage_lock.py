@@ -32,7 +32,7 @@ _QUIET = 0.3
 _STALE = 86400.0
 
 
-class Sharing:
+class UsageLock:
     """Both sides for one layer, in one process."""
 
     def __init__(self, layer: Layer) -> None:

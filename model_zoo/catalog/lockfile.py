@@ -188,13 +188,13 @@ def refuse_other_parts(name: str, lines: Sequence[str]) -> None:
         raise IntegrityError(what, found="; ".join(lines), left="nothing was published", hint=hint)
 
 
-def refuse_other_outputs(name: str, outputs: Sequence[Mapping[str, Any]], locked: LockedIr) -> None:
+def refuse_other_outputs(name: str, outputs: Sequence[FileEntry], locked: LockedIr) -> None:
     """Refuse an IR whose files are not the locked ones.
 
     Raises:
         IntegrityError: names the first file that differs.
     """
-    made = {entry["path"]: entry["sha256"] for entry in outputs}
+    made = {entry.path: entry.sha256 for entry in outputs}
     for entry in locked.outputs:
         if made.get(entry.path) != entry.sha256:
             raise IntegrityError(

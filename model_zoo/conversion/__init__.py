@@ -25,11 +25,12 @@ from model_zoo.errors import ConversionError, UnsupportedModelError, WorkerCrash
 from model_zoo.events import Event
 from model_zoo.files import as_cache_error, hash_file
 from model_zoo.formats.network import choose_network
+from model_zoo.schema import IrManifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from model_zoo.schema import Model
+    from model_zoo.schema import FileEntry, Model
     from model_zoo.settings import Settings
 
 __all__ = ["check_reproducible", "convert", "differences", "ir_key", "key_parts", "toolchain"]
@@ -52,7 +53,7 @@ def convert(  # noqa: PLR0913 - all of it is what one conversion depends on
     calibration: Path | str | None = None,
     own: Path | None = None,
     reference: str | None = None,
-) -> dict[str, Any]:
+) -> IrManifest:
     """Convert a model in one fresh worker process; a worker that crashes is tried once more, alone.
 
     Args:
@@ -73,9 +74,7 @@ def convert(  # noqa: PLR0913 - all of it is what one conversion depends on
         reference: what to type for the model, where that is not its name.
 
     Returns:
-        The manifest: schema, key, model, precision, framework, parts, inputs, outputs, seconds,
-        peak_memory (bytes), ports, and for compressed precisions the report; of a folder model layout, opens
-        and irs instead of ports.
+        The manifest, still without declaration, request and resolution.
 
     Raises:
         ConversionError: the model cannot be converted; ``staging`` is empty again.
@@ -109,7 +108,7 @@ def convert(  # noqa: PLR0913 - all of it is what one conversion depends on
     except BaseException:
         _empty(staging)
         raise
-    return {
+    manifest = {
         "schema": 1,
         "key": ir_key(parts),
         "model": model.name,
@@ -123,6 +122,7 @@ def convert(  # noqa: PLR0913 - all of it is what one conversion depends on
         **result,
         **made,
     }
+    return msgspec.convert(manifest, IrManifest)
 
 
 def _taken(
@@ -142,7 +142,7 @@ def _taken(
     return {"outputs": _outputs(staging)}
 
 
-def check_reproducible(model: Model, precision: str, manifest: Mapping[str, Any], **arguments: Any) -> None:  # noqa: ANN401
+def check_reproducible(model: Model, precision: str, manifest: IrManifest, **arguments: Any) -> None:  # noqa: ANN401
     """Convert once more, elsewhere, and compare with a manifest.
 
     Args:
@@ -156,7 +156,7 @@ def check_reproducible(model: Model, precision: str, manifest: Mapping[str, Any]
     """
     with tempfile.TemporaryDirectory(prefix="model-zoo-again-") as folder:
         again = convert(model, precision, staging=Path(folder), **arguments)
-    first, second = ({e["path"]: e for e in one["outputs"]} for one in (manifest, again))
+    first, second = ({e.path: e for e in one.outputs} for one in (manifest, again))
     for path in sorted({*first, *second}):
         if first.get(path) != second.get(path):
             raise ConversionError(
@@ -168,8 +168,8 @@ def check_reproducible(model: Model, precision: str, manifest: Mapping[str, Any]
             )
 
 
-def _said(entry: Mapping[str, Any] | None) -> str:
-    return f"sha256 {entry['sha256']}, {entry['size']} bytes" if entry else "no such file"
+def _said(entry: FileEntry | None) -> str:
+    return f"sha256 {entry.sha256}, {entry.size} bytes" if entry else "no such file"
 
 
 def _request(

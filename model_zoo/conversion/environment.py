@@ -24,6 +24,7 @@ from model_zoo.conversion.toolchain import ASK
 from model_zoo.errors import CacheFullError, ConversionError
 from model_zoo.files import as_cache_error
 from model_zoo.files.tree import measure
+from model_zoo.schema import EnvironmentManifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +87,7 @@ def fault_of(folder: Path, built_for: str) -> str | None:
     return None
 
 
-def build(stack: Stack, staging: Path, *, report: Callable[[str, int], None]) -> dict[str, Any]:
+def build(stack: Stack, staging: Path, *, report: Callable[[str, int], None]) -> EnvironmentManifest:
     """Make an environment of a stack in ``staging / "env"``.
 
     Args:
@@ -95,8 +96,7 @@ def build(stack: Stack, staging: Path, *, report: Callable[[str, int], None]) ->
         report: called with what is being done and the bytes on disk so far, which never go backwards.
 
     Returns:
-        What goes into its manifest: stack, requirements, every package's version, the modules of each,
-        the version of Python, bytes, number of files and seconds.
+        Its manifest.
 
     Raises:
         ConversionError: Python has no virtual environments here, or pip failed.
@@ -116,14 +116,18 @@ def build(stack: Stack, staging: Path, *, report: Callable[[str, int], None]) ->
         _run(argv, staging, log, watch.say, lambda status, lines: _pip_failed(stack, status, lines))
     found = _look(folder, stack)
     size, count = measure(folder)
-    return {
-        "stack": stack.name,
-        "requirements": list(stack.requirements),
-        **found,
-        "size": size,
-        "files": count,
-        "seconds": round(time.monotonic() - began, 1),
-    }
+    return EnvironmentManifest(
+        schema=1,
+        digest=stack.digest,
+        stack=stack.name,
+        requirements=tuple(stack.requirements),
+        packages=found["packages"],
+        modules=found["modules"],
+        python=found["python"],
+        size=size,
+        files=count,
+        seconds=round(time.monotonic() - began, 1),
+    )
 
 
 def _run(

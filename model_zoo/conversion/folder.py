@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from model_zoo.conversion import pooling
 from model_zoo.errors import ConversionError
 from model_zoo.files import hash_file, link_file, set_mode
-from model_zoo.schema import FOLDER
+from model_zoo.schema import FOLDER, IrManifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-_OURS = "manifest.json"
+_OURS = IrManifest.FILE_NAME
 _READ_ONLY = 0o444
 _GENAI = "openvino_genai."
 _OPTIMUM = "optimum.intel.OVModelFor"

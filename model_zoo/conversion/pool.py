@@ -11,15 +11,15 @@ import os
 import re
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from model_zoo.conversion import process
 from model_zoo.schema import EXPORTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from model_zoo.schema import Model
+    from model_zoo.schema import IrManifest, Model
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -54,7 +54,7 @@ def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cg
     return max(0, min(free)) if free else None
 
 
-def estimate(model: Model, precision: str, size: int, manifests: Iterable[Mapping[str, Any]] = ()) -> int:
+def estimate(model: Model, precision: str, size: int, manifests: Iterable[IrManifest] = ()) -> int:
     """Return how many bytes a conversion will need at its peak.
 
     Args:
@@ -68,11 +68,9 @@ def estimate(model: Model, precision: str, size: int, manifests: Iterable[Mappin
         _BASE.get(str(model.framework), _PLAIN) + (0 if re.fullmatch("FP16|FP32", precision) else _NNCF)
     ) * _MIB
     like = [
-        (sum(entry.get("size", 0) for entry in one["inputs"]), one["peak_memory"])
+        (sum(entry.size for entry in one.inputs), one.peak_memory)
         for one in manifests
-        if one.get("framework") == model.framework
-        and one.get("precision") == precision
-        and one.get("peak_memory")
+        if one.framework == model.framework and one.precision == precision and one.peak_memory
     ]
     if not like:
         return fresh + _PER_BYTE * size

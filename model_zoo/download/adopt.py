@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from model_zoo.errors import ModelZooError
-from model_zoo.files import is_folder
 from model_zoo.settings import Settings
 from model_zoo.sources.base import HttpLocation, LocatedSource
 
@@ -60,7 +59,7 @@ def search_roots(environ: Mapping[str, str], directories: Sequence[Path] = ()) -
         roots.append(SearchRoot("torch", Path(home or Path(caches, "torch"), "hub", "checkpoints")))
     modules = environ.get("TFHUB_CACHE_DIR") or Path(tempfile.gettempdir(), "tfhub_modules")
     roots.append(SearchRoot("tfhub", Path(modules)))
-    return [root for root in roots if is_folder(root.directory)]
+    return [root for root in roots if is_directory(root.directory)]
 
 
 def _user_caches(environ: Mapping[str, str]) -> str:

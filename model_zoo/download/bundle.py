@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import ModelZooError, SourceUnavailableError
-from model_zoo.files import make_folder
+from model_zoo.files import make_directory
 from model_zoo.files.lock import lock
 from model_zoo.sources.base import BundleLocation, LocatedSource
 
@@ -117,7 +117,7 @@ class Bundles:
     def _staging(self, name: str) -> Path:
         import tempfile  # only bundles need it
 
-        make_folder(self._partials)
+        make_directory(self._partials)
         directory = Path(tempfile.mkdtemp(prefix=f"bundle-{name}-", dir=self._partials))
         with self._guard:
             self._staged.append(directory)

@@ -18,7 +18,7 @@ from model_zoo.download.partial import open_partial
 from model_zoo.download.progress import ProgressReporter
 from model_zoo.errors import ModelZooError
 from model_zoo.events import ignore
-from model_zoo.files import make_folder
+from model_zoo.files import make_directory
 from model_zoo.files.lock import lock
 from model_zoo.outcome import Outcome
 
@@ -82,7 +82,7 @@ def download(
     """
     if not tasks:
         return []
-    make_folder(partials)
+    make_directory(partials)
     if not settings.offline and (short := shortage(tasks, partials)) is not None:
         outcomes: list[Outcome[Download]] = [Outcome(error=short) for _ in tasks]
         for index, outcome in enumerate(outcomes):

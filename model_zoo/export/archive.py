@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from model_zoo.cache.intake import Taken, take_in
+from model_zoo.cache.intake import Imported, import_layer
 from model_zoo.errors import UsageError
 from model_zoo.export.contents import layer_members
 from model_zoo.files import write_stream
@@ -27,7 +27,7 @@ def export_tar(contents: Contents, cache: Cache, out: Path, *, mtime: int) -> Pa
     return write_stream(Tar(layer_members(contents, cache, mtime), mtime).chunks(), out)
 
 
-def import_tar(zoo: Zoo, file: Path) -> Taken:
+def import_tar(zoo: Zoo, file: Path) -> Imported:
     """Take a tar that ``export_tar`` wrote into the zoo's cache; every digest is computed again first.
 
     Raises:
@@ -39,4 +39,4 @@ def import_tar(zoo: Zoo, file: Path) -> Taken:
         raise UsageError(
             f"there is no file {file}", hint="name a tar made by 'model-zoo export --format tar'"
         )
-    return take_in(zoo.cache, {"": file}, file.name, timeout=zoo.settings.lock_timeout)
+    return import_layer(zoo.cache, {"": file}, file.name, timeout=zoo.settings.lock_timeout)

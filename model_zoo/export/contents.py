@@ -9,29 +9,30 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
 from model_zoo.cache import Layer, alias_names, declaration_of
-from model_zoo.cache.intake import SEED_NOTE, ir_members, portable
+from model_zoo.cache.intake import SEED_NOTE, ir_members
 from model_zoo.cache.layout import TAG, TAG_NAME
-from model_zoo.cache.manifest import encode, entries_of
+from model_zoo.cache.manifest import encode
 from model_zoo.cache.notes import Derived, Notes
 from model_zoo.errors import CacheMissError, ModelZooError
 from model_zoo.files.tar import Member
-from model_zoo.schema import MANIFEST_NAME
+from model_zoo.schema import FilesManifest, IrManifest, Resolution
 from model_zoo.zoo.resolver import floating, key_of, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from model_zoo.cache import Cache
     from model_zoo.events import Report
-    from model_zoo.schema import Artifact, ConvertedModel, FetchedModel
+    from model_zoo.schema import Artifact, ArtifactRecord, ConvertedModel, FetchedModel
     from model_zoo.zoo import Conversion, Request, Zoo
 
 With = Literal["files", "ir", "both"]
+_Manifest = TypeVar("_Manifest", FilesManifest, IrManifest)
 _HERE = Layer(Path())
 
 
@@ -68,14 +69,18 @@ def gather(
         converted_all = zoo.convert_all(requests, how, report=report, jobs=jobs)
         for request, converted in zip(requests, converted_all, strict=True):
             if converted.result is not None:
-                manifest = _handed_out(zoo, request, converted.result.manifest)
-                contents.irs.append(msgspec.structs.replace(converted.result, manifest=manifest))
+                ir = _as_declared(zoo, request, converted.result.manifest.portable())
+                contents.irs.append(msgspec.structs.replace(converted.result, manifest=ir))
             elif converted.error is not None:
                 failed.setdefault(request.name, converted.error)
     if what in {"files", "both"}:
         for request, fetched in zip(requests, zoo.fetch_all(requests, report), strict=True):
             if fetched.result is not None:
-                manifest = _handed_out(zoo, request, fetched.result.manifest)
+                manifest = fetched.result.manifest.portable()
+                if not any(artifact.precision for artifact in request.model.artifacts):
+                    # whichever precision was fetched first, the files are the same
+                    manifest = msgspec.structs.replace(manifest, precision=None)
+                manifest = _as_declared(zoo, request, manifest)
                 contents.fetched.append(msgspec.structs.replace(fetched.result, manifest=manifest))
             elif fetched.error is not None:
                 failed.setdefault(request.name, fetched.error)
@@ -83,17 +88,13 @@ def gather(
     return contents
 
 
-def _handed_out(zoo: Zoo, request: Request, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a manifest as it leaves this cache.
+def _as_declared(zoo: Zoo, request: Request, manifest: _Manifest) -> _Manifest:
+    """Return a manifest that is looked up by what the catalog declares.
 
-    A lock adds digests to what the catalog declares. Whoever gets the layer asks by the catalog alone, so
-    what is looked up is what that declares.
+    A lock file adds digests to what the catalog declares, and whoever gets the layer may not have it.
     """
-    found = portable(manifest)
-    if "files" in found and not any(artifact.precision for artifact in request.model.artifacts):
-        found["precision"] = None  # whichever was asked for first, the files are the same
     if request.locked is None:
-        return found
+        return manifest
     if request.name in zoo.catalog.files:
         model = zoo.catalog.get(request.name)
         declared, wanted = model.artifacts, model.files_of(request.precision)
@@ -102,17 +103,19 @@ def _handed_out(zoo: Zoo, request: Request, manifest: Mapping[str, Any]) -> dict
 
         declared = wanted = draft_of(request.name).artifacts
     if floating(declared):
-        return found | {"resolution": {"of": key_of(declared), "artifacts": plain(request.model.artifacts)}}
-    found["declaration"] = declaration_of(request.model, wanted)
-    if "artifacts" in found:
-        found["artifacts"] = [_named(artifact, wanted) for artifact in found["artifacts"]]
-    return found
+        resolution = Resolution(of=key_of(declared), artifacts=tuple(plain(request.model.artifacts)))
+        return msgspec.structs.replace(manifest, resolution=resolution)
+    manifest = msgspec.structs.replace(manifest, declaration=declaration_of(request.model, wanted))
+    if isinstance(manifest, FilesManifest):
+        artifacts = tuple(_named(record, wanted) for record in manifest.artifacts)
+        manifest = msgspec.structs.replace(manifest, artifacts=artifacts)
+    return manifest
 
 
-def _named(said: Mapping[str, Any], declared: Sequence[Artifact]) -> dict[str, Any]:
+def _named(record: ArtifactRecord, declared: Sequence[Artifact]) -> ArtifactRecord:
     """Return what a manifest says of an artifact, with the names that its declaration is looked up under."""
-    names = [alias_names(artifact) for artifact in declared if artifact.path == said["path"]]
-    return {**said, "names": [f"{kind}:{name}" for kind, name in (names[0] if names else ())]}
+    names = next((alias_names(artifact) for artifact in declared if artifact.path == record.path), [])
+    return msgspec.structs.replace(record, names=tuple(f"{kind}:{name}" for kind, name in names))
 
 
 def layer_members(contents: Contents, cache: Cache, mtime: int) -> list[Member]:
@@ -143,19 +146,19 @@ def _add(found: dict[str, Member], members: list[Member]) -> None:
 
 def _files_members(fetched: FetchedModel, cache: Cache) -> list[Member]:
     manifest = fetched.manifest
-    folder = _HERE.files(fetched.model.name, str(manifest["declaration"])).as_posix()
-    members = [Member(f"{folder}/{MANIFEST_NAME}", encode(manifest))]
+    directory = _HERE.files(fetched.model.name, manifest.declaration).as_posix()
+    members = [Member(f"{directory}/{manifest.FILE_NAME}", encode(manifest))]
     blobs = {}
-    for artifact in manifest["artifacts"]:
-        sha256 = str(artifact["sha256"])
+    for artifact in manifest.artifacts:
+        sha256 = artifact.sha256
         blobs[sha256] = _HERE.blob(sha256).as_posix()
-        members.append(Member(blobs[sha256], _blob(cache, sha256, fetched), artifact["size"], sha256=sha256))
-    for entry in entries_of(manifest, MANIFEST_NAME):
-        path, sha256 = f"{folder}/{entry['path']}", str(entry["sha256"])
-        if sha256 in blobs:
-            members.append(Member(path, link=blobs[sha256]))
+        members.append(Member(blobs[sha256], _blob(cache, sha256, fetched), artifact.size, sha256=sha256))
+    for entry in manifest.files:
+        path = f"{directory}/{entry.path}"
+        if entry.sha256 in blobs:
+            members.append(Member(path, link=blobs[entry.sha256]))
         else:
-            members.append(Member(path, fetched.directory / entry["path"], entry["size"], sha256=sha256))
+            members.append(Member(path, fetched.directory / entry.path, entry.size, sha256=entry.sha256))
     return members
 
 

@@ -107,9 +107,9 @@ def export_ovms(
     files: dict[str, Path] = {}
     graphs: dict[str, str] = {}
     for ir, name in zip(irs, names, strict=True):
-        node = NODES.get(str(ir.manifest.get("opens"))) if ir.is_folder else None
+        node = NODES.get(str(ir.manifest.opens)) if ir.is_folder else None
         if node is not None:
-            graphs[name] = graph_text(node, device, ir.manifest.get("options"))
+            graphs[name] = graph_text(node, device, ir.manifest.options)
             files |= {f"{name}/{path}": file for path, file in ir.files.items() if path != GRAPH}
         else:
             xml, weights = _one_ir(ir)
@@ -131,14 +131,14 @@ def _one_ir(ir: ConvertedModel) -> tuple[Path, Path]:
     """
     if not ir.is_folder:
         return ir.xml, ir.bin
-    if list(ir.manifest["irs"]) == [_ONE_IR]:
+    if list(ir.manifest.irs or ()) == [_ONE_IR]:
         xml = ir.directory / _ONE_IR
         return xml, xml.with_suffix(".bin")
     what = f"{ir.model.name}: OpenVINO Model Server has no graph for what {ir.manifest.get('opens')} opens"
     raise UsageError(
         what,
         expected=f"a folder for {', '.join(sorted(NODES))}, or with one IR only",
-        found=", ".join(ir.manifest["irs"]),
+        found=", ".join(ir.manifest.irs or ()),
         hint="use --format dir, and write a graph of your own",
     )
 

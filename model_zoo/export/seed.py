@@ -6,7 +6,6 @@ the umask or the path. A second run changes nothing; what is no longer asked for
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
@@ -18,9 +17,9 @@ from typing import TYPE_CHECKING
 
 from model_zoo.cache.intake import SEED_NOTE
 from model_zoo.errors import CacheDamagedError, CacheError
-from model_zoo.files import ELSEWHERE, as_cache_error, copy_file, hash_file, link_file
+from model_zoo.files import ELSEWHERE, as_cache_error, copy_file, hash_file, link_file, replacing
 from model_zoo.files.lock import lock
-from model_zoo.files.tar import FILE_MODE, FOLDER_MODE, Member
+from model_zoo.files.tar import DIRECTORY_MODE, FILE_MODE, Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -107,8 +106,7 @@ def _put(dest: Path, member: Member, mtime: int) -> bool:
         parent.mkdir(exist_ok=True)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
-    staged = path.with_name(f".seed-{os.getpid()}-{os.urandom(4).hex()}")
-    try:
+    with replacing(path) as staged:
         if member.link is not None:
             link_file(dest / member.link, staged)
         else:
@@ -116,10 +114,6 @@ def _put(dest: Path, member: Member, mtime: int) -> bool:
         if not staged.is_symlink():
             staged.chmod(FILE_MODE)
         os.utime(staged, (mtime, mtime), follow_symlinks=not staged.is_symlink())
-        staged.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            staged.unlink(missing_ok=True)
     return True
 
 
@@ -185,8 +179,8 @@ def stamp_folders(dest: Path, mtime: int) -> None:
     for folder, _, _ in os.walk(dest, topdown=False):
         here = Path(folder)
         found = here.stat()
-        if stat.S_IMODE(found.st_mode) != FOLDER_MODE:
-            here.chmod(FOLDER_MODE)
+        if stat.S_IMODE(found.st_mode) != DIRECTORY_MODE:
+            here.chmod(DIRECTORY_MODE)
         if found.st_mtime != mtime:
             os.utime(here, (mtime, mtime))
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheError
-from model_zoo.files import ELSEWHERE, as_cache_error, copy_file, hash_file, set_mode
+from model_zoo.files import ELSEWHERE, as_cache_error, copy_file, hash_file, replacing, set_mode
 from model_zoo.registry.image import names_of
 
 if TYPE_CHECKING:
@@ -83,13 +82,9 @@ def _copy(source: Path, target: Path, path: str) -> None:
             raise CacheError(what, hint="remove the link, or choose another folder")
         if _same(source, wanted):
             return
-        staged = wanted.with_name(f".{wanted.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        try:
+        with replacing(wanted) as staged:
             copy_file(source.resolve(), staged)
             set_mode(staged, WRITABLE)
-            staged.replace(wanted)
-        finally:
-            staged.unlink(missing_ok=True)
 
 
 def _same(source: Path, target: Path) -> bool:

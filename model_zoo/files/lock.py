@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import LockTimeoutError
-from model_zoo.files import as_cache_error, make_folder
+from model_zoo.files import as_cache_error, make_directory
 
 if TYPE_CHECKING:
     import threading
@@ -52,7 +52,7 @@ def lock(
         InterruptedError: ``stop`` was set.
         CacheError: the lock file cannot be created.
     """
-    make_folder(path.parent)
+    make_directory(path.parent)
     deadline = time.monotonic() + timeout
     pause, told = _FIRST_PAUSE, False
     while True:

@@ -1,7 +1,7 @@
-"""Tar files: written the same way whoever writes them, read as if somebody hostile had written them.
+"""Tar files: written reproducibly, read without trusting whoever wrote them.
 
-Nothing is compressed and nothing is copied aside first: an archive is a list of headers and of files yet to
-be read, so it can be hashed, written and sent, from any offset, without a second copy on the disk.
+Nothing is compressed and nothing is copied first: an archive is a list of headers and of files yet to be
+read, so it can be hashed, written and sent, from any offset, without a second copy on the disk.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import IO, TYPE_CHECKING
 
 from model_zoo.errors import CacheDamagedError, IntegrityError
 from model_zoo.files import CHUNK
-from model_zoo.schema import MANIFEST_NAME, check_relative_path
+from model_zoo.schema import MANIFEST_NAME, UniquePaths, check_relative_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 FILE_MODE = 0o444
-FOLDER_MODE = 0o755
+DIRECTORY_MODE = 0o755
 MOST_MEMBERS = 200_000
 LONGEST_PATH = 512
 _DAMAGE = (tarfile.TarError, zlib.error, EOFError, UnicodeError, OverflowError, ValueError)
@@ -57,18 +57,18 @@ class Tar:
     """An archive that is not written anywhere yet.
 
     Args:
-        members: the files; they are sorted, and the folders above them are added.
+        members: the files; they are sorted, and their parent directories are added.
         mtime: seconds since 1970 stamped on everything.
     """
 
     def __init__(self, members: Sequence[Member], mtime: int = 0) -> None:
         self._parts: list[tuple[Source, int]] = []
-        folders: set[str] = set()
-        for member in sorted(members, key=lambda one: one.path.split("/")):
+        directories: set[str] = set()
+        for member in sorted(members, key=lambda member: member.path.split("/")):
             for parent in reversed(PurePosixPath(member.path).parents[:-1]):
-                if str(parent) not in folders:
-                    folders.add(str(parent))
-                    self._head(str(parent), tarfile.DIRTYPE, FOLDER_MODE, 0, mtime)
+                if str(parent) not in directories:
+                    directories.add(str(parent))
+                    self._head(str(parent), tarfile.DIRTYPE, DIRECTORY_MODE, 0, mtime)
             if member.link is not None:
                 self._head(member.path, tarfile.LNKTYPE, FILE_MODE, 0, mtime, member.link)
                 continue
@@ -138,8 +138,8 @@ def _file_chunks(path: Path, size: int, start: int) -> Iterator[bytes]:
 
 
 @dataclass(frozen=True)
-class Found:
-    """One member of an archive: a file of ``size`` bytes, or a hard link to the earlier member ``link``."""
+class TarEntry:
+    """A member of an archive: a file of ``size`` bytes, or a hard link to the earlier member ``link``."""
 
     archive: str
     path: str
@@ -164,12 +164,12 @@ class Found:
             raise _damaged(self.archive, f"{self.path} is cut short")
 
 
-def read_tar(path: Path, name: str) -> Iterator[Found]:
-    """Yield the files of an archive in their order; each must be read before the next one is asked for.
+def read_tar(path: Path, name: str) -> Iterator[TarEntry]:
+    """Yield the files of an archive in their order; each must be read before the next one is requested.
 
-    Folders are implied by the paths. Only regular files, folders and hard links to an earlier file of the
-    archive are let through; paths are relative, plain, and unique where case does not count. Some registries
-    compress what passes through them, so gzip is undone; what it may grow to is for the caller to limit.
+    Directories are implied by the paths. Only regular files, directories and hard links to an earlier file of
+    the archive are accepted; paths are relative, plain, and unique where case does not count. Some registries
+    compress what passes through them, so gzip is undone; the caller limits how much it may unpack to.
 
     Args:
         path: the archive.
@@ -179,32 +179,31 @@ def read_tar(path: Path, name: str) -> Iterator[Found]:
         IntegrityError: it is damaged, or has a member that must not be unpacked.
         OSError: it cannot be read.
     """
-    seen: dict[str, str] = {}
-    folders: set[str] = set()
+    paths, files = UniquePaths(), set[str]()
     with path.open("rb") as raw, contextlib.ExitStack() as stack:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         try:
             tar = stack.enter_context(tarfile.open(fileobj=raw, mode="r|gz" if packed else "r|"))
             for info in tar:
-                where = info.name.rstrip("/")
-                _check_path(where, name)
+                member = info.name.rstrip("/")
+                _check_path(member, name)
+                _add(paths, member, name, directory=info.isdir())
                 if info.isdir():
-                    _take_folder(where, seen, folders, name)
                     continue
-                _take_file(where, seen, folders, name)
-                if info.islnk() and info.linkname in seen.values() and info.linkname != where:
-                    yield Found(name, where, link=info.linkname)
+                if info.islnk() and info.linkname in files:
+                    yield TarEntry(name, member, link=info.linkname)
                 elif info.type in _PLAIN and not info.issparse():
-                    yield Found(name, where, info.size, tar.extractfile(info))
+                    yield TarEntry(name, member, info.size, tar.extractfile(info))
                 else:
-                    raise refused(name, "a link or a device", where)
+                    raise refused(name, "a link or a device", member)
+                files.add(member)
         except _DAMAGE as error:
             raise _damaged(name, error) from error
 
 
 def _damaged(name: str, why: object) -> IntegrityError:
-    what = f"{name} is not a whole tar file: {why}"
+    what = f"{name} is damaged, or not a tar file: {why}"
     return IntegrityError(what, left="nothing of it was published", hint="get it again")
 
 
@@ -219,28 +218,20 @@ def _check_path(path: str, name: str) -> None:
         raise refused(name, f"a path that is not allowed: {error}", path) from error
 
 
-def _take_folder(path: str, seen: dict[str, str], folders: set[str], name: str) -> None:
-    if path.casefold() in seen:
-        raise refused(name, "a path twice", path)
-    folders.add(path.casefold())
-
-
-def _take_file(path: str, seen: dict[str, str], folders: set[str], name: str) -> None:
-    low = path.casefold()
-    parents = {str(parent) for parent in PurePosixPath(low).parents if str(parent) != "."}
-    if low in seen or low in folders or not parents.isdisjoint(seen):
-        raise refused(name, "a path twice", path)
-    if len(seen) >= MOST_MEMBERS:
+def _add(paths: UniquePaths, path: str, name: str, *, directory: bool) -> None:
+    try:
+        (paths.add_directory if directory else paths.add)(path)
+    except ValueError as error:
+        raise refused(name, f"clashing paths: {error}", path) from error
+    if len(paths) > MOST_MEMBERS:
         raise refused(name, f"more than {MOST_MEMBERS} members", path)
-    folders |= parents
-    seen[low] = path
 
 
 def refused(name: str, why: str, member: str) -> IntegrityError:
-    """Return the error for an archive that holds what it must not."""
+    """Return the error for an archive that contains what it must not."""
     return IntegrityError(
-        f"{name} was refused: it holds {why}",
+        f"{name} was rejected: it contains {why}",
         found=member,
         left="nothing of it was published",
-        hint="do not use this archive; tell whoever made it",
+        hint="do not use this archive; inform its publisher",
     )

@@ -1,13 +1,66 @@
-"""Measuring a tree of very many files."""
+"""Directories: what is in them. Links in them are never followed, and what cannot be read is not there."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+JUNCTION = 0xA0000003  # winnt.h: IO_REPARSE_TAG_MOUNT_POINT
+
+
+def is_link(found: os.stat_result) -> bool:
+    """Whether an ``lstat`` found a symbolic link, or a junction of Windows."""
+    return stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) == JUNCTION
+
+
+def is_real_directory(path: Path | str) -> bool:
+    """Whether there is a directory, and not a link to one."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and not is_link(found)
+
+
+def scan(path: Path | str) -> list[os.DirEntry[str]]:
+    """Return what a directory holds, sorted by name; nothing where it cannot be read."""
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def directory_names(path: Path | str) -> list[str]:
+    """Return the names of the directories in a directory, sorted; none where it is itself a link."""
+    if not is_real_directory(path):
+        return []
+    return [entry.name for entry in scan(path) if entry.is_dir(follow_symlinks=False)]
+
+
+def tree(path: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield everything but directories below a directory, and whether it is a symlink."""
+    for entry in scan(path):
+        if entry.is_dir(follow_symlinks=False):
+            yield from tree(path / entry.name)
+        else:
+            yield path / entry.name, entry.is_symlink()
+
+
+def regular_files(path: Path | str) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:
+    """Yield the regular files in a directory, with their ``lstat``."""
+    for entry in scan(path):
+        with contextlib.suppress(OSError):
+            found = entry.stat(follow_symlinks=False)
+            if stat.S_ISREG(found.st_mode):
+                yield entry, found
 
 
 def measure(folder: Path) -> tuple[int, int]:

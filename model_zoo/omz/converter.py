@@ -164,7 +164,7 @@ class Conversions:
 
     @staticmethod
     def _put(done: ConvertedModel, target: Path) -> None:
-        digests = {entry["path"]: entry["sha256"] for entry in done.manifest["outputs"]}
+        digests = {entry.path: entry.sha256 for entry in done.manifest.outputs}
         # Weights first: who finds the .xml finds both.
         for source, suffix in ((done.bin, ".bin"), (done.xml, ".xml")):
             put(done.model.name + suffix, source, digests[source.name], target)

@@ -173,9 +173,9 @@ class Download:
         for edit in model.replace:
             out.section(f"Replacing text in {folder / edit.file}")
         if fetched.result is not None:
-            for entry in fetched.result.manifest["files"]:
-                if entry["path"] not in files.copied:
-                    put(entry["path"], fetched.result.files[entry["path"]], entry["sha256"], folder)
+            for entry in fetched.result.manifest.files:
+                if entry.path not in files.copied:
+                    put(entry.path, fetched.result.files[entry.path], entry.sha256, folder)
         if archives or model.replace:
             out.event("model_postprocessing_end", model=model.name)
             out.line()

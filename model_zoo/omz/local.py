@@ -34,8 +34,8 @@ def local_model(model: Model, folder: Path, zoo: Zoo) -> Model:
     from model_zoo.zoo import Request
 
     known = zoo.plan_files(Request(model)).cached
-    entries = {entry["path"]: entry for entry in known.manifest["files"]} if known is not None else {}
-    if entries and all(_is(folder / path, entry["size"], entry["sha256"]) for path, entry in entries.items()):
+    entries = {entry.path: entry for entry in known.manifest.files} if known is not None else {}
+    if entries and all(_is(folder / path, entry.size, entry.sha256) for path, entry in entries.items()):
         return model
     paths = (
         sorted(entries)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from model_zoo.cache import IR_MANIFEST
 from model_zoo.cache.intake import ir_members
 from model_zoo.files.tar import Tar
 from model_zoo.version import __version__
@@ -123,7 +122,7 @@ def _image_layers(ir: ConvertedModel, name: str, mtime: int) -> list[Blob]:
 
 def _pack_layers(ir: ConvertedModel, name: str, mtime: int) -> list[Blob]:
     members = ir_members(ir.directory, ir.manifest, name)
-    manifest = next(m for m in members if m.path == f"{name}/{IR_MANIFEST}")
+    manifest = next(m for m in members if m.path == f"{name}/{ir.manifest.FILE_NAME}")
     assert isinstance(manifest.source, bytes)  # noqa: S101 - it is made in memory
     weights = Tar([m for m in members if m is not manifest], mtime)
     notes = _notes(ir)

@@ -6,13 +6,12 @@ The format is that of the OCI image specification 1.0, ``image-layout.md``.
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from model_zoo.errors import CacheDamagedError, CacheError
-from model_zoo.files import ELSEWHERE, as_cache_error, hash_file, write_file, write_stream
+from model_zoo.files import ELSEWHERE, as_cache_error, has_digest, replacing, write_file, write_stream
 from model_zoo.files.tar import Member, Tar
 from model_zoo.registry.image import MANIFEST_TYPE
 
@@ -55,21 +54,17 @@ def _put(blob: Blob, folder: Path) -> None:
     """Write one blob, unless it is there and whole; what is written is proven to have its digest."""
     digits = blob.digest.removeprefix("sha256:")
     target = folder / digits
-    if target.is_file() and hash_file(target)["sha256"].hex == digits:
+    if has_digest(target, digits):
         return
-    staged = folder / f".{digits[:16]}.{os.getpid()}.{os.urandom(4).hex()}"
-    seen = hashlib.sha256()
-    try:
+    digest = hashlib.sha256()
+    with replacing(target) as staged:
         with staged.open("xb") as stream:
             for data in blob.chunks(0):
-                seen.update(data)
+                digest.update(data)
                 stream.write(data)
-        if seen.hexdigest() != digits:
+        if digest.hexdigest() != digits:
             what = "a file of the cache changed while it was exported"
             raise CacheDamagedError(what, hint="run 'model-zoo cache verify', then export again")
-        staged.replace(target)
-    finally:
-        staged.unlink(missing_ok=True)
 
 
 def _others(out: Path, tag: str) -> list[dict[str, Any]]:

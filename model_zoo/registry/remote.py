@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from model_zoo.cache.intake import Taken, take_in
+from model_zoo.cache.intake import Imported, import_layer
 from model_zoo.errors import (
     CacheError,
     DownloadError,
@@ -77,7 +77,7 @@ def push(target: Target, image: Image, settings: Settings, report: Report = igno
     return sent
 
 
-def pull(target: Target, cache: Cache, settings: Settings, report: Report = ignore) -> Taken:
+def pull(target: Target, cache: Cache, settings: Settings, report: Report = ignore) -> Imported:
     """Put the IRs of an image into the cache; what is there already is not transferred.
 
     An interrupted pull goes on where it stopped.
@@ -100,12 +100,12 @@ def pull(target: Target, cache: Cache, settings: Settings, report: Report = igno
         if wanted:
             _transfer(wanted, folder, cache, settings, report)
             found = {layer.path: folder / layer.digest for layer in wanted}
-            taken = take_in(cache, found, str(target), timeout=settings.lock_timeout)
+            imported = import_layer(cache, found, str(target), timeout=settings.lock_timeout)
         else:
-            taken = Taken()
+            imported = Imported()
         shutil.rmtree(folder, ignore_errors=True)
-    taken.irs += sorted(known)
-    return taken
+    imported.irs += sorted(known)
+    return imported
 
 
 def _connection(target: Target, settings: Settings) -> Registry:
@@ -215,7 +215,7 @@ class Remote:
         if not self.used or key in self._missing:
             return False
         try:
-            taken = pull(self._target(key), self._cache, self._settings, report)
+            imported = pull(self._target(key), self._cache, self._settings, report)
         except NoImageError:
             self._missing.add(key)
             return False
@@ -223,7 +223,7 @@ class Remote:
             self._missing.add(key)
             self._complain(error, model, report)
             return False
-        if key not in taken.irs:
+        if key not in imported.irs:
             self._missing.add(key)
             return False
         report(Event(event="note", model=model, message=f"its IR came from {self._settings.remote}"))

@@ -47,9 +47,9 @@ from model_zoo.schema.model import (
     Model,
     Omz,
     OmzInput,
-    check_unique_paths,
 )
 from model_zoo.schema.opening import FOLDER, PIPELINES, opening_line
+from model_zoo.schema.paths import UniquePaths, check_unique_paths
 from model_zoo.schema.precision import (
     BY_NNCF,
     PRECISION,
@@ -123,6 +123,7 @@ __all__ = [
     "Size",
     "Source",
     "Struct",
+    "UniquePaths",
     "Unpack",
     "check_precision",
     "check_relative_path",

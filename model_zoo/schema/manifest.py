@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 
 KeyParts = dict[str, Any]
 """What an IR was made from, as plain JSON: ``inputs`` (pairs of path and sha256), ``versions`` by package,
-``recipe``, ``precision`` and more. The IR key is the digest of exactly this, so nothing in it may be dropped."""
+``recipe``, ``precision`` and more. The IR key is the digest of exactly this: nothing in it may be dropped."""
 _Default = TypeVar("_Default")
 
 
-class FileEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """One file of a manifest: its path in the directory, its size in bytes, and its sha256 (hex)."""
+class FileEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=False, omit_defaults=False):
+    """One file of a manifest: its path in the directory, its size in bytes, and its sha256 (hex).
+
+    The first IRs did not record the size of their inputs; it reads as 0 there.
+    """
 
     path: str
-    size: int
+    size: int = 0
     sha256: str
 
 
@@ -155,6 +158,11 @@ class FilesManifest(Manifest, frozen=True, kw_only=True):
         """The files of the directory, apart from the manifest."""
         return self.files
 
+    def portable(self) -> FilesManifest:
+        """Return it without what differs between two machines that fetched the same files."""
+        artifacts = tuple(msgspec.structs.replace(artifact, sources=None) for artifact in self.artifacts)
+        return msgspec.structs.replace(self, artifacts=artifacts)
+
     @property
     def blobs(self) -> frozenset[str]:
         """The sha256 of every blob that the directory is made from."""
@@ -210,6 +218,10 @@ class IrManifest(Manifest, frozen=True, kw_only=True):
     def entries(self) -> tuple[FileEntry, ...]:
         """The files of the directory, apart from the manifest."""
         return self.outputs
+
+    def portable(self) -> IrManifest:
+        """Return it without what differs between two runs that made the same IR."""
+        return msgspec.structs.replace(self, seconds=None, peak_memory=None)
 
     @property
     def is_folder(self) -> bool:

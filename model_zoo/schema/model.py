@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from model_zoo.schema.artifact import Artifact, Replacement
 from model_zoo.schema.base import NAME, Struct, check_relative_path
+from model_zoo.schema.paths import check_unique_paths
 from model_zoo.schema.precision import check_precision
 from model_zoo.schema.recipe import Recipe
 
@@ -164,23 +164,3 @@ class Model(Struct, frozen=True, kw_only=True):
     def files_of(self, precision: str | None) -> tuple[Artifact, ...]:
         """The artifacts that one precision needs; all of them when ``precision`` is None."""
         return tuple(a for a in self.artifacts if precision is None or a.precision in {None, precision})
-
-
-def check_unique_paths(paths: list[str]) -> None:
-    """Refuse two paths that some file system would take for one, and a file that is also a folder.
-
-    Raises:
-        ValueError: names both paths.
-    """
-    seen: dict[str, str] = {}
-    for path in paths:
-        other = seen.get(path.casefold())
-        seen[path.casefold()] = path
-        if other is not None:
-            msg = f"artifacts: path {path!r} is declared twice (the other is {other!r}; case does not count)"
-            raise ValueError(msg)
-    for path in paths:
-        for parent in PurePosixPath(path.casefold()).parents:
-            if str(parent) in seen:
-                msg = f"artifacts: {seen[str(parent)]!r} is both a file and the folder of {path!r}"
-                raise ValueError(msg)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_zoo.errors import LoadError
 from model_zoo.schema.base import Struct
+from model_zoo.schema.manifest import FilesManifest, IrManifest
 from model_zoo.schema.model import Model
-from model_zoo.schema.opening import FOLDER, opening_line
+from model_zoo.schema.opening import opening_line
 from model_zoo.text import counted
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class FetchedModel(Struct, frozen=True, kw_only=True):
     model: Model
     directory: Path
     files: dict[str, Path]
-    manifest: dict[str, Any]
+    manifest: FilesManifest
 
     def __repr__(self) -> str:
         """Return which model's files these are, and where."""
@@ -30,7 +31,7 @@ class FetchedModel(Struct, frozen=True, kw_only=True):
     def _repr_html_(self) -> str:
         """Return the files and their sizes as a small table for notebooks."""
         rows = [("folder", str(self.directory))]
-        rows += [(one["path"], f"{one['size']} bytes") for one in self.manifest["files"]]
+        rows += [(entry.path, f"{entry.size} bytes") for entry in self.manifest.files]
         return _table(f"{self.model.name} files", rows)
 
 
@@ -45,7 +46,7 @@ class ConvertedModel(Struct, frozen=True, kw_only=True):
     precision: str
     directory: Path
     key: str
-    manifest: dict[str, Any]
+    manifest: IrManifest
 
     def __repr__(self) -> str:
         """Return which model this is, in which precision, and where."""
@@ -54,7 +55,7 @@ class ConvertedModel(Struct, frozen=True, kw_only=True):
     @property
     def is_folder(self) -> bool:
         """Whether the whole folder is the model."""
-        return self.manifest.get("layout") == FOLDER
+        return self.manifest.is_folder
 
     @property
     def xml(self) -> Path:
@@ -78,12 +79,12 @@ class ConvertedModel(Struct, frozen=True, kw_only=True):
     @property
     def files(self) -> dict[str, Path]:
         """All files of it but the manifest, by their path in its folder."""
-        return {entry["path"]: self.directory / entry["path"] for entry in self.manifest["outputs"]}
+        return {entry.path: self.directory / entry.path for entry in self.manifest.outputs}
 
     @property
     def opening(self) -> str:
         """A line of Python that opens it."""
-        opens, options = self.manifest.get("opens"), self.manifest.get("options")
+        opens, options = self.manifest.opens, self.manifest.options
         if opens is None and self.is_folder:
             return opening_line(None, f'r"{self.directory / "openvino_model.xml"}"')
         return opening_line(opens, f'r"{self.path}"', options)
@@ -91,7 +92,7 @@ class ConvertedModel(Struct, frozen=True, kw_only=True):
     def _file(self, name: str) -> Path:
         if not self.is_folder:
             return self.directory / name
-        opens = self.manifest.get("opens")
+        opens = self.manifest.opens
         raise LoadError(
             f"{self.model.name}@{self.precision} is a folder of several files, not one IR",
             expected=f"{opens} opens the folder as a whole"

@@ -17,7 +17,7 @@ from model_zoo.sources.file import FileSource
 
 if TYPE_CHECKING:
     from model_zoo.events import Report
-    from model_zoo.schema import Artifact, Model, Source
+    from model_zoo.schema import Artifact, ArtifactRecord, Model, Source
     from model_zoo.settings import Settings
     from model_zoo.zoo import Zoo
 
@@ -62,9 +62,9 @@ def entry_of(zoo: Zoo, uri: str, *, target: Path | None = None, report: Report =
         what = f"{target}: a model cannot be called {name!r}"
         raise UsageError(what, hint="name the file with letters, digits, dot, underscore and dash")
     fetched = zoo.pipeline().fetch(request, report)
-    facts = {one["path"]: one for one in fetched.manifest["artifacts"]}
+    records = {record.path: record for record in fetched.manifest.artifacts}
     folder = target.absolute().parent if target is not None else None
-    artifacts = tuple(_pinned(one, facts[one.path], folder) for one in request.model.artifacts)
+    artifacts = tuple(_pinned(one, records[one.path], folder) for one in request.model.artifacts)
     license_, task = _card(artifacts, zoo.settings)
     return msgspec.structs.replace(
         request.model,
@@ -75,9 +75,9 @@ def entry_of(zoo: Zoo, uri: str, *, target: Path | None = None, report: Report =
     )
 
 
-def _pinned(artifact: Artifact, facts: dict[str, object], folder: Path | None) -> Artifact:
+def _pinned(artifact: Artifact, record: ArtifactRecord, folder: Path | None) -> Artifact:
     sources = tuple(_near(source, folder) for source in artifact.sources)
-    changes = {"size": facts["size"], "sha256": facts["sha256"], "integrity": None}
+    changes = {"size": record.size, "sha256": record.sha256, "integrity": None}
     return msgspec.structs.replace(artifact, sources=sources, **changes)
 
 

@@ -151,7 +151,7 @@ class _Fleet:
         folder, manifest = hit
         return ConvertedModel(
             model=request.model,
-            precision=str(manifest["precision"]),
+            precision=manifest.precision,
             directory=folder,
             key=key,
             manifest=manifest,

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from model_zoo.cache import IR_MANIFEST, declaration_of
+import msgspec
+
+from model_zoo.cache import declaration_of
 from model_zoo.conversion import check_reproducible, convert
 from model_zoo.conversion.requirements import require_packages
 from model_zoo.errors import CacheMissError, UnsupportedModelError
@@ -128,13 +130,14 @@ class Converter:
                 reference=request.name,
                 **self._arguments(plan, fetched, environment, report),
             )
-            check_locked(request, plan.parts or {}, manifest["outputs"])
-            manifest |= {
-                "declaration": declaration_of(model, request.artifacts),
-                "request": plan.request_key,
-                **resolution_of(request),
-            }
-            self.cache.publish_folder(staged, self.cache.writable.ir(key), manifest, IR_MANIFEST)
+            check_locked(request, plan.parts or {}, manifest.outputs)
+            manifest = msgspec.structs.replace(
+                manifest,
+                declaration=declaration_of(model, request.artifacts),
+                request=plan.request_key,
+                resolution=resolution_of(request),
+            )
+            self.cache.publish_folder(staged, self.cache.writable.ir(key), manifest)
         self.cache.note_request(plan.request_key, key)
         seconds = time.monotonic() - began
         report(Event(event="convert_end", model=model.name, message=plan.precision, seconds=seconds))
@@ -167,5 +170,5 @@ class Converter:
         with using_cache(self.cache, self.settings, report):
             environment = self.environments.require(plan, report)
             arguments = self._arguments(plan, fetched, environment, report)
-            arguments["parts"] = converted.manifest["parts"]
+            arguments["parts"] = converted.manifest.parts
             check_reproducible(manifest=converted.manifest, **arguments)

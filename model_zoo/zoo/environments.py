@@ -87,7 +87,7 @@ class Environments:
         found = find_environment(self.cache, stack.digest)
         if found is None or self._proven.get(stack.digest) == found:
             return found
-        fault = fault_of(found.folder, str(found.data.get("python")))
+        fault = fault_of(found.directory, str(found.python_version))
         if fault is not None:
             _log.info("the converter environment %r is not used: %s", stack.name, fault)
             return None
@@ -127,12 +127,12 @@ class Environments:
             if alone:
                 sweep_unfinished(self.cache, stack.digest)
             claim(directory, stack.digest)
-            data = build(stack, directory, report=on_progress)
-            publish_environment(self.cache, directory / "env", stack.digest, data)
+            made = build(stack, directory, report=on_progress)
+            publish_environment(self.cache, directory / "env", made)
         found = find_environment(self.cache, stack.digest)
         if found is None:
             what = f"the converter environment {stack.name!r} was removed from the cache while it was in use"
             raise CacheMissError(what, hint="run the same command again")
-        seconds = float(data["seconds"])
+        seconds = made.seconds
         report(Event(event="environment_end", model=model, file=title, bytes=found.size, seconds=seconds))
         return found

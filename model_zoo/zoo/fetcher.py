@@ -8,13 +8,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from model_zoo.cache import alias_names, materialise
 from model_zoo.errors import CacheMissError, ModelZooError, OfflineError
 from model_zoo.events import Event, ignore
 from model_zoo.outcome import Outcome
-from model_zoo.schema import MANIFEST_NAME, FetchedModel, FileEntry
+from model_zoo.schema import ArtifactRecord, FetchedModel, FileEntry, FilesManifest
 from model_zoo.sources import LocatedSource, integrity_of
 from model_zoo.text import counted
 from model_zoo.zoo.policy import check_pinned
@@ -24,7 +22,6 @@ from model_zoo.zoo.waiting import locked, using_cache
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
-    from typing import Any
 
     from model_zoo.cache import Cache
     from model_zoo.download import Download, DownloadTask
@@ -143,7 +140,7 @@ class Fetcher:
                 staged.mkdir()
                 entries = materialise(model, request.artifacts, blobs, staged, layer.root)
                 manifest = _manifest(request, key, entries, blobs)
-                self.cache.publish_folder(staged, layer.files(model.name, key), manifest, MANIFEST_NAME)
+                self.cache.publish_folder(staged, layer.files(model.name, key), manifest)
             self.cache.note_inputs(key, entries)
         report(Event(event="fetch_end", model=model.name, bytes=sum(e.size for e in entries)))
         found = self.plan(request).cached
@@ -266,24 +263,24 @@ def offline_errors(
 
 def _manifest(
     request: Request, key: str, entries: Sequence[FileEntry], blobs: Mapping[str, Path]
-) -> dict[str, Any]:
-    return {
-        "schema": 1,
-        "model": request.model.name,
-        "declaration": key,
-        "precision": request.precision,
-        "integrity": {a.path: integrity_of(a) for a in request.artifacts},
-        "artifacts": [
-            {
-                "path": a.path,
-                "size": blobs[a.path].stat().st_size,
-                "sha256": blobs[a.path].name,
-                "digests": [str(d) for d in a.digests],
-                "names": [f"{kind}:{name}" for kind, name in alias_names(a)],
-                "sources": [s.describe() for s in a.sources if isinstance(s, LocatedSource)],
-            }
+) -> FilesManifest:
+    return FilesManifest(
+        schema=1,
+        model=request.model.name,
+        declaration=key,
+        precision=request.precision,
+        integrity={a.path: integrity_of(a) for a in request.artifacts},
+        artifacts=tuple(
+            ArtifactRecord(
+                path=a.path,
+                size=blobs[a.path].stat().st_size,
+                sha256=blobs[a.path].name,
+                digests=tuple(str(d) for d in a.digests),
+                names=tuple(f"{kind}:{name}" for kind, name in alias_names(a)),
+                sources=tuple(s.describe() for s in a.sources if isinstance(s, LocatedSource)),
+            )
             for a in request.artifacts
-        ],
-        "files": [msgspec.to_builtins(entry) for entry in entries],
-        **resolution_of(request),
-    }
+        ),
+        files=tuple(entries),
+        resolution=resolution_of(request),
+    )

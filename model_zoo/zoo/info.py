@@ -57,7 +57,7 @@ def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
             "ir": {precision: str(ir.path) if ir else None for precision, ir in irs.items()},
         },
         "folder": bool(model.artifacts) and model.is_folder,
-        "opens": next((ir.manifest.get("opens") for ir in irs.values() if ir), _opens(model)),
+        "opens": next((ir.manifest.opens for ir in irs.values() if ir), _opens(model)),
     }
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from model_zoo.catalog.lockfile import LockedIr
+    from model_zoo.schema import FileEntry
     from model_zoo.zoo.plan import Request
 
 
@@ -32,7 +33,7 @@ def locked_ir(request: Request) -> LockedIr:
 
 
 def check_locked(
-    request: Request, parts: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]] | None = None
+    request: Request, parts: Mapping[str, Any], outputs: Sequence[FileEntry] | None = None
 ) -> None:
     """Refuse a conversion that is not as locked; without a lock file nothing is.
 

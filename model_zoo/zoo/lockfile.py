@@ -8,14 +8,13 @@ import msgspec
 
 from model_zoo.catalog.lockfile import LockedIr, LockedModel, identity
 from model_zoo.events import ignore
-from model_zoo.schema import FileEntry
 from model_zoo.zoo.plan import Conversion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from model_zoo.events import Report
-    from model_zoo.schema import Artifact, ConvertedModel, FetchedModel
+    from model_zoo.schema import Artifact, ArtifactRecord, ConvertedModel, FetchedModel
     from model_zoo.zoo import Zoo
     from model_zoo.zoo.plan import Request
 
@@ -61,11 +60,11 @@ def lock_models(
 def _locked(
     asked: Request, settled: Request, fetched: FetchedModel, converted: ConvertedModel | None
 ) -> LockedModel:
-    facts = {artifact["path"]: artifact for artifact in fetched.manifest["artifacts"]}
+    records = {record.path: record for record in fetched.manifest.artifacts}
     of_catalog = asked.reference is None or asked.reference == asked.model.name
     fixed = {artifact.path for artifact in asked.artifacts} if of_catalog and asked is settled else set()
     artifacts = tuple(
-        _pinned(one, facts[one.path], sourced=one.path not in fixed)
+        _pinned(one, records[one.path], sourced=one.path not in fixed)
         for one in sorted(settled.artifacts, key=lambda artifact: artifact.path)
     )
     entry = None
@@ -81,17 +80,17 @@ def _locked(
     )
 
 
-def _pinned(artifact: Artifact, facts: dict[str, object], *, sourced: bool) -> Artifact:
+def _pinned(artifact: Artifact, record: ArtifactRecord, *, sourced: bool) -> Artifact:
     """Return an artifact with its size and sha256; without sources where the entry's are to be used."""
-    changes = {"size": facts["size"], "sha256": facts["sha256"], "integrity": None}
+    changes = {"size": record.size, "sha256": record.sha256, "integrity": None}
     kept = artifact.sources if sourced else ()
     return msgspec.structs.replace(artifact, sources=kept, **changes)
 
 
 def _locked_ir(converted: ConvertedModel) -> LockedIr:
     manifest = converted.manifest
-    outputs = tuple(FileEntry(**entry) for entry in sorted(manifest["outputs"], key=lambda e: str(e["path"])))
-    return LockedIr(key=converted.key, outputs=outputs, parts=manifest["parts"])
+    outputs = tuple(sorted(manifest.outputs, key=lambda entry: entry.path))
+    return LockedIr(key=converted.key, outputs=outputs, parts=manifest.parts)
 
 
 def _joined(first: LockedModel, second: LockedModel) -> LockedModel:

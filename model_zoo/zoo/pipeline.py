@@ -114,7 +114,7 @@ class Pipeline:
         plan = self.converter.pull(plan, report) if plan.cached is None else plan
         if plan.cached is not None:
             if plan.request.locked is not None:
-                check_locked(plan.request, plan.cached.manifest["parts"], plan.cached.manifest["outputs"])
+                check_locked(plan.request, plan.cached.manifest.parts, plan.cached.manifest.outputs)
             return plan.cached
         try:
             with using_cache(self.cache, self.settings, report):
@@ -133,7 +133,7 @@ class Pipeline:
                 names = " or ".join(f"{request.model.name}@{precision}" for precision in others)
                 error.hint = f"{error.hint or ''}; in the cache there is {names}".removeprefix("; ")
             raise error
-        tools = ", ".join(f"{k} {v}" for k, v in other.manifest["parts"].get("versions", {}).items())
+        tools = ", ".join(f"{k} {v}" for k, v in other.manifest.versions.items())
         reason = str(error).splitlines()[0]
         note = f"using the cached IR made with {tools}, because it cannot be made again here: {reason}"
         report(Event(event="note", model=request.model.name, message=note))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from model_zoo.catalog.lockfile import LockedModel
     from model_zoo.conversion.stacks import Stack
     from model_zoo.events import Progress
-    from model_zoo.schema import Artifact, ConvertedModel, FetchedModel, FileEntry, Model
+    from model_zoo.schema import Artifact, ConvertedModel, FetchedModel, FileEntry, IrManifest, Model
 
 
 class ConvertOptions(TypedDict, total=False):
@@ -169,7 +169,7 @@ class Plan:
         calibration = self.conversion.calibration
         return key_parts(self.request.model, self.precision, inputs, versions, calibration=calibration)
 
-    def explain(self, others: Sequence[tuple[Path, Mapping[str, Any]]]) -> list[str]:
+    def explain(self, others: Sequence[tuple[Path, IrManifest]]) -> list[str]:
         """Say which parts of the key differ between the IR this plan makes and the cached ones.
 
         Args:
@@ -188,8 +188,8 @@ class Plan:
             return [f"{self.label}: the IR {self.cached.key} is in the cache; {same}", *self._environment()]
         lines = [f"{self.label}: the IR {self.key} is not in the cache"]
         for directory, manifest in others:
-            lines.append(f"{directory.name} ({manifest.get('precision')}) differs:")
-            lines += [f"  {line}" for line in differences(self.parts, manifest.get("parts", {}))]
+            lines.append(f"{directory.name} ({manifest.precision}) differs:")
+            lines += [f"  {line}" for line in differences(self.parts, manifest.parts)]
         if not others:
             lines.append("no other IR of this model is cached either")
         return [*lines, *self._environment()]

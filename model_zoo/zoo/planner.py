@@ -16,13 +16,13 @@ from model_zoo.zoo.plan import Conversion, FilesPlan, Plan, Request, Tools
 from model_zoo.zoo.resolver import Resolver, floating, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
-    from typing import Any
 
     from model_zoo.cache import Cache
     from model_zoo.catalog import Catalog
     from model_zoo.catalog.lockfile import Lock
+    from model_zoo.schema import IrManifest
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class Planner:
         if hit is None:
             return FilesPlan(known, key)
         directory, manifest = hit
-        files = {entry["path"]: directory / entry["path"] for entry in manifest["files"]}
+        files = {entry.path: directory / entry.path for entry in manifest.files}
         found = FetchedModel(model=known.model, directory=directory, files=files, manifest=manifest)
         return FilesPlan(known, key, found)
 
@@ -147,15 +147,14 @@ class Planner:
         found = _converted(plan, *hit) if hit is not None else None
         if found is None and plan.tools.stack is not None and not plan.tools.is_built:
             fits = plan.tools.stack.fits
-            found = self._newest(plan, lambda manifest: fits(manifest["parts"]["versions"]))
+            found = self._newest(plan, lambda manifest: fits(manifest.versions))
         _log.debug("%s: IR %s: %s", plan.label, plan.key, "cached" if found else "not cached")
         return replace(plan, cached=found)
 
     def with_files(self, plan: Plan, fetched: FetchedModel) -> Plan:
         """Return a plan completed by the model's files, now that they are there."""
         request = self._known(plan.request) or plan.request
-        inputs = [FileEntry(**entry) for entry in fetched.manifest["files"]]
-        return replace(plan, request=request).with_inputs(inputs)
+        return replace(plan, request=request).with_inputs(fetched.manifest.files)
 
     def substitute(self, plan: Plan) -> ConvertedModel | None:
         """Return an IR of what a plan asks for that other versions of the tools made, the newest there is."""
@@ -185,7 +184,7 @@ class Planner:
         plan = self.plan(request, conversion)
         return plan.explain(self.cache.find_irs_of(request.model.name))
 
-    def _newest(self, plan: Plan, suits: Callable[[Mapping[str, Any]], bool]) -> ConvertedModel | None:
+    def _newest(self, plan: Plan, suits: Callable[[IrManifest], bool]) -> ConvertedModel | None:
         for directory, manifest in reversed(self.cache.find_requested(plan.request_key)):
             if suits(manifest):
                 return _converted(plan, directory, manifest)
@@ -222,17 +221,17 @@ class Planner:
         key = declaration_of(request.model, artifacts)
         hit = self.cache.find_files(request.model.name, key)
         if hit is not None:
-            return [FileEntry(**entry) for entry in hit[1]["files"]]
+            return hit[1].files
         return self.cache.find_inputs(key)
 
 
-def _converted(plan: Plan, directory: Path, manifest: Mapping[str, Any]) -> ConvertedModel:
+def _converted(plan: Plan, directory: Path, manifest: IrManifest) -> ConvertedModel:
     return ConvertedModel(
         model=plan.request.model,
         precision=plan.precision,
         directory=directory,
-        key=manifest["key"],
-        manifest=dict(manifest),
+        key=manifest.key,
+        manifest=manifest,
     )
 
 

@@ -15,7 +15,7 @@ import msgspec
 from model_zoo.catalog import artifacts_from
 from model_zoo.catalog.hf_layout import needed_of
 from model_zoo.errors import DownloadError, ModelZooError, OfflineError
-from model_zoo.schema import EXPORTED, Digest
+from model_zoo.schema import EXPORTED, Digest, Resolution
 from model_zoo.sources import floating_sources
 
 if TYPE_CHECKING:
@@ -133,12 +133,12 @@ def _needed(model: Model, artifacts: tuple[Artifact, ...]) -> tuple[Artifact, ..
     return tuple(artifact for artifact in artifacts if artifact.path in wanted)
 
 
-def resolution_of(request: Request) -> dict[str, Any]:
+def resolution_of(request: Request) -> Resolution | None:
     """Return what a manifest says of how the request's artifacts were found, so that notes can be rebuilt."""
     if request.resolution is None:
-        return {}
+        return None
     key, artifacts = request.resolution
-    return {"resolution": {"of": key, "artifacts": plain(artifacts)}}
+    return Resolution(of=key, artifacts=tuple(plain(artifacts)))
 
 
 def floating(artifacts: Sequence[Artifact]) -> bool:

@@ -20,10 +20,10 @@ from typing import Any
 from tools.measure import ENVIRONMENT, alternate, once
 from tools.peers import ours
 
-from model_zoo.cache import IR_MANIFEST, Cache, Layer
+from model_zoo.cache import Cache, Layer
 from model_zoo.cache.manifest import encode
 from model_zoo.cache.notes import Notes
-from model_zoo.schema import MANIFEST_NAME, Artifact, Digest
+from model_zoo.schema import Artifact, ArtifactRecord, Digest, FileEntry, FilesManifest, IrManifest
 
 BLOBS, MODELS = 100_000, 10_000
 TARGETS = {"cache info": 0.3, "cache ls": 1.0, "cache gc --dry-run": 5.0}
@@ -57,12 +57,21 @@ def _build_model(layer: Layer, name: str, count: int) -> None:
         blob = layer.blob(sha256)
         blob.write_bytes(data)
         os.link(blob, folder / f"{index}.bin")
-        entries.append({"path": f"{index}.bin", "size": len(data), "sha256": sha256})
-        artifacts.append(entries[-1] | {"digests": [f"sha256:{sha256}"], "names": []})
-    manifest = {"schema": 1, "model": name, "declaration": declaration, "files": entries}
-    manifest["artifacts"] = artifacts
-    Notes(layer).note_manifest(declaration, manifest, MANIFEST_NAME)
-    (folder / MANIFEST_NAME).write_bytes(encode(manifest))
+        entries.append(FileEntry(path=f"{index}.bin", size=len(data), sha256=sha256))
+        digests = (f"sha256:{sha256}",)
+        artifacts.append(
+            ArtifactRecord(path=f"{index}.bin", size=len(data), sha256=sha256, digests=digests, names=())
+        )
+    manifest = FilesManifest(
+        schema=1,
+        model=name,
+        declaration=declaration,
+        precision=None,
+        artifacts=tuple(artifacts),
+        files=tuple(entries),
+    )
+    Notes(layer).note_manifest(manifest)
+    (folder / manifest.FILE_NAME).write_bytes(encode(manifest))
 
 
 def _build_ir(layer: Layer, name: str) -> None:
@@ -73,9 +82,18 @@ def _build_ir(layer: Layer, name: str) -> None:
     for file in ("model.xml", "model.bin"):
         data = f"{name} {file}".encode() * 16
         (folder / file).write_bytes(data)
-        outputs.append({"path": file, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()})
-    manifest = {"schema": 1, "key": key, "model": name, "precision": "FP32", "framework": "onnx"}
-    (folder / IR_MANIFEST).write_bytes(encode({**manifest, "outputs": outputs}))
+        outputs.append(FileEntry(path=file, size=len(data), sha256=hashlib.sha256(data).hexdigest()))
+    manifest = IrManifest(
+        schema=1,
+        key=key,
+        model=name,
+        precision="FP32",
+        framework="onnx",
+        parts={},
+        inputs=(),
+        outputs=tuple(outputs),
+    )
+    (folder / manifest.FILE_NAME).write_bytes(encode(manifest))
 
 
 def _settle(root: Path) -> None:

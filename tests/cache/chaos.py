@@ -18,11 +18,11 @@ from collections import Counter
 from pathlib import Path
 
 from model_zoo.cache import Cache
-from model_zoo.cache.care.gc import carry_out, plan_collection, plan_removal
+from model_zoo.cache.care import repair as care_repair
+from model_zoo.cache.care.gc import apply, plan_gc, plan_rm
 from model_zoo.cache.care.pins import pin
-from model_zoo.cache.care.repair import mend
-from model_zoo.cache.care.usage import Inventory
-from model_zoo.cache.care.verify import check
+from model_zoo.cache.care.usage import Usage
+from model_zoo.cache.care.verify import verify
 from model_zoo.errors import CacheError
 from tests.cache.made import flip, ir_key, put_ir, put_model
 
@@ -51,13 +51,13 @@ def publish_again(cache, chance):
 
 def collect(cache, chance):
     budget = chance.randrange(1, 400_000)
-    carry_out(cache, lambda age: plan_collection(cache.top, budget, min_age=age), timeout=20)
+    apply(cache, lambda age: plan_gc(cache.top, budget, min_age=age), timeout=20)
 
 
 def remove(cache, chance):
     name = chance.choice(NAMES)
     with contextlib.suppress(CacheError):
-        carry_out(cache, lambda _: plan_removal(cache.top, [(name, None)]), timeout=20)
+        apply(cache, lambda _: plan_rm(cache.top, [(name, None)]), timeout=20)
 
 
 def forget(cache, chance):
@@ -67,17 +67,17 @@ def forget(cache, chance):
         cache.top.state.rename(away)
     shutil.rmtree(away, ignore_errors=True)
     cache.find_requested("0" * 64)
-    Inventory(cache.top, writable=True).totals()
+    Usage(cache.top, writable=True).totals()
 
 
 def repair(cache, chance):
     with cache.use(timeout=20):
-        problems = check(cache.layers, lambda _: None).problems
-    mended = mend(cache, problems, timeout=20)
+        problems = verify(cache.layers, lambda _: None).problems
+    repaired = care_repair.repair(cache, problems, timeout=20)
     with cache.use(timeout=20):
-        for name, _ in mended.fetch:
+        for name, _ in repaired.fetch:
             put_model(cache, name, contents(name), "sha384" if name in KEPT else "sha256")
-        for name, precision in mended.convert:
+        for name, precision in repaired.convert:
             put_ir(cache, name, precision, name.encode() * (1 if name in KEPT else 4000))
 
 
@@ -111,7 +111,7 @@ def duration(work, root, chance):
 
 
 def faults(root):
-    return check(Cache(root).layers, lambda _: None).problems
+    return verify(Cache(root).layers, lambda _: None).problems
 
 
 def look(root, what):
@@ -160,10 +160,10 @@ def main(root, kills, seed):
             cut[name] += killed(WORK[name], root, chance, times[name])
             done[name] += 1
             look(root, name)
-    carry_out(Cache(root), lambda age: plan_collection(cache.top, 10**9, min_age=age))
+    apply(Cache(root), lambda age: plan_gc(cache.top, 10**9, min_age=age))
     for path in cache.top.partials.iterdir():
         os.utime(path, (1, 1))
-    carry_out(Cache(root), lambda age: plan_collection(cache.top, 10**9, min_age=age))
+    apply(Cache(root), lambda age: plan_gc(cache.top, 10**9, min_age=age))
     litter = [path.name for path in cache.top.partials.iterdir()]
     assert litter == [], litter
     look(root, "everything")

@@ -18,8 +18,8 @@ import model_zoo.conversion
 import model_zoo.download
 import model_zoo.download.transfer
 import model_zoo.runtime  # noqa: F401 - imported once, here, for all children
-from model_zoo.cache.care.gc import carry_out, plan_collection
-from model_zoo.cache.care.verify import check
+from model_zoo.cache.care.gc import apply, plan_gc
+from model_zoo.cache.care.verify import verify
 from model_zoo.errors import ModelZooError
 from model_zoo.settings import Settings
 from model_zoo.zoo import Zoo
@@ -43,10 +43,10 @@ def work(zoo, chance, budget, log):
     elif kind == "convert":
         zoo.convert(chance.choice(CONVERTED), progress=report)
     elif kind == "collect":
-        carry_out(zoo.cache, lambda age: plan_collection(zoo.cache.top, budget, min_age=age), timeout=100)
+        apply(zoo.cache, lambda age: plan_gc(zoo.cache.top, budget, min_age=age), timeout=100)
     else:
         with zoo.cache.use(timeout=100):
-            problems = check(zoo.cache.layers, lambda _: None).problems
+            problems = verify(zoo.cache.layers, lambda _: None).problems
         log.append(f"ok {not problems} {[str(p) for p in problems]}")
     log.append(f"done {kind}")
 

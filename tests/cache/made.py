@@ -8,16 +8,24 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from model_zoo.cache import IR_MANIFEST, Cache, alias_names, declaration_of, materialise
+from model_zoo.cache import Cache, alias_names, declaration_of, materialise
 from model_zoo.cache.environments import KIND, publish_environment
 from model_zoo.files.tree import measure
-from model_zoo.schema import MANIFEST_NAME, Artifact, Digest, FileEntry, Model
+from model_zoo.schema import (
+    Artifact,
+    ArtifactRecord,
+    Digest,
+    EnvironmentManifest,
+    FileEntry,
+    FilesManifest,
+    IrManifest,
+    Model,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+IR_MANIFEST, ENV_MANIFEST = IrManifest.FILE_NAME, EnvironmentManifest.FILE_NAME
 OLD = 1_600_000_000.0
 """A time long before any test, seconds since 1970."""
 
@@ -54,24 +62,24 @@ def put_model(
         staged = staging / "tree"
         staged.mkdir()
         entries = materialise(made, made.artifacts, blobs, staged, cache.writable.root)
-        manifest = {
-            "schema": 1,
-            "model": name,
-            "declaration": declaration,
-            "precision": None,
-            "artifacts": [
-                {
-                    "path": a.path,
-                    "size": a.size,
-                    "sha256": blobs[a.path].name,
-                    "digests": [str(d) for d in a.digests],
-                    "names": [f"{kind}:{digest}" for kind, digest in alias_names(a)],
-                }
+        manifest = FilesManifest(
+            schema=1,
+            model=name,
+            declaration=declaration,
+            precision=None,
+            artifacts=tuple(
+                ArtifactRecord(
+                    path=a.path,
+                    size=a.size,
+                    sha256=blobs[a.path].name,
+                    digests=tuple(str(d) for d in a.digests),
+                    names=tuple(f"{kind}:{digest}" for kind, digest in alias_names(a)),
+                )
                 for a in made.artifacts
-            ],
-            "files": [msgspec.to_builtins(entry) for entry in entries],
-        }
-        cache.publish_folder(staged, folder, manifest, MANIFEST_NAME)
+            ),
+            files=entries,
+        )
+        cache.publish_folder(staged, folder, manifest)
     return made, folder
 
 
@@ -84,28 +92,25 @@ def put_ir(cache: Cache, name: str, precision: str = "FP32", data: bytes = b"wei
     """Publish an IR of a model; return its folder."""
     key = ir_key(name, precision)
     contents = {"model.xml": f"<net name='{name}'/>".encode(), "model.bin": data}
-    outputs = [
-        {"path": path, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        for path, content in contents.items()
-    ]
+    outputs = entries(*contents.items())
     with cache.staging("ir") as staging:
         staged = staging / "ir"
         staged.mkdir()
         for path, content in contents.items():
             (staged / path).write_bytes(content)
-        manifest = {
-            "schema": 1,
-            "key": key,
-            "model": name,
-            "precision": precision,
-            "framework": "onnx",
-            "parts": {"inputs": [[name, precision]]},
-            "inputs": [{"path": "m.onnx", "sha256": "0" * 64}],
-            "outputs": outputs,
-            "request": request_of(name, precision),
-            "declaration": Digest.of_json(["declaration", name]).hex,
-        }
-        cache.publish_folder(staged, cache.writable.ir(key), manifest, IR_MANIFEST)
+        manifest = IrManifest(
+            schema=1,
+            key=key,
+            model=name,
+            precision=precision,
+            framework="onnx",
+            parts={"inputs": [[name, precision]]},
+            inputs=(FileEntry(path="m.onnx", sha256="0" * 64),),
+            outputs=outputs,
+            request=request_of(name, precision),
+            declaration=Digest.of_json(["declaration", name]).hex,
+        )
+        cache.publish_folder(staged, cache.writable.ir(key), manifest)
     return cache.writable.ir(key)
 
 
@@ -124,9 +129,18 @@ def put_environment(cache: Cache, stack: str, data: bytes = b"code = 1\n", diges
         (staging / "env" / "bin").mkdir()
         (staging / "env" / "bin" / "python").symlink_to(sys.executable)
         size, count = measure(staging / "env")
-        found = {"packages": {"code": "1.0"}, "modules": {"code": "code"}, "python": "3.1"}
-        asked = {"stack": stack, "requirements": ["code==1.0"], "size": size, "files": count}
-        publish_environment(cache, staging / "env", digest, {**asked, **found})
+        manifest = EnvironmentManifest(
+            schema=1,
+            digest=digest,
+            stack=stack,
+            requirements=("code==1.0",),
+            packages={"code": "1.0"},
+            modules={"code": "code"},
+            python="3.1",
+            size=size,
+            files=count,
+        )
+        publish_environment(cache, staging / "env", manifest)
     return cache.writable.envs / digest
 
 

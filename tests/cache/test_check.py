@@ -7,17 +7,17 @@ import shutil
 
 import pytest
 
-from model_zoo.cache import IR_MANIFEST, Cache, declaration_of
-from model_zoo.cache import store as layers
-from model_zoo.cache.care.repair import mend
-from model_zoo.cache.care.verify import check
+from model_zoo.cache import Cache, declaration_of
+from model_zoo.cache.care.repair import repair
+from model_zoo.cache.care.verify import verify
 from model_zoo.errors import CacheError
+from model_zoo.files import hash_file
 from model_zoo.schema import MANIFEST_NAME
-from tests.cache.made import flip, put_blob, put_ir, put_model, rewrite, tree
+from tests.cache.made import IR_MANIFEST, flip, put_blob, put_ir, put_model, rewrite, tree
 
 
 def faults(cache):
-    return check(cache.layers, lambda _: None).problems
+    return verify(cache.layers, lambda _: None).problems
 
 
 def subjects(cache):
@@ -197,9 +197,9 @@ FAULTS = {
     delete_blob: ("blob", "m", "sub/b.bin", "deleted"),
     flip_shared_blob: ("blob", "m, n", "a.bin", "damaged"),
     delete_link: ("files", "n", "c.bin", "deleted"),
-    dangling_link: ("files", "n", "c.bin", "leads to nothing"),
+    dangling_link: ("files", "n", "c.bin", "symlink is broken"),
     escaping_link: ("files", "n", "c.bin", "out of the cache"),
-    other_link: ("files", "n", "c.bin", "other bytes"),
+    other_link: ("files", "n", "c.bin", "other content"),
     own_copy_damaged: ("files", "n", "c.bin", "damaged"),
     delete_files_manifest: ("files", "n", MANIFEST_NAME, "manifest is missing"),
     flip_files_manifest: ("files", "n", MANIFEST_NAME, "manifest is damaged"),
@@ -209,15 +209,15 @@ FAULTS = {
     delete_ir_manifest: ("ir", None, IR_MANIFEST, "manifest is missing"),
     flip_ir_manifest: ("ir", "m", IR_MANIFEST, "manifest is damaged"),
     rename_ir: ("ir", "m", IR_MANIFEST, "not the key"),
-    foreign_in_root: ("foreign", None, "notes.txt", "not the cache's"),
-    foreign_among_blobs: ("foreign", None, "notes.txt", "not the cache's"),
-    foreign_in_folder: ("foreign", None, "notes.txt", "not the cache's"),
-    foreign_in_ir: ("foreign", None, "notes.txt", "not the cache's"),
-    foreign_link: ("foreign", None, "1" * 64, "a link"),
-    foreign_shelf: ("foreign", None, "zz", "not the cache's"),
-    linked_notes: ("foreign", None, None, "a link"),
-    blob_on_wrong_shelf: ("foreign", None, None, "not the cache's"),
-    linked_shelf: ("foreign", None, None, "a link"),
+    foreign_in_root: ("foreign", None, "notes.txt", "not part of the cache"),
+    foreign_among_blobs: ("foreign", None, "notes.txt", "not part of the cache"),
+    foreign_in_folder: ("foreign", None, "notes.txt", "not part of the cache"),
+    foreign_in_ir: ("foreign", None, "notes.txt", "not part of the cache"),
+    foreign_link: ("foreign", None, "1" * 64, "unexpected symlink"),
+    foreign_shelf: ("foreign", None, "zz", "not part of the cache"),
+    linked_notes: ("foreign", None, None, "unexpected symlink"),
+    blob_on_wrong_shelf: ("foreign", None, None, "not part of the cache"),
+    linked_shelf: ("foreign", None, None, "unexpected symlink"),
     wrong_alias: ("state", None, None, "note"),
     lost_request: ("state", None, None, "note"),
     damaged_inputs: ("state", None, None, "note"),
@@ -238,14 +238,14 @@ def test_verify_finds_and_mending_removes_just_that(filled, fault):
     others = {p.subject for p in problems} - {subject}
     assert others <= ({"blob", "state"} if fault in {linked_shelf, rename_ir} else set())
 
-    mended = mend(filled, problems)
-    assert mended.left == []
-    assert len(mended.done) == len(problems)
+    repaired = repair(filled, problems)
+    assert repaired.left == []
+    assert len(repaired.done) == len(problems)
     assert faults(filled) == []
-    for name, _ in mended.fetch:
+    for name, _ in repaired.fetch:
         files = {"m": {"a.bin": b"11", "sub/b.bin": b"222"}, "n": {"a.bin": b"11", "c.bin": b"4444"}}[name]
         put_model(filled, name, files, "sha384" if name == "m" else "sha256")
-    for name, precision in mended.convert:
+    for name, precision in repaired.convert:
         put_ir(filled, name, precision)
     after = tree(filled.top.root)
     gone = {name for name in before.keys() - after.keys() if not name.startswith("state-v1")}
@@ -265,9 +265,9 @@ def test_a_damaged_blob_is_restored_from_a_good_copy(filled):
         harm()
         (problem,) = faults(filled)
         assert problem.spare == path
-        mended = mend(filled, [problem])
-        assert mended.fetch == set()
-        assert "good copy" in mended.done[0][1]
+        repaired = repair(filled, [problem])
+        assert repaired.fetch == set()
+        assert "good copy" in repaired.done[0][1]
         assert blob.read_bytes() == b"4444"
         assert faults(filled) == []
 
@@ -278,8 +278,8 @@ def test_a_good_copy_elsewhere_does_not_excuse_who_shares_the_bad_bytes(filled):
     flip(blob)
     (problem,) = faults(filled)
     assert problem.spare.name == "model.bin"
-    mended = mend(filled, [problem])
-    assert mended.fetch == {("n", None)}
+    repaired = repair(filled, [problem])
+    assert repaired.fetch == {("n", None)}
     assert blob.read_bytes() == b"4444"
     assert faults(filled) == []
 
@@ -289,7 +289,7 @@ def test_an_unwanted_damaged_blob_goes(filled):
     flip(blob)
     (problem,) = faults(filled)
     assert problem.model is None
-    assert "nothing stands on it" in mend(filled, [problem]).done[0][1]
+    assert "no model uses it" in repair(filled, [problem]).done[0][1]
     assert not blob.exists()
 
 
@@ -307,9 +307,9 @@ def test_mending_looks_again_first(filled):
     assert len(problems) == 3
     for path, data in kept:
         rewrite(path, data)
-    mended = mend(filled, problems)
-    assert not (mended.fetch or mended.convert)
-    assert all("good again" in done for _, done in mended.done)
+    repaired = repair(filled, problems)
+    assert not (repaired.fetch or repaired.convert)
+    assert all("already repaired" in done for _, done in repaired.done)
     assert faults(filled) == []
 
 
@@ -331,7 +331,7 @@ def test_copies_and_symbolic_links_are_as_good_as_hard_links(cache, monkeypatch)
         raise OSError(1, "not here")
 
     monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr("model_zoo.files.clone", lambda *_: False)
+    monkeypatch.setattr("model_zoo.files.links.clone", lambda *_: False)
     made, folder = put_model(cache, "m", {"a/b.bin": b"11"})
     assert (folder / "a/b.bin").is_symlink()
     assert cache.find_files("m", declaration_of(made, made.artifacts))
@@ -349,9 +349,9 @@ def test_damage_in_a_layer_below_is_left_to_its_makers(filled, tmp_path):
     cache = Cache(tmp_path / "top", [filled.top.root])
     problems = faults(cache)
     assert [p.layer.root for p in problems] == [filled.top.root]
-    mended = mend(cache, problems)
-    assert mended.done == []
-    assert "only read" in mended.left[0][1]
+    repaired = repair(cache, problems)
+    assert repaired.done == []
+    assert "read-only" in repaired.left[0][1]
     assert faults(filled)
 
 
@@ -361,17 +361,16 @@ def test_a_layer_may_stand_on_the_blobs_of_another(filled, tmp_path):
     blob = next(p for p in cache.top.blobs.rglob("*") if p.is_file() and p.read_bytes() == b"11")
     blob.unlink()
     assert faults(cache) == []
-    assert [p.cause for p in faults(Cache(tmp_path / "top"))] == ["deleted: the file is not there"]
+    assert [p.cause for p in faults(Cache(tmp_path / "top"))] == ["deleted: the file is missing"]
 
 
 def test_a_file_that_cannot_be_read(filled, monkeypatch):
     blob = blob_of(filled, "n", "c.bin")
-    real = layers.hash_file
 
     def refuse(path, *args):
         if path.samefile(blob):
             raise PermissionError(13, "Permission denied")
-        return real(path, *args)
+        return hash_file(path, *args)
 
     monkeypatch.setattr("model_zoo.cache.care.verify.hash_file", refuse)
     (problem,) = faults(filled)
@@ -387,7 +386,7 @@ def test_what_cannot_be_moved_is_said(filled, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.rename", refuse)
     with pytest.raises(CacheError, match="cannot move .*in use"):
-        mend(filled, problems)
+        repair(filled, problems)
 
 
 def test_other_versions_and_the_file_systems_own_are_not_foreign(filled):
@@ -399,7 +398,7 @@ def test_other_versions_and_the_file_systems_own_are_not_foreign(filled):
 
 def test_progress_ends_at_the_total(filled):
     events = []
-    checked = check(filled.layers, events.append)
+    checked = verify(filled.layers, events.append)
     assert [event.event for event in events] == ["verify"] * 3
     assert events[-1].bytes == events[-1].total == 2 + 3 + 4
     assert (checked.blobs, checked.models, checked.irs) == (3, 2, 2)
@@ -419,9 +418,9 @@ def test_hostile_manifests_are_problems_and_no_more(filled):
     rewrite(ir, b'{"model": [], "precision": {}, "outputs": [{"path": "/etc/hostname"}]}')
     problems = faults(filled)
     assert {p.subject for p in problems} == {"files", "ir"}
-    mended = mend(filled, problems)
-    assert mended.fetch == {("m", None)}
-    assert mended.convert == set()
+    repaired = repair(filled, problems)
+    assert repaired.fetch == {("m", None)}
+    assert repaired.convert == set()
     assert faults(filled) == []
 
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from model_zoo.cache import Cache
 from model_zoo.cache.care import scan as survey
-from model_zoo.cache.care.gc import carry_out, plan_collection, plan_removal
-from model_zoo.cache.care.open_files import held_below
+from model_zoo.cache.care.gc import apply, plan_gc, plan_rm
+from model_zoo.cache.care.open_files import open_files_below
 from model_zoo.cache.care.pins import pin
-from model_zoo.cache.care.verify import check
+from model_zoo.cache.care.verify import verify
 from model_zoo.errors import CacheError, CacheMissError, LockTimeoutError
 from tests.cache.made import OLD, age, ir_key, put_blob, put_environment, put_ir, put_model, request_of
 
@@ -38,12 +38,12 @@ def disk(root):
 
 def gc(cache, budget=None):
     """Collect after a dry run, and hold both and the disk against each other."""
-    planned = plan_collection(cache.top, budget)
+    planned = plan_gc(cache.top, budget)
     before = disk(cache.top.root)
-    plan = carry_out(cache, lambda min_age: plan_collection(cache.top, budget, min_age=min_age))
+    plan = apply(cache, lambda min_age: plan_gc(cache.top, budget, min_age=min_age))
     after = disk(cache.top.root)
     assert (planned.before, planned.freed, planned.after) == (plan.before, plan.freed, plan.after)
-    assert [r.item.where for r in planned.removals] == [r.item.where for r in plan.removals]
+    assert [r.item.location for r in planned.removals] == [r.item.location for r in plan.removals]
     assert (plan.before, plan.after) == (before, after)
     return plan
 
@@ -53,7 +53,7 @@ def removed(plan):
 
 
 def verified(cache):
-    return [p.cause for p in check(cache.layers, lambda _: None).problems]
+    return [p.cause for p in verify(cache.layers, lambda _: None).problems]
 
 
 @pytest.fixture
@@ -142,18 +142,18 @@ def test_what_another_process_has_open_stays(filled):
     argv = [sys.executable, "-c", code, str(file)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
-        assert held_below(filled.top.root)[str(file)] == process.pid
+        assert open_files_below(filled.top.root)[str(file)] == process.pid
         assert [why for i, why in gc(filled, 0).kept if i.label == "old@FP32"] == [
             f"in use by PID {process.pid}"
         ]
         process.stdin.close()
         process.wait(20)
-    assert str(file) not in held_below(filled.top.root)
+    assert str(file) not in open_files_below(filled.top.root)
 
 
 def test_a_platform_that_does_not_tell_holders(filled, monkeypatch, tmp_path):
     monkeypatch.setattr("model_zoo.cache.care.open_files.PROC", tmp_path / "none")
-    assert held_below(filled.top.root) == {}
+    assert open_files_below(filled.top.root) == {}
 
 
 def test_litter_of_the_dead_goes_after_a_day(cache):
@@ -214,7 +214,7 @@ def test_an_unwanted_blob_has_an_hour(cache):
     assert gc(cache).removals == []
     os.utime(blob, (time.time() - 3700,) * 2)
     plan = gc(cache)
-    assert [r.item.where for r in plan.removals] == [str(blob)]
+    assert [r.item.location for r in plan.removals] == [str(blob)]
     assert plan.freed == 5
     put_blob(cache, b"stray")
     assert blob.name in [r.item.label for r in gc(cache, 0).removals], "a budget does not wait"
@@ -267,25 +267,25 @@ def test_old_lock_files_go(cache):
         (locks / name).write_text("")
         os.utime(locks / name, (OLD, OLD))
     os.utime(locks / "b.lock")
-    assert plan_collection(cache.top, None).locks == 1
+    assert plan_gc(cache.top, None).locks == 1
     assert gc(cache).locks == 1
     assert sorted(p.name for p in locks.glob("*.*")) == ["b.lock", "c.txt", "gate.lock"]
 
 
 def test_rm(filled):
-    plan = carry_out(filled, lambda _: plan_removal(filled.top, [("older", None), ("old", "FP32")]))
+    plan = apply(filled, lambda _: plan_rm(filled.top, [("older", None), ("old", "FP32")]))
     assert removed(plan) == ["old@FP32", "older", "older@FP32"]
     assert verified(filled) == []
     assert filled.find_ir(ir_key("old")) is None
     assert (filled.top.models / "old").is_dir()
     assert not (filled.top.models / "older").exists()
     with pytest.raises(CacheMissError, match="older is not in the cache"):
-        plan_removal(filled.top, [("older", None)])
+        plan_rm(filled.top, [("older", None)])
     with pytest.raises(CacheMissError, match="old@INT8"):
-        plan_removal(filled.top, [("old", "INT8")])
+        plan_rm(filled.top, [("old", "INT8")])
     pin(filled.top, "old", None)
     with pytest.raises(CacheError, match="old is pinned"):
-        plan_removal(filled.top, [("oldest", None), ("old", None)])
+        plan_rm(filled.top, [("oldest", None), ("old", None)])
 
 
 def test_a_planted_link_is_never_followed(filled, tmp_path):
@@ -321,7 +321,7 @@ def test_what_cannot_be_moved_stays_whole(filled, monkeypatch):
         return real(self, target)
 
     monkeypatch.setattr(Path, "rename", windows)
-    plan = carry_out(filled, lambda _: plan_collection(filled.top, 0))
+    plan = apply(filled, lambda _: plan_gc(filled.top, 0))
     monkeypatch.undo()
     assert ("older", "cannot be moved: in use") in [(i.label, why) for i, why in plan.kept]
     assert disk(filled.top.root) == plan.after > 0
@@ -339,7 +339,7 @@ def test_a_disk_without_room_for_trash(filled, monkeypatch):
     (filled.top.partials / "old.part").write_bytes(b"1" * 10)
     age(filled.top.partials / "old.part")
     monkeypatch.setattr(filled, "staging", full)
-    plan = carry_out(filled, lambda _: plan_collection(filled.top, before - 1))
+    plan = apply(filled, lambda _: plan_gc(filled.top, before - 1))
     assert removed(plan) == ["old.part", "oldest"]
     assert disk(filled.top.root) == plan.after
     assert verified(filled) == []
@@ -347,9 +347,9 @@ def test_a_disk_without_room_for_trash(filled, monkeypatch):
 
 def test_gc_waits_for_users_and_gives_up(filled):
     with filled.use(), pytest.raises(LockTimeoutError):
-        carry_out(
+        apply(
             Cache(filled.top.root),
-            lambda _: plan_collection(filled.top, 0),
+            lambda _: plan_gc(filled.top, 0),
             timeout=0.3,
             on_wait=lambda _: None,
         )
@@ -364,8 +364,8 @@ def test_without_locks_only_what_is_a_day_old_goes(filled, monkeypatch):
 
     monkeypatch.setattr(lock_module, "_lock", refuse)
     put_ir(filled, "fresh")
-    plan = carry_out(filled, lambda min_age: plan_collection(filled.top, 0, min_age=min_age))
-    assert ("fresh@FP32", "used lately, and locks do not work on this file system") in [
+    plan = apply(filled, lambda min_age: plan_gc(filled.top, 0, min_age=min_age))
+    assert ("fresh@FP32", "recently used, and locks do not work on this file system") in [
         (i.label, why) for i, why in plan.kept
     ]
     assert "oldest" in removed(plan)
@@ -379,7 +379,7 @@ def test_a_platform_without_inodes_in_listings(filled, monkeypatch):
             self.st_dev, self.st_ino, self.st_size, self.st_nlink = 0, 0, found.st_size, 0
 
     monkeypatch.setattr(survey, "_name", lambda found, path, size=None: real(NoInode(found), path, size))
-    plan = plan_collection(filled.top, 0)
+    plan = plan_gc(filled.top, 0)
     assert plan.after == 0
     assert plan.freed == plan.before
 

@@ -9,12 +9,11 @@ import time
 import pytest
 
 from model_zoo.cache import Cache
-from model_zoo.cache.care.gc import ENV_GRACE, carry_out, plan_collection, plan_removal
-from model_zoo.cache.care.repair import mend
-from model_zoo.cache.care.usage import Inventory
-from model_zoo.cache.care.verify import check
+from model_zoo.cache.care.gc import ENV_GRACE, apply, plan_gc, plan_rm
+from model_zoo.cache.care.repair import repair
+from model_zoo.cache.care.usage import Usage
+from model_zoo.cache.care.verify import verify
 from model_zoo.cache.environments import (
-    ENV_MANIFEST,
     claim,
     environments,
     faults_of,
@@ -23,32 +22,32 @@ from model_zoo.cache.environments import (
     sweep_unfinished,
 )
 from model_zoo.errors import CacheDamagedError, CacheMissError
-from tests.cache.made import age, flip, put_environment, rewrite
+from tests.cache.made import ENV_MANIFEST, age, flip, put_environment, rewrite
 
 DAY = 86400.0
 
 
 def collect(cache, budget=None):
-    plan = carry_out(cache, lambda min_age: plan_collection(cache.top, budget, min_age=min_age))
+    plan = apply(cache, lambda min_age: plan_gc(cache.top, budget, min_age=min_age))
     return [(removal.item.label, removal.why) for removal in plan.removals]
 
 
 def problems(cache):
-    return [(p.path.name, p.cause) for p in check(cache.layers, lambda _: None).problems]
+    return [(p.path.name, p.cause) for p in verify(cache.layers, lambda _: None).problems]
 
 
 def test_what_is_published_is_found_and_whole(cache):
     folder = put_environment(cache, "torch")
     one = find_environment(cache, folder.name)
-    assert (one.folder, one.stack, one.pinned) == (folder, "torch", ["code"])
+    assert (one.directory, one.stack, one.pinned) == (folder, "torch", ["code"])
     assert one.packages == {"code": "1.0"}
     assert one.modules == {"code": "code"}
     assert one.requirements == ["code==1.0"]
     assert list(faults_of(one)) == []
     assert problems(cache) == []
-    assert check(cache.layers, lambda _: None).environments == 1
+    assert verify(cache.layers, lambda _: None).environments == 1
     size = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    assert Inventory(cache.top, writable=False).totals()["envs"].size == size
+    assert Usage(cache.top, writable=False).totals()["envs"].size == size
     assert find_environment(cache, "0" * 64) is None
     assert environments(Cache(cache.top.root / "none").layers[0]) == []
 
@@ -59,7 +58,7 @@ def test_every_damage_is_found_and_mended(cache, damage):
     code = folder / "lib/python3/site-packages/code/__init__.py"
     if damage == "flip":
         flip(code)
-        wanted = ("__init__.py", "its bytes have changed")
+        wanted = ("__init__.py", "its content changed")
     elif damage == "delete":
         code.unlink()
         wanted = ("__init__.py", "cannot be read: No such file")
@@ -76,14 +75,16 @@ def test_every_damage_is_found_and_mended(cache, damage):
     else:
         (folder / "bin/python").unlink()
         (folder / "bin/python").symlink_to("/nowhere/python3")
-        wanted = ("python", "/nowhere/python3, is gone")
+        wanted = ("python", "/nowhere/python3 no longer exists")
     ((name, cause), *_) = found = problems(cache)
     assert name == wanted[0]
     assert wanted[1] in cause
     assert len(found) == (2 if damage == "python" else 1)  # a link to elsewhere has another length
-    mended = mend(cache, check(cache.layers, lambda _: None).problems)
-    assert {done for _, done in mended.done} == {"removed; the next conversion in it builds it again"}
-    assert (mended.fetch, mended.convert, mended.left) == (set(), set(), [])
+    repaired = repair(cache, verify(cache.layers, lambda _: None).problems)
+    assert {done for _, done in repaired.done} == {
+        "removed; the next conversion that needs it builds it again"
+    }
+    assert (repaired.fetch, repaired.convert, repaired.left) == (set(), set(), [])
     assert environments(cache.top) == []
     assert problems(cache) == []
 
@@ -109,7 +110,7 @@ def test_unused_for_a_month(cache):
     old, new = put_environment(cache, "torch"), put_environment(cache, "jax")
     age(old, time.time() - ENV_GRACE - DAY)
     age(new, time.time() - ENV_GRACE + DAY)
-    assert collect(cache) == [("env:torch", "nothing was converted in it for 30 days")]
+    assert collect(cache) == [("env:torch", "not used for 30 days")]
     assert not old.exists()
     assert new.is_dir()
 
@@ -118,7 +119,7 @@ def test_use_is_noted_and_counts(cache):
     old = put_environment(cache, "torch")
     age(old, time.time() - ENV_GRACE - DAY)
     one = find_environment(cache, old.name)
-    assert one.used == one.made, "looking is no use"
+    assert one.used == one.published, "looking is no use"
     note_use(cache, one)
     assert abs(environments(cache.top)[0].used - time.time()) < DAY
     assert collect(cache) == []
@@ -135,16 +136,16 @@ def test_unusable_ones_go_at_once(cache, how):
         (folder / ENV_MANIFEST).unlink()
     ((label, why),) = collect(cache)
     assert label == ("env:torch" if how == "python" else "env:unknown")
-    assert "is gone" in why or "missing" in why
+    assert "no longer exists" in why or "missing" in why
     assert not folder.exists()
 
 
 def test_removal_by_stack_or_digest(cache):
     torch, jax = put_environment(cache, "torch"), put_environment(cache, "jax")
-    plan = plan_removal(cache.top, [], ["torch", jax.name])
-    assert sorted(removal.item.where for removal in plan.removals) == sorted([str(torch), str(jax)])
-    with pytest.raises(CacheMissError, match="no converter environment 'nncf'"):
-        plan_removal(cache.top, [], ["nncf"])
+    plan = plan_rm(cache.top, [], ["torch", jax.name])
+    assert sorted(removal.item.location for removal in plan.removals) == sorted([str(torch), str(jax)])
+    with pytest.raises(CacheMissError, match="converter environment 'nncf' is not in the cache"):
+        plan_rm(cache.top, [], ["nncf"])
 
 
 def test_publishing_replaces_what_cannot_be_used(cache):
@@ -185,8 +186,8 @@ def test_leftovers_of_a_build_are_swept_by_the_next(cache):
 def test_collecting_waits_a_day_where_locks_do_not_work(cache):
     folder = cache.writable.partials / "stage-env-4194305-aa"
     folder.mkdir(parents=True)
-    assert plan_collection(cache.top, None, min_age=DAY).removals == []
-    assert [removal.item.kind for removal in plan_collection(cache.top, None).removals] == ["staging"]
+    assert plan_gc(cache.top, None, min_age=DAY).removals == []
+    assert [removal.item.kind for removal in plan_gc(cache.top, None).removals] == ["staging"]
 
 
 def test_a_system_without_syncfs(cache, monkeypatch):

@@ -11,13 +11,13 @@ import pytest
 from model_zoo.cache import Cache
 from model_zoo.cache.care import usage as inventory
 from model_zoo.cache.care.pins import is_pinned, pin, pins, unpin
-from model_zoo.cache.care.usage import Inventory
+from model_zoo.cache.care.usage import Usage
 from model_zoo.schema import MANIFEST_NAME
 from tests.cache.made import OLD, age, ir_key, put_blob, put_ir, put_model
 
 
 def counted(layer, *, writable=True):
-    return {name: (s.count, s.size) for name, s in Inventory(layer, writable=writable).totals().items()}
+    return {name: (s.count, s.size) for name, s in Usage(layer, writable=writable).totals().items()}
 
 
 def settle(layer):
@@ -54,19 +54,19 @@ def test_counts(filled):
 def test_an_absent_layer_holds_nothing(tmp_path):
     layer = Cache(tmp_path / "none").top
     assert set(counted(layer).values()) == {(0, 0)}
-    assert Inventory(layer, writable=True).entries() == []
+    assert Usage(layer, writable=True).by_model() == []
     assert not (tmp_path / "none").exists()
 
 
 def test_what_did_not_change_is_not_counted_again(filled, monkeypatch):
     settle(filled.top)
     before = counted(filled.top)
-    rows = [entry.irs for entry in Inventory(filled.top, writable=True).entries()]
-    monkeypatch.setattr(inventory, "_count_flat", lambda _: pytest.fail("counted again"))
-    monkeypatch.setattr(inventory, "read_manifest", lambda _: pytest.fail("read again"))
+    rows = [entry.irs for entry in Usage(filled.top, writable=True).by_model()]
+    monkeypatch.setattr(inventory, "_count_files", lambda _: pytest.fail("counted again"))
+    monkeypatch.setattr(inventory, "read_manifest", lambda *_: pytest.fail("read again"))
     settle(filled.top)
     assert counted(filled.top) == before
-    assert [entry.irs for entry in Inventory(filled.top, writable=True).entries()] == rows
+    assert [entry.irs for entry in Usage(filled.top, writable=True).by_model()] == rows
 
 
 def test_what_just_changed_is_counted_again(filled):
@@ -83,7 +83,7 @@ def test_what_just_changed_is_counted_again(filled):
 def test_a_lost_index_is_made_again(filled, damage):
     settle(filled.top)
     before = counted(filled.top)
-    entries = Inventory(filled.top, writable=True).entries()
+    entries = Usage(filled.top, writable=True).by_model()
     index = filled.top.state / "index"
     if damage == "delete":
         shutil.rmtree(index)
@@ -94,7 +94,7 @@ def test_a_lost_index_is_made_again(filled, damage):
         for path in index.iterdir():
             path.write_bytes(b"\xff\x00" if damage == "garbage" else b'{"m": [1, 2]}')
     assert counted(filled.top) == before
-    assert Inventory(filled.top, writable=True).entries() == entries
+    assert Usage(filled.top, writable=True).by_model() == entries
 
 
 def test_the_index_follows_what_is_removed_and_added_by_hand(filled):
@@ -107,7 +107,7 @@ def test_the_index_follows_what_is_removed_and_added_by_hand(filled):
     found = counted(filled.top)
     assert found["files"][0] == 1
     assert found["ir"][0] == 1
-    assert [entry.name for entry in Inventory(filled.top, writable=True).entries()] == ["m"]
+    assert [entry.name for entry in Usage(filled.top, writable=True).by_model()] == ["m"]
 
 
 def test_reading_only_writes_nothing(filled):
@@ -123,7 +123,7 @@ def test_a_linked_index_is_not_written_through(filled, tmp_path):
 
 
 def test_entries(filled):
-    found = Inventory(filled.top, writable=True).entries()
+    found = Usage(filled.top, writable=True).by_model()
     assert [entry.name for entry in found] == ["m", "n"]
     m = found[0]
     assert [(row.count, row.size) for row in m.files] == [(2, 5)]
@@ -136,15 +136,15 @@ def test_entries(filled):
 def test_the_last_use_is_the_latest_note(filled):
     folder = next((filled.top.models / "n").iterdir())
     age(folder)
-    assert Inventory(filled.top, writable=False).entries()[1].used == OLD
+    assert Usage(filled.top, writable=False).by_model()[1].used == OLD
     filled.find_files("n", folder.name)
-    assert Inventory(filled.top, writable=False).entries()[1].used > OLD + 1000
+    assert Usage(filled.top, writable=False).by_model()[1].used > OLD + 1000
 
 
 def test_an_entry_without_manifest_is_not_listed(filled):
     (filled.top.ir(ir_key("m")) / "manifest.json").unlink()
     (next((filled.top.models / "n").iterdir()) / MANIFEST_NAME).unlink()
-    found = Inventory(filled.top, writable=True).entries()
+    found = Usage(filled.top, writable=True).by_model()
     assert [(entry.name, len(entry.irs)) for entry in found] == [("m", 1)]
 
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from model_zoo.cache import Cache
-from model_zoo.cache.care.verify import check
+from model_zoo.cache.care.verify import verify
 from tests.server import Server
 from tests.tiny import entry, tiny_onnx, write_entry
 
@@ -56,7 +56,7 @@ def crowd(tmp_path, catalog, count, seed, budget, timeout=110):
     assert found["ended"]["bug"] == 0, found["errors"]
     assert found["ended"]["done"] + found["ended"]["documented"] == count
     assert found["faults"] == []
-    assert check(Cache(tmp_path / "cache").layers, lambda _: None).problems == []
+    assert verify(Cache(tmp_path / "cache").layers, lambda _: None).problems == []
     assert not list((tmp_path / "cache/partial-v1").glob("stage-*"))
     return found
 

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from model_zoo.cache import IR_MANIFEST, Cache, declaration_of
-from model_zoo.cache.care.gc import carry_out, plan_collection
-from model_zoo.cache.care.verify import check
+from model_zoo.cache import Cache, declaration_of
+from model_zoo.cache.care.gc import apply, plan_gc
+from model_zoo.cache.care.verify import verify
 from model_zoo.cache.layout import TAG_NAME
 from model_zoo.errors import CacheDamagedError, CacheError, CacheFullError, CacheReadOnlyError
 from model_zoo.schema import MANIFEST_NAME, Artifact
 from tests.cache.made import (
+    IR_MANIFEST,
     OLD,
     age,
     artifact,
@@ -288,10 +289,10 @@ def test_a_small_disk_that_fills_up(tmp_path):
         else:
             pytest.fail("the disk did not fill up")
         assert cache.find_files("m", folder.name)
-        assert [p for p in check(cache.layers, lambda _: None).problems if p.subject != "state"] == []
-        plan = carry_out(cache, lambda _: plan_collection(cache.top, 150_000))
+        assert [p for p in verify(cache.layers, lambda _: None).problems if p.subject != "state"] == []
+        plan = apply(cache, lambda _: plan_gc(cache.top, 150_000))
         assert plan.freed > 0, "a full disk can still be collected"
-        assert check(cache.layers, lambda _: None).problems == []
+        assert verify(cache.layers, lambda _: None).problems == []
         put_model(cache, "fits", {"b": os.urandom(90_000)})
     finally:
         subprocess.run(["umount", str(disk)], check=True)

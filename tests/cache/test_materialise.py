@@ -153,7 +153,7 @@ def test_a_blob_of_another_layer_is_not_linked_symbolically(cache, tmp_path, mon
     low = Cache(tmp_path / "low")
     blob = put_blob(low, b"1")
     monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(18, "cross-device")))
-    monkeypatch.setattr("model_zoo.files.clone", lambda *_: False)
+    monkeypatch.setattr("model_zoo.files.links.clone", lambda *_: False)
     made = model("m", artifact("a", b"1"))
     with cache.staging("files") as folder:
         materialise(made, made.artifacts, {"a": blob}, folder, cache.writable.root)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from model_zoo.cache import Cache
-from model_zoo.cache.care.usage import Inventory
-from model_zoo.cache.care.verify import check
+from model_zoo.cache.care.usage import Usage
+from model_zoo.cache.care.verify import verify
 from tests.cache.made import artifact, put_ir, put_model, request_of
 from tests.tools import require_root, require_tool
 
@@ -32,7 +32,7 @@ def filled(request, cache, monkeypatch):
     with monkeypatch.context() as patch:
         if request.param != "hard links":
             patch.setattr(os, "link", refuse)
-            patch.setattr("model_zoo.files.clone", lambda *_: False)
+            patch.setattr("model_zoo.files.links.clone", lambda *_: False)
         if request.param == "copies":
             patch.setattr(Path, "symlink_to", refuse)
         put_model(cache, "m", FILES, "sha384")
@@ -57,9 +57,9 @@ def results(root, *, writable=True):
             for path, data in FILES.items()
         ],
         "inputs": cache.find_inputs(folder.name),
-        "counts": {n: s.count for n, s in Inventory(layer, writable=False).totals().items()},
-        "listed": [(e.name, e.size, sorted(e.irs)) for e in Inventory(layer, writable=False).entries()],
-        "faults": check([layer], lambda _: None).problems,
+        "counts": {n: s.count for n, s in Usage(layer, writable=False).totals().items()},
+        "listed": [(e.name, e.size, sorted(e.irs)) for e in Usage(layer, writable=False).by_model()],
+        "faults": verify([layer], lambda _: None).problems,
     }
 
 
@@ -98,8 +98,8 @@ def test_a_carried_layer_can_be_written_on(filled, tmp_path):
     copied(filled.top.root, tmp_path / "elsewhere")
     cache = Cache(tmp_path / "elsewhere")
     put_model(cache, "n", {"x": b"new", **FILES}, "sha384")
-    assert check(cache.layers, lambda _: None).problems == []
-    assert check(filled.layers, lambda _: None).problems == []
+    assert verify(cache.layers, lambda _: None).problems == []
+    assert verify(filled.layers, lambda _: None).problems == []
 
 
 def test_a_layer_that_is_seen_under_two_names(filled, tmp_path):
@@ -113,8 +113,8 @@ ASK = """
 import json, os, sys
 from pathlib import Path
 from model_zoo.cache import Cache
-from model_zoo.cache.care.verify import check
-from model_zoo.cache.care.usage import Inventory
+from model_zoo.cache.care.verify import verify
+from model_zoo.cache.care.usage import Usage
 from model_zoo.errors import CacheError
 from model_zoo.settings import load_settings
 sys.path.insert(0, sys.argv[3])
@@ -134,8 +134,8 @@ print(json.dumps({
     "uid": os.geteuid(),
     "files": cache.find_files("m", folder)[0].name == folder,
     "ir": len(cache.find_requested(request_of("m"))),
-    "faults": [p.cause for p in check([cache.layers[-1]], lambda _: None).problems],
-    "count": Inventory(cache.layers[-1], writable=True).totals()["blobs"].count,
+    "faults": [p.cause for p in verify([cache.layers[-1]], lambda _: None).problems],
+    "count": Usage(cache.layers[-1], writable=True).totals()["blobs"].count,
     "wrote": wrote,
     "default": str(load_settings().cache),
 }))
@@ -207,8 +207,8 @@ def test_a_layer_a_stranger_may_not_look_into(filled, tmp_path, stranger, mode):
 import sys
 from pathlib import Path
 from model_zoo.cache import Cache
-from model_zoo.cache.care.verify import check
-from model_zoo.cache.care.usage import Inventory
+from model_zoo.cache.care.verify import verify
+from model_zoo.cache.care.usage import Usage
 sys.path.insert(0, sys.argv[1])
 from tests.cache.made import artifact, put_model
 cache = Cache(Path(sys.argv[2]), [Path(sys.argv[3])])
@@ -217,8 +217,8 @@ assert cache.find_requested("0" * 64) == []
 assert cache.find_inputs("0" * 64) is None
 assert cache.find_blob(artifact("a", b"1", "sha384")) is None
 put_model(cache, "n", {"x": b"1"}, "sha384")
-assert check(cache.layers, lambda _: None).problems == []
-assert [e.name for l in cache.layers for e in Inventory(l, writable=True).entries()] == ["n"]
+assert verify(cache.layers, lambda _: None).problems == []
+assert [e.name for l in cache.layers for e in Usage(l, writable=True).by_model()] == ["n"]
 """
     repository = Path(__file__).parents[2]
     argv = [*stranger, sys.executable, "-c", code, str(repository), str(own / "cache"), str(filled.top.root)]
@@ -246,7 +246,7 @@ def test_a_sticky_folder_that_everybody_may_write_to(tmp_path, stranger):
         os.umask(previous)
     assert found["wrote"] == ""
     assert (found["files"], found["ir"], found["faults"]) == (True, 1, [])
-    assert check(cache.layers, lambda _: None).problems == []
+    assert verify(cache.layers, lambda _: None).problems == []
 
 
 @contextlib.contextmanager

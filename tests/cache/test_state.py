@@ -14,9 +14,10 @@ from model_zoo.cache.layout import COMPLETE, NOTES
 from model_zoo.cache.notes import Derived, Notes
 from model_zoo.errors import LockTimeoutError
 from model_zoo.files.lock import lock
-from model_zoo.schema import Artifact
+from model_zoo.schema import Artifact, ArtifactRecord, FileEntry, Resolution
 from model_zoo.sources import parse_source
 from tests.cache.made import entries, ir_key, put_ir, put_model, request_of, tree
+from tests.manifests import files_manifest, ir_manifest
 
 
 @pytest.fixture
@@ -144,7 +145,7 @@ def test_requested_irs_come_newest_last(cache):
         cache.note_request("9" * 64, ir_key("m", precision))
         note = cache.top.request("9" * 64) / ir_key("m", precision)
         os.utime(note, (1000 - number, 1000 - number))
-    found = [manifest["precision"] for _, manifest in cache.find_requested("9" * 64)]
+    found = [manifest.precision for _, manifest in cache.find_requested("9" * 64)]
     assert found == ["INT8", "FP16", "FP32"]
 
 
@@ -159,22 +160,21 @@ def test_names_of_an_artifact():
     assert address_digest(addressed) == address_digest(Artifact(path="b", sources=(source,)))
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
+texts = st.text(max_size=8) | st.sampled_from(["0" * 64, "sha384:" + "1" * 96, "source:../x", "g" * 64])
+records = st.builds(
+    ArtifactRecord, path=texts, size=st.integers(), sha256=texts, names=st.tuples(texts, texts)
 )
-manifest_keys = st.sampled_from(
-    ["artifacts", "files", "inputs", "declaration", "request", "sha256", "names", "path"]
-)
+file_entries = st.builds(FileEntry, path=texts, size=st.integers(), sha256=texts)
+resolutions = st.none() | st.builds(Resolution, of=texts, artifacts=st.just(({"path": "x"},)))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.dictionaries(manifest_keys, json_values | st.dictionaries(manifest_keys, json_values), max_size=6))
-def test_hostile_manifests_derive_to_something(manifest):
+@given(st.tuples(records, records), st.tuples(file_entries), texts, resolutions)
+def test_hostile_manifests_derive_to_something(artifacts, files, text, resolution):
+    more = {"declaration": text, "resolution": resolution}
     derived = Derived()
-    derived.add_files(manifest)
-    derived.add_ir("key", manifest, 0.0)
+    derived.add_files(files_manifest(artifacts=artifacts, files=files, **more))
+    derived.add_ir("key", ir_manifest(inputs=files, request=text, **more), 0.0)
     assert all(len(sha) == 64 for sha in derived.aliases.values())
     assert all(".." not in name for _, name in derived.aliases)
     assert all(len(request) == 64 for request in derived.requests)

@@ -96,7 +96,7 @@ def test_leading_dots_and_folders(run, packed):
 
 @pytest.mark.parametrize("packed", FORMATS)
 def test_an_empty_archive_is_not_a_model(run, packed):
-    with pytest.raises(IntegrityError, match="holds no file"):
+    with pytest.raises(IntegrityError, match="contains no file"):
         run(archive_of(packed), packed)
 
 
@@ -125,7 +125,7 @@ def test_an_empty_archive_is_not_a_model(run, packed):
 )
 @pytest.mark.parametrize("packed", ["tar", "zip"])
 def test_names_that_are_refused(run, tmp_path, name, packed):
-    with pytest.raises(IntegrityError, match="refused to unpack|not a whole"):
+    with pytest.raises(IntegrityError, match="not unpacked|damaged, or not"):
         run(archive_of(packed, ("good", b"1"), (name, b"bad")), packed)
     assert not list(tmp_path.rglob("*out*"))
     assert {p.name for p in tmp_path.iterdir()} == {"archive", "folder"}
@@ -133,7 +133,7 @@ def test_names_that_are_refused(run, tmp_path, name, packed):
 
 @pytest.mark.parametrize("packed", ["tar", "zip"])
 def test_a_refused_name_is_refused_whatever_is_stripped(run, packed):
-    with pytest.raises(IntegrityError, match="leaves its folder"):
+    with pytest.raises(IntegrityError, match="leads out of the folder"):
         run(archive_of(packed, ("a/../../b/c", b"1")), packed, strip=3)
 
 
@@ -238,7 +238,7 @@ def test_a_sparse_file(run):
 def test_no_room(run, monkeypatch):
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage._replace(free=10))
-    with pytest.raises(CacheFullError, match="no space to unpack a"):
+    with pytest.raises(CacheFullError, match="not enough space to unpack a"):
         run(tar_of(("a", b"1" * 11)))
 
 
@@ -262,7 +262,7 @@ def test_truncation_anywhere(run, packed):
 def test_another_format_than_declared(run, packed):
     for other in FORMATS:
         if other != packed:
-            with pytest.raises(IntegrityError, match=f"not a whole {packed} archive|holds no file"):
+            with pytest.raises(IntegrityError, match=f"damaged, or not a {packed} archive|contains no file"):
                 run(archive_of(other, *FILES.items()), packed)
 
 
@@ -282,7 +282,7 @@ def test_a_zip_with_wrong_sizes(run, size):
 
 @pytest.mark.parametrize("method", [99, 9, 97])
 def test_a_zip_with_an_unknown_compression(run, method):
-    with pytest.raises(IntegrityError, match="not a whole zip"):
+    with pytest.raises(IntegrityError, match="damaged, or not a zip"):
         run(patched_zip(8, 10, method, "<H"), "zip")
 
 

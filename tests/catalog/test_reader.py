@@ -181,7 +181,7 @@ def test_name_is_the_stem(tmp_path):
 @pytest.mark.parametrize(
     ("paths", "words"),
     [
-        (["a.onnx", "A.ONNX"], "declared twice"),
+        (["a.onnx", "A.ONNX"], "are the same path"),
         (["a", "a/b"], "both a file and the folder"),
     ],
 )

@@ -131,8 +131,8 @@ def test_verify_repair_and_gc_of_a_broken_one(shell, cache):
     (folder / "bin" / "python").unlink()
     done = shell("cache", "verify")
     assert done.code == 6
-    assert "env:torch: python: the Python it stands on" in done.out
-    assert "unusable: the Python it stands on" in shell("cache", "ls").out
+    assert "env:torch: python: its base interpreter" in done.out
+    assert "unusable: its base interpreter" in shell("cache", "ls").out
     assert "would be removed; the next conversion" in shell("cache", "repair", "-n").out
     assert "is gone" in shell("cache", "gc", "-n").out
     assert shell("cache", "repair").code == 0

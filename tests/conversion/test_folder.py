@@ -22,6 +22,7 @@ from model_zoo.errors import ConversionError, MissingExtraError, UnknownPrecisio
 from model_zoo.schema import PIPELINES, ConvertedModel, opening_line
 from tests.conversion.support import entry, run
 from tests.folders import language_model, write_ir
+from tests.manifests import ir_manifest
 
 ONE, WORDS = "openvino_model.xml", "openvino_tokenizer.xml"
 TWO = ["openvino_encoder_model.xml", "openvino_decoder_model.xml"]
@@ -95,9 +96,7 @@ def test_lines_that_open_are_python(opens):
 
 def test_one_network_has_its_files(tmp_path):
     model = entry("onnx", "m.onnx")
-    made = ConvertedModel(
-        model=model, precision="FP32", directory=tmp_path, key="k", manifest={"outputs": []}
-    )
+    made = ConvertedModel(model=model, precision="FP32", directory=tmp_path, key="k", manifest=ir_manifest())
     assert (made.xml, made.bin, made.path) == (tmp_path / "model.xml", tmp_path / "model.bin", made.xml)
     assert f'compile_model(r"{made.xml}")' in made.opening
     folder = ConvertedModel(
@@ -105,7 +104,7 @@ def test_one_network_has_its_files(tmp_path):
         precision="FP32",
         directory=tmp_path,
         key="k",
-        manifest={"layout": "folder", "opens": None},
+        manifest=ir_manifest(layout="folder"),
     )
     assert 'openvino_model.xml")' in folder.opening
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from model_zoo.conversion import pool
 from model_zoo.conversion import read_write_lock as gate
+from model_zoo.schema import FileEntry, IrManifest
 from tests.conversion import test_process
 from tests.conversion.support import entry
+from tests.manifests import ir_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,13 +101,9 @@ def test_interruption_ends_the_workers(tmp_path: Path) -> None:
     assert test_process.gone([int(text) for text in pids.read_text().split()])
 
 
-def manifest(size: int, peak: int, framework: str = "onnx", precision: str = "FP32") -> dict[str, Any]:
-    return {
-        "framework": framework,
-        "precision": precision,
-        "inputs": [{"path": "m", "size": size}],
-        "peak_memory": peak,
-    }
+def manifest(size: int, peak: int, framework: str = "onnx", precision: str = "FP32") -> IrManifest:
+    inputs = (FileEntry(path="m", size=size, sha256="0" * 64),)
+    return ir_manifest(framework=framework, precision=precision, inputs=inputs, peak_memory=peak)
 
 
 def test_estimate_is_the_peak_of_the_nearest_and_grows_with_the_size() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from model_zoo.cache.intake import take_in
+from model_zoo.cache.intake import import_layer
 from model_zoo.cache.manifest import encode
 from model_zoo.errors import CacheError, IntegrityError, UsageError
 from model_zoo.export import ovms, views
@@ -184,8 +184,11 @@ def test_model_server_s_configuration_keeps_what_others_wrote(warm, tmp_path):
 
 
 def opened_by(made, opens, *names):
-    kept = {name: made.manifest["irs"][name] for name in names} if names else made.manifest["irs"]
-    return msgspec.structs.replace(made, manifest={**made.manifest, "opens": opens, "irs": kept})
+    irs = made.manifest.irs
+    kept = {name: irs[name] for name in names} if names else irs
+    return msgspec.structs.replace(
+        made, manifest=msgspec.structs.replace(made.manifest, opens=opens, irs=kept)
+    )
 
 
 def test_a_folder_with_one_network_is_served_as_that(warm, tmp_path):
@@ -262,8 +265,8 @@ def test_a_registry_carries_them(warm, registry, tmp_path, flavor):
     target = target_of(f"http://{registry.host}/models/chat:1")
     push(target, build_image(irs(warm, "chat", "drawing"), flavor), Settings())
     there = other(warm, tmp_path / "other", offline=True)
-    taken = pull(target, there.cache, Settings(attempts=2))
-    assert len(taken.irs) == 2
+    imported = pull(target, there.cache, Settings(attempts=2))
+    assert len(imported.irs) == 2
     for name in KINDS:
         assert without(
             contents(there.cache.layers[0].ir(warm.convert(name).key)), "manifest.json"
@@ -293,8 +296,8 @@ def parcel(warm, folder, change=None, more=()):
 
 def test_a_folder_in_any_folder_is_taken(warm, tmp_path):
     there = other(warm, tmp_path / "other")
-    taken = take_in(there.cache, {"": parcel(warm, tmp_path)}, "p", timeout=5)
-    assert taken.irs == [warm.convert("chat").key]
+    imported = import_layer(there.cache, {"": parcel(warm, tmp_path)}, "p", timeout=5)
+    assert imported.irs == [warm.convert("chat").key]
 
 
 @pytest.mark.parametrize(("change", "more", "why"), [
@@ -305,12 +308,12 @@ def test_a_folder_in_any_folder_is_taken(warm, tmp_path):
     (lambda m: m.pop("layout"), [], "an IR of other files"),
     (lambda m: m["outputs"].pop(), [], "more than its manifest lists"),
     (lambda m: m["outputs"].append({"path": "a", "size": 1, "sha256": "0" * 64}), [], "less than"),
-    (lambda m: m["outputs"][0].update(sha256="0" * 64), [], "not what it is said to be"),
+    (lambda m: m["outputs"][0].update(sha256="0" * 64), [], "does not match its digest"),
 ])  # fmt: skip
 def test_forged_folders_are_refused(warm, tmp_path, change, more, why):
     there = other(warm, tmp_path / "other")
     with pytest.raises(IntegrityError, match=why):
-        take_in(there.cache, {"": parcel(warm, tmp_path, change, more)}, "p", timeout=5)
+        import_layer(there.cache, {"": parcel(warm, tmp_path, change, more)}, "p", timeout=5)
     assert not list((tmp_path / "other" / "ir-v1").glob("*"))
     assert not list(tmp_path.rglob("evil.py"))
 
@@ -320,7 +323,7 @@ def test_a_registry_cannot_name_a_path_outside(warm, tmp_path, path):
     (tmp_path / "f").write_bytes(b"evil")
     there = other(warm, tmp_path / "other")
     with pytest.raises(IntegrityError, match="no part of a cache"):
-        take_in(there.cache, {path: tmp_path / "f"}, "p", timeout=5)
+        import_layer(there.cache, {path: tmp_path / "f"}, "p", timeout=5)
 
 
 def test_commands(warm, tmp_path, capfd, monkeypatch):

@@ -14,7 +14,7 @@ import tarfile
 import pytest
 
 from model_zoo.cache import Layer
-from model_zoo.cache.care.verify import check
+from model_zoo.cache.care.verify import verify
 from model_zoo.errors import CacheDamagedError, CacheError, CacheMissError
 from model_zoo.export.contents import gather, layer_members
 from model_zoo.export.seed import write_seed
@@ -119,7 +119,7 @@ def test_second_run_changes_nothing_and_verify_finds_no_fault(zoo, tmp_path):
     again = seed(zoo, tmp_path / "seed", "tiny", "third", what="both")
     assert (again.written, again.removed) == (0, 0)
     assert tree(tmp_path / "seed") == before
-    assert check([Layer(tmp_path / "seed")], lambda event: None).problems == []
+    assert verify([Layer(tmp_path / "seed")], lambda event: None).problems == []
 
 
 def test_only_what_was_asked_for(zoo, tmp_path):

@@ -9,7 +9,6 @@ import sys
 
 import pytest
 
-from model_zoo import files
 from model_zoo.errors import CacheError, CacheFullError, CacheReadOnlyError
 from model_zoo.files import (
     as_cache_error,
@@ -17,11 +16,12 @@ from model_zoo.files import (
     clone,
     copy_file,
     current_umask,
+    fsync_directory,
     fsync_file,
-    fsync_folder,
     hash_file,
     link_file,
-    make_folder,
+    links,
+    make_directory,
     set_mode,
     write_file,
 )
@@ -57,7 +57,7 @@ def test_current_umask(monkeypatch, tmp_path):
     previous = os.umask(0o027)
     try:
         assert current_umask() == 0o027
-        monkeypatch.setattr(files, "_STATUS", str(tmp_path / "nothing"))
+        monkeypatch.setattr(links, "_STATUS", str(tmp_path / "nothing"))
         assert current_umask() == 0o027
         assert os.umask(0o027) == 0o027, "it was put back"
     finally:
@@ -112,14 +112,14 @@ def test_link_file_prefers_a_hard_link(tmp_path, source):
 
 def test_link_file_then_a_clone(tmp_path, source, monkeypatch):
     monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr(files, "clone", lambda s, t: bool(t.write_bytes(s.read_bytes())))
+    monkeypatch.setattr(links, "clone", lambda s, t: bool(t.write_bytes(s.read_bytes())))
     link_file(source, tmp_path / "f")
     assert not (tmp_path / "f").samefile(source)
 
 
 def test_link_file_then_a_relative_link(tmp_path, source, monkeypatch):
     monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr(files, "clone", lambda *_: False)
+    monkeypatch.setattr(links, "clone", lambda *_: False)
     (tmp_path / "d").mkdir()
     link_file(source, tmp_path / "d/f")
     assert (tmp_path / "d/f").readlink().as_posix() == "../source"
@@ -135,7 +135,7 @@ def test_link_file_then_a_copy(tmp_path, source, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr(files, "clone", lambda *_: False)
+    monkeypatch.setattr(links, "clone", lambda *_: False)
     monkeypatch.setattr("pathlib.Path.symlink_to", no_privilege)
     link_file(source, tmp_path / "f")
     assert (tmp_path / "f").read_bytes() == source.read_bytes()
@@ -149,7 +149,7 @@ def test_link_file_replaces_nothing(tmp_path, source, monkeypatch):
             link_file(source, tmp_path / "f")
         assert (tmp_path / "f").read_bytes() == b"mine"
         monkeypatch.setattr(os, "link", refuse)
-        monkeypatch.setattr(files, "clone", lambda *_: False)
+        monkeypatch.setattr(links, "clone", lambda *_: False)
 
 
 def test_a_clone_shares_nothing_visible(tmp_path, source):
@@ -184,15 +184,15 @@ def test_copy_file(tmp_path, source):
 
 def test_fsync(tmp_path, source, monkeypatch):
     fsync_file(source)
-    fsync_folder(tmp_path)
+    fsync_directory(tmp_path)
     with pytest.raises(FileNotFoundError):
-        fsync_folder(tmp_path / "nothing")
+        fsync_directory(tmp_path / "nothing")
 
     def invalid(_):
         raise OSError(errno.EINVAL, "Invalid argument")
 
     monkeypatch.setattr(os, "fsync", invalid)
-    fsync_folder(tmp_path)
+    fsync_directory(tmp_path)
     with pytest.raises(OSError, match="Invalid"):
         fsync_file(source)
 
@@ -201,7 +201,7 @@ def test_fsync(tmp_path, source, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", broken)
     with pytest.raises(OSError, match="Input/output"):
-        fsync_folder(tmp_path)
+        fsync_directory(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_errors_of_the_disk(tmp_path, number, kind, code):
 
 
 def test_make_folder(tmp_path):
-    assert make_folder(tmp_path / "a/b").is_dir()
+    assert make_directory(tmp_path / "a/b").is_dir()
     (tmp_path / "f").write_text("")
     with pytest.raises(CacheError):
-        make_folder(tmp_path / "f/b")
+        make_directory(tmp_path / "f/b")

@@ -129,7 +129,7 @@ FILE, DIR, LNK, SYM = tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.LNKTYPE, tarfile
 @pytest.mark.parametrize("kind", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
 def test_hostile_member_is_refused(tmp_path, members, kind):
     (tmp_path / "t").write_bytes(make(*members, kind=kind))
-    with pytest.raises(IntegrityError, match="was refused|not a whole tar"):
+    with pytest.raises(IntegrityError, match="was rejected|damaged, or not a tar"):
         for one in read_tar(tmp_path / "t", "t.tar"):
             list(one.chunks())
 
@@ -147,7 +147,7 @@ def test_cut_archive_is_refused(tmp_path, packed, keep):
     data = make(("a", FILE, b"x" * 2000), ("b", FILE, b"y"))
     data = gzip.compress(data) if packed else data
     (tmp_path / "t").write_bytes(data[:keep])
-    with pytest.raises(IntegrityError, match="not a whole tar"):
+    with pytest.raises(IntegrityError, match="damaged, or not a tar"):
         for one in read_tar(tmp_path / "t", "t"):
             list(one.chunks())
 
@@ -159,7 +159,7 @@ def test_gzip_is_undone(tmp_path):
 
 def test_noise_is_refused(tmp_path):
     (tmp_path / "t").write_bytes(b"\x1f\x8b" + bytes(range(256)) * 8)
-    with pytest.raises(IntegrityError, match="not a whole tar"):
+    with pytest.raises(IntegrityError, match="damaged, or not a tar"):
         list(read_tar(tmp_path / "t", "t"))
 
 

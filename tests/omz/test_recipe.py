@@ -205,7 +205,7 @@ def test_ready_files_have_their_precision():
         ({"files": [FILE | {"size": -1}]}, r"artifacts\[0\]\.size"),
         ({"files": [FILE | {"name": "../m.onnx"}]}, r'must not contain "\.\."'),
         ({"files": [FILE | {"source": {"$type": "ftp"}}]}, "unknown kind of source 'ftp'"),
-        ({"files": [FILE, FILE]}, "declared twice"),
+        ({"files": [FILE, FILE]}, "are the same path"),
         ({"files": [3]}, "not a model description"),
         ({"postprocessing": [{"$type": "shell"}]}, "unknown postprocessing 'shell'"),
         (

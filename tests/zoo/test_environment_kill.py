@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from model_zoo.cache import Cache
-from model_zoo.cache.care.gc import carry_out, plan_collection
-from model_zoo.cache.care.verify import check
+from model_zoo.cache.care.gc import apply, plan_gc
+from model_zoo.cache.care.verify import verify
 from model_zoo.cache.environments import environments, faults_of
 from tests.stacks import make_index, write_adders
 
@@ -116,7 +116,7 @@ def murder(start, cache: Path, count: int, seed: int) -> int:
     assert [path.name for path in layer.partials.iterdir() if path.name.startswith("stage-env")] == []
     (one,) = environments(layer)
     assert list(faults_of(one)) == []
-    assert [p for p in check([layer], lambda _: None).problems if p.subject == "env"] == []
+    assert [p for p in verify([layer], lambda _: None).problems if p.subject == "env"] == []
     return cut
 
 
@@ -140,7 +140,7 @@ def test_collector_takes_what_a_killed_build_left(start, tmp_path: Path) -> None
     wait_for_none(tmp_path / "cache")
     cache = Cache(tmp_path / "cache")
     assert [path.name[:9] for path in cache.writable.partials.iterdir()] == ["stage-env"]
-    plan = carry_out(cache, lambda age: plan_collection(cache.writable, None, min_age=age))
+    plan = apply(cache, lambda age: plan_gc(cache.writable, None, min_age=age))
     assert [removal.item.kind for removal in plan.removals] == ["staging"]
     assert list(cache.writable.partials.iterdir()) == []
 

@@ -10,7 +10,7 @@ import openvino as ov
 import pytest
 
 from model_zoo import errors
-from model_zoo.cache.care.verify import check
+from model_zoo.cache.care.verify import verify
 from model_zoo.catalog.lockfile import lock_text
 from model_zoo.settings import Settings
 from model_zoo.zoo import Request, Zoo
@@ -194,7 +194,7 @@ def test_links_stay_right_where_hard_links_are_impossible(make_zoo, tmp_path, mo
         raise PermissionError(1, "no hard links here")
 
     monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr("model_zoo.files.clone", lambda *_: False)
+    monkeypatch.setattr("model_zoo.files.links.clone", lambda *_: False)
     language_model(tmp_path / "folder")
     made = make_zoo().convert(str(tmp_path / "folder"))
     links = [path for path in made.files.values() if path.is_symlink()]
@@ -203,7 +203,7 @@ def test_links_stay_right_where_hard_links_are_impossible(make_zoo, tmp_path, mo
     shutil.move(tmp_path / "cache", tmp_path / "moved")
     moved = make_zoo(cache=tmp_path / "moved", offline=True).convert(str(tmp_path / "folder"))
     assert plain(moved.directory) == contents(tmp_path / "folder")
-    assert not check(make_zoo(cache=tmp_path / "moved").cache.layers, lambda _: None).problems
+    assert not verify(make_zoo(cache=tmp_path / "moved").cache.layers, lambda _: None).problems
 
 
 def test_no_link_leads_into_another_layer(make_zoo, tmp_path, monkeypatch):
@@ -214,7 +214,7 @@ def test_no_link_leads_into_another_layer(make_zoo, tmp_path, monkeypatch):
         raise PermissionError(1, "another file system")
 
     monkeypatch.setattr(os, "link", refuse)
-    monkeypatch.setattr("model_zoo.files.clone", lambda *_: False)
+    monkeypatch.setattr("model_zoo.files.links.clone", lambda *_: False)
     made = make_zoo(layers=(tmp_path / "below",)).convert(str(tmp_path / "folder"))
     assert not any(path.is_symlink() for path in made.files.values())
     assert plain(made.directory) == contents(tmp_path / "folder")
@@ -247,22 +247,22 @@ def test_locked_and_held_to_it(published, hub, make_zoo, tmp_path):
 
 
 def test_what_is_damaged_is_found_and_made_again(published, make_zoo, tmp_path):
-    from model_zoo.cache.care.repair import mend
+    from model_zoo.cache.care.repair import repair
 
     zoo = make_zoo()
     made = zoo.convert(URI)
     cache = zoo.cache
-    assert not check(cache.layers, lambda _: None).problems
+    assert not verify(cache.layers, lambda _: None).problems
     (made.directory / "openvino_detokenizer.bin").unlink()
     (made.directory / "stray").write_text("x")
-    found = check(cache.layers, lambda _: None).problems
+    found = verify(cache.layers, lambda _: None).problems
     assert {(one.subject, one.file) for one in found} == {
         ("ir", "openvino_detokenizer.bin"),
         ("foreign", "stray"),
     }
     assert make_zoo(offline=True).plan(zoo.request(URI)).cached is None, "it counts as whole"
-    mended = mend(cache, found)
-    assert mended.convert == {(made.model.name, "INT4")}
+    repaired = repair(cache, found)
+    assert repaired.convert == {(made.model.name, "INT4")}
     again = make_zoo(offline=True).convert(URI)
     assert plain(again.directory) == published
-    assert not check(cache.layers, lambda _: None).problems
+    assert not verify(cache.layers, lambda _: None).problems

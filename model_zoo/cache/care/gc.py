@@ -1,12 +1,14 @@
-"""Making room: what goes, in which order, and taking it away so that a kill at any moment harms nothing.
+"""gc and rm: decide what to remove, then remove it so that a kill at any moment does no harm.
 
-A plan is made from a survey; carrying it out renames each item into a folder of trash while nobody uses the
-cache, and deletes the trash afterwards. What a killed run leaves in the trash the next one removes.
+``plan_gc`` and ``plan_rm`` decide from a scan. ``apply`` renames each chosen item into a trash directory
+while no process uses the cache, and deletes the trash afterwards. What a killed run leaves in the trash, the
+next one deletes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import shutil
@@ -15,14 +17,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from model_zoo.cache.care.open_files import held_below
+from model_zoo.cache.care.open_files import open_files_below
 from model_zoo.cache.care.pins import is_pinned, pins
-from model_zoo.cache.care.scan import DAY, Inode, Item, Survey, no_cycles
-from model_zoo.cache.environments import ENV_MANIFEST
-from model_zoo.cache.manifest import IR_MANIFEST
+from model_zoo.cache.care.scan import DAY, Inode, Item, Scan, without_cyclic_gc
 from model_zoo.errors import CacheError, CacheFullError, CacheMissError, LockTimeoutError
 from model_zoo.files.lock import lock
-from model_zoo.schema import MANIFEST_NAME
+from model_zoo.files.tree import regular_files
+from model_zoo.schema import EnvironmentManifest, FilesManifest, IrManifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,18 +33,19 @@ if TYPE_CHECKING:
     from model_zoo.cache.store import Cache
 
 PARTIAL_GRACE = 7 * DAY
-"""How long an unfinished transfer is kept for the next run to go on with."""
+"""How long an unfinished transfer is kept so that a later run can resume it."""
 BLOB_GRACE = 3600.0
-"""How long a blob may be without a folder that stands on it: it may have just arrived."""
+"""How long a blob that no model uses is kept: it may have just arrived."""
 ENV_GRACE = 30 * DAY
-"""How long a converter environment is kept that nothing is converted in: it is made again within minutes."""
+"""How long an unused converter environment is kept: it is built again within minutes."""
 _RANK = {"compiled": 0, "env": 1, "partial": 2, "staging": 2, "blob": 3, "ir": 4, "files": 5}
-"""What goes first of things used equally long ago: the cheapest to make again."""
+"""What is removed first of items last used at the same time: the cheapest to make again."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass
 class Removal:
-    """One item to go: why, and how many bytes that frees."""
+    """One item to remove: why, and how many bytes that frees."""
 
     item: Item
     why: str
@@ -51,8 +53,8 @@ class Removal:
 
 
 @dataclass
-class Plan:
-    """What is to go, what would have had to but stays, and the bytes before and after."""
+class Removals:
+    """What to remove, what is over the budget but kept, and the bytes before and after."""
 
     layer: Layer
     before: int
@@ -77,58 +79,57 @@ class Plan:
         return max(0, self.after - self.budget) if self.budget is not None else 0
 
 
-class _Choice:
-    """A plan being made; knows how many names each file still has and who stands on each blob."""
+class _Selection:
+    """Removals being chosen; counts how many names each file still has and how many items use each blob."""
 
-    def __init__(self, survey: Survey, budget: int | None) -> None:
-        self.survey = survey
-        self.plan = Plan(survey.layer, survey.size, budget)
-        self._remaining = self.plan.before
+    def __init__(self, layer: Layer, budget: int | None = None) -> None:
+        self.scan = scan = Scan(layer)
+        self.result = Removals(layer, scan.size, budget)
+        self._remaining = scan.size
         self._chosen: set[str] = set()
-        self._links: dict[Inode, int] = {n.inode: n.links for i in survey.everything for n in i.names}
-        self._standing = Counter(sha for item in survey.items for sha in item.blobs)
-        known = Counter(n.inode for i in survey.everything for n in i.names)
-        self._elsewhere = {inode for inode, count in known.items() if self._links[inode] > count}
+        self._links: dict[Inode, int] = {n.inode: n.links for i in scan.everything for n in i.names}
+        self._users = Counter(sha256 for item in scan.items for sha256 in item.blobs)
+        known = Counter(n.inode for i in scan.everything for n in i.names)
+        self._linked_elsewhere = {inode for inode, count in known.items() if self._links[inode] > count}
 
-    def take(self, item: Item, why: str) -> None:
-        """Choose an item, and the blobs that nothing stands on without it."""
-        if item.where in self._chosen:
+    def add(self, item: Item, why: str) -> None:
+        """Choose an item, and the blobs that nothing else uses."""
+        if item.location in self._chosen:
             return
-        self._chosen.add(item.where)
+        self._chosen.add(item.location)
         size = 0
         for name in item.names:
             self._links[name.inode] -= 1
             if self._links[name.inode] == 0:
                 size += name.size
-        self.plan.removals.append(Removal(item, why, size))
+        self.result.removals.append(Removal(item, why, size))
         self._remaining -= size
-        for sha in sorted(item.blobs):
-            self._standing[sha] -= 1
-            if self._standing[sha] == 0 and sha in self.survey.blobs:
-                self.take(self.survey.blobs[sha], why)
+        for sha256 in sorted(item.blobs):
+            self._users[sha256] -= 1
+            if self._users[sha256] == 0 and sha256 in self.scan.blobs:
+                self.add(self.scan.blobs[sha256], why)
 
     def fits(self) -> bool:
         """Whether what remains is within the budget."""
-        return self.plan.budget is None or self._remaining <= self.plan.budget
+        return self.result.budget is None or self._remaining <= self.result.budget
 
     def has(self, item: Item) -> bool:
         """Whether an item was chosen already."""
-        return item.where in self._chosen
+        return item.location in self._chosen
 
     def orphans(self) -> list[Item]:
-        """Return the blobs that no folder stands on, of this layer or by a name outside it."""
-        damaged = {n.inode for i in self.survey.items if i.kind == "files" and not i.blobs for n in i.names}
+        """Return the blobs that nothing uses, in this layer or through a link from outside it."""
+        damaged = {n.inode for i in self.scan.items if i.kind == "files" and not i.blobs for n in i.names}
+        kept = damaged | self._linked_elsewhere
         return [
             item
-            for sha, item in self.survey.blobs.items()
-            if not self._standing[sha]
-            and item.names[0].inode not in damaged
-            and item.names[0].inode not in self._elsewhere
+            for sha256, item in self.scan.blobs.items()
+            if not self._users[sha256] and item.names[0].inode not in kept
         ]
 
 
-@no_cycles()
-def plan_collection(layer: Layer, budget: int | None, *, min_age: float = 0.0) -> Plan:
+@without_cyclic_gc()
+def plan_gc(layer: Layer, budget: int | None, *, min_age: float = 0.0) -> Removals:
     """Decide what ``gc`` removes: litter always, then the least recently used down to the budget.
 
     Args:
@@ -136,26 +137,24 @@ def plan_collection(layer: Layer, budget: int | None, *, min_age: float = 0.0) -
         budget: bytes the layer may take; None removes litter only.
         min_age: seconds since its last use that an item must at least have; where locks do not work, a day.
     """
-    survey = Survey(layer)
-    choice = _Choice(survey, budget)
+    selection = _Selection(layer, budget)
     now = time.time()
-    candidates = [*survey.items, *choice.orphans()]
+    candidates = [*selection.scan.items, *selection.orphans()]
     for item in candidates:
         if (why := _why_litter(item, now - item.used, min_age)) is not None:
-            choice.take(item, why)
-    plan = choice.plan
-    plan.locks = len(_old_locks(layer))
-    if not choice.fits():
-        guard = _Guard(layer, now - min_age if min_age else math.inf)
-        candidates.sort(key=lambda item: (item.used, _RANK[item.kind], item.where))
+            selection.add(item, why)
+    selection.result.locks = len(_old_locks(layer))
+    if not selection.fits():
+        protection = _Protection(layer, now - min_age if min_age else math.inf)
+        candidates.sort(key=lambda item: (item.used, _RANK[item.kind], item.location))
         for item in candidates:
-            if choice.fits():
+            if selection.fits():
                 break
-            if (why := guard.why_kept(item)) is not None and not choice.has(item):
-                plan.kept.append((item, why))
+            if (why := protection.reason(item)) is not None and not selection.has(item):
+                selection.result.kept.append((item, why))
             else:
-                choice.take(item, "least recently used, over the budget")
-    return plan
+                selection.add(item, "least recently used, over the budget")
+    return selection.result
 
 
 def _why_litter(item: Item, age: float, min_age: float) -> str | None:
@@ -164,114 +163,113 @@ def _why_litter(item: Item, age: float, min_age: float) -> str | None:
     if item.fault is not None:
         return item.fault
     if item.kind == "env" and age > ENV_GRACE:
-        return "nothing was converted in it for 30 days"
+        return "not used for 30 days"
     if item.kind == "partial" and age > PARTIAL_GRACE:
-        return "an unfinished transfer that nobody went on with"
+        return "an unfinished transfer that was not resumed"
     if item.kind == "blob" and age > max(BLOB_GRACE, min_age):
-        return "no model's files stand on it"
+        return "not used by any model"
     return None
 
 
-class _Guard:
-    """Knows what must stay however old it is."""
+class _Protection:
+    """Knows what must be kept however old it is."""
 
     def __init__(self, layer: Layer, since: float) -> None:
         self.pinned = pins(layer)
-        self.held = held_below(layer.root)
+        self.open_files = open_files_below(layer.root)
         self.since = since
 
-    def why_kept(self, item: Item) -> str | None:
+    def reason(self, item: Item) -> str | None:
+        """Return why an item is kept; None if it may be removed."""
         if item.kind == "staging":
             return "in progress"
         if item.model is not None and is_pinned(self.pinned, item.model, item.precision):
             return "pinned"
-        if (process := self.held.get(item.where)) is not None:
+        if (process := self.open_files.get(item.location)) is not None:
             return f"in use by PID {process}"
         if item.used > self.since:
-            return "used lately, and locks do not work on this file system"
+            return "recently used, and locks do not work on this file system"
         return None
 
 
-@no_cycles()
-def plan_removal(
-    layer: Layer, wanted: Sequence[tuple[str, str | None]], environments: Sequence[str] = ()
-) -> Plan:
-    """Decide what ``rm`` removes: models' folders, IRs, and the blobs only they stand on.
+@without_cyclic_gc()
+def plan_rm(
+    layer: Layer, models: Sequence[tuple[str, str | None]], environments: Sequence[str] = ()
+) -> Removals:
+    """Decide what ``rm`` removes: models' files, IRs, and the blobs that only they use.
 
     Args:
         layer: the writable layer.
-        wanted: models; with a precision only its IR.
-        environments: of these stacks, or with these digests.
+        models: names, each with a precision if only that IR is meant.
+        environments: names of stacks, or digests.
 
     Raises:
-        CacheMissError: there is nothing of one of them.
+        CacheMissError: one of them is not in the layer.
         CacheError: one is pinned.
     """
-    survey = Survey(layer)
-    choice, pinned = _Choice(survey, None), pins(layer)
-    for model, precision in wanted:
+    selection, pinned = _Selection(layer), pins(layer)
+    for model, precision in models:
         if is_pinned(pinned, model, precision):
             hint = f"run 'model-zoo cache unpin {model}' first"
             raise CacheError(f"{model} is pinned", left="nothing was removed", hint=hint)
         found = [
             item
-            for item in survey.items
+            for item in selection.scan.items
             if item.model == model and (precision is None or (item.kind, item.precision) == ("ir", precision))
         ]
-        if not found:
-            name = f"{model}@{precision}" if precision else model
-            what = f"{name} is not in the cache {layer.root}"
-            raise CacheMissError(what, left="nothing was removed", hint="see 'model-zoo cache ls'")
-        for item in found:
-            choice.take(item, "asked for")
+        _add_all(selection, found, f"{model}@{precision}" if precision else model)
     for name in environments:
-        envs = [item for item in survey.items if item.kind == "env"]
+        envs = [item for item in selection.scan.items if item.kind == "env"]
         found = [item for item in envs if name in {item.label.partition(":")[2], item.path.name}]
-        if not found:
-            what = f"there is no converter environment {name!r} in the cache {layer.root}"
-            raise CacheMissError(what, left="nothing was removed", hint="see 'model-zoo cache ls'")
-        for item in found:
-            choice.take(item, "asked for")
-    return choice.plan
+        _add_all(selection, found, f"the converter environment {name!r}")
+    return selection.result
 
 
-def carry_out(
+def _add_all(selection: _Selection, items: Sequence[Item], name: str) -> None:
+    if not items:
+        what = f"{name} is not in the cache {selection.result.layer.root}"
+        raise CacheMissError(what, left="nothing was removed", hint="see 'model-zoo cache ls'")
+    for item in items:
+        selection.add(item, "requested")
+
+
+def apply(
     cache: Cache,
-    make: Callable[[float], Plan],
+    make: Callable[[float], Removals],
     *,
     on_wait: Callable[[str], None] | None = None,
     timeout: float = 3600.0,
-) -> Plan:
-    """Wait until nobody uses the cache, make the plan, and take away what it says.
+) -> Removals:
+    """Wait until no process uses the cache, decide what to remove, and remove it.
 
     Args:
         cache: whose writable layer it is about.
-        make: makes the plan; given the age in seconds that everything to go must have, 0 where locks work.
-        on_wait: called with who is waited for.
+        make: decides; called with the age in seconds that everything removed must have, 0 where locks work.
+        on_wait: called with the process that is waited for.
         timeout: seconds to wait.
 
     Returns:
-        The plan as far as it could be carried out; what could not be removed is among ``kept``.
+        What was removed; what could not be removed is among ``kept``.
 
     Raises:
-        LockTimeoutError: somebody used the cache for longer than that.
+        LockTimeoutError: another process used the cache for longer than that.
         CacheError: the layer cannot be written.
     """
     layer = cache.writable
     with contextlib.ExitStack() as trash, cache.exclusive(on_wait, timeout=timeout) as alone:
-        plan = make(0.0 if alone else DAY)
-        if plan.removals:
-            _take_away(plan, _enter_trash(cache, trash))
+        planned = make(0.0 if alone else DAY)
+        if planned.removals:
+            _remove_all(planned, _enter_trash(cache, trash))
             sweep_notes(layer)
         if alone:
-            plan.locks = _sweep_locks(layer)
-    return plan
+            planned.locks = _sweep_locks(layer)
+    return planned
 
 
 def _enter_trash(cache: Cache, stack: contextlib.ExitStack) -> Path | None:
-    """Return a folder of trash that is emptied when the stack ends, and nobody is kept waiting any more.
+    """Return a trash directory that is deleted with the stack, when no process is kept waiting any more.
 
-    None where the disk is so full that no folder can be made: then things are deleted where they are.
+    None where the disk is so full that no directory can be made: then things are deleted where they are.
     """
     try:
         return stack.enter_context(cache.staging("gc"))
@@ -283,39 +281,44 @@ def _remove(path: Path, target: Path | None) -> None:
     if target is not None:
         path.rename(target)
     elif path.is_dir():
-        for name in (MANIFEST_NAME, IR_MANIFEST, ENV_MANIFEST):  # without it, what is left counts for nothing
-            (path / name).unlink(missing_ok=True)
+        for kind in (
+            FilesManifest,
+            IrManifest,
+            EnvironmentManifest,
+        ):  # without it, what is left does not count
+            (path / kind.FILE_NAME).unlink(missing_ok=True)
         shutil.rmtree(path)
     else:
         path.unlink()
 
 
-def _take_away(plan: Plan, trash: Path | None) -> None:
+def _remove_all(planned: Removals, trash: Path | None) -> None:
     done: list[Removal] = []
     needed: set[str] = set()
-    for number, removal in enumerate(plan.removals):
+    for number, removal in enumerate(planned.removals):
         item = removal.item
         if item.label in needed and item.kind == "blob":
-            plan.kept.append((item, "what stands on it could not be removed"))
+            planned.kept.append((item, "a model that uses it could not be removed"))
             continue
         try:
-            plan.layer.check_own(item.path.parent)
+            planned.layer.check_own(item.path.parent)
             _remove(item.path, trash / str(number) if trash else None)
         except FileNotFoundError:
             continue
         except (OSError, CacheError) as error:  # Windows: open files cannot be moved
-            plan.kept.append((item, f"cannot be moved: {getattr(error, 'strerror', None) or error}"))
+            planned.kept.append((item, f"cannot be moved: {getattr(error, 'strerror', None) or error}"))
             needed |= item.blobs
             continue
+        _log.info("removed %s: %s (%d bytes)", item.location, removal.why, removal.size)
         done.append(removal)
         if item.kind == "files":
             with contextlib.suppress(OSError):  # other declarations of the model are still there
                 item.path.parent.rmdir()
-    plan.removals = done
+    planned.removals = done
 
 
 def sweep_notes(layer: Layer) -> None:
-    """Remove notes about things that are gone; nobody may be using the cache."""
+    """Remove notes about what is gone; no other process may be using the cache."""
     if not layer.owns(layer.state / "used"):
         return
     for path in _below(layer.state):
@@ -344,18 +347,16 @@ def _unlink_unless(note: Path, subject: Path) -> None:
 
 
 def _below(root: Path) -> list[Path]:
-    return [root / folder / file for folder, _, files in os.walk(root) for file in files]
+    return [root / directory / file for directory, _, files in os.walk(root) for file in files]
 
 
 def _old_locks(layer: Layer) -> list[Path]:
-    """Return the lock files that nobody touched for a day; the gate stays."""
-    found: list[Path] = []
-    with contextlib.suppress(OSError), os.scandir(layer.locks) as entries:
-        for entry in entries:
-            old = entry.is_file(follow_symlinks=False) and time.time() - entry.stat().st_mtime > DAY
-            if old and entry.name.endswith(".lock") and entry.name != "gate.lock":
-                found.append(layer.locks / entry.name)
-    return found
+    """Return the lock files that are older than a day, except the one that every user of the cache passes."""
+    return [
+        layer.locks / entry.name
+        for entry, found in regular_files(layer.locks)
+        if time.time() - found.st_mtime > DAY and entry.name.endswith(".lock") and entry.name != "gate.lock"
+    ]
 
 
 def _sweep_locks(layer: Layer) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 PROC = Path("/proc")
 
 
-def held_below(root: Path) -> dict[str, int]:
+def open_files_below(root: Path) -> dict[str, int]:
     """Return each held file below ``root``, and each folder above one, with the process that holds it.
 
     Processes of other users, and those a container cannot see, are not looked into.

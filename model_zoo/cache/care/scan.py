@@ -1,6 +1,6 @@
-"""Everything in a layer with its size and last use, read from the disk and not from the index.
+"""Scan: everything in a layer with its size and last use, read from the disk and not from the index.
 
-Links are never followed, and whatever is not where the layout puts it is not seen: it is not ours to remove.
+Links are never followed, and whatever is not where the layout puts it is ignored: it is not ours to remove.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from model_zoo.cache.care.usage import Inventory, files_below, is_real, names, taken
+from model_zoo.cache.care.usage import Usage, allocated_size, files_below
 from model_zoo.cache.environments import KIND, environments
-from model_zoo.cache.layout import is_link
-from model_zoo.cache.manifest import digests_of, read_manifest
+from model_zoo.cache.manifest import read_manifest
 from model_zoo.cache.usage_lock import is_alive
-from model_zoo.schema import MANIFEST_NAME
+from model_zoo.files.tree import directory_names, is_link, is_real_directory, regular_files
+from model_zoo.schema import FilesManifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from model_zoo.cache.layout import Layer
 
 DAY = 86400.0
 _STAGING = re.compile(r"stage-(?P<purpose>[a-z-]+)-(?P<pid>\d+)-[0-9a-f]+")
 _USELESS = {"gc", "old", KIND}
-"""Purposes of staging folders out of which nobody takes anything back once their process has ended."""
+"""Purposes of staging directories whose content is never resumed once their process has ended."""
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 Inode = tuple[int, int]
@@ -52,19 +52,19 @@ class Item:
     Attributes:
         kind: blob, files, ir, compiled, env, partial or staging.
         label: for people.
-        where: the path of the file or folder; text, as there may be a hundred thousand.
+        location: the path of the file or directory; text, as there may be a hundred thousand.
         used: when it was last used, seconds since 1970.
         names: its files.
         model: whose it is, if it is a model's.
         precision: of an IR.
-        blobs: the sha256 of every blob that a model's folder stands on.
-        litter: nobody can want it any more.
-        fault: why nobody can use it any more.
+        blobs: the sha256 of every blob that a model's files are made from.
+        litter: left behind by a process that ended, and of no use to any other.
+        fault: why it can no longer be used.
     """
 
     kind: str
     label: str
-    where: str
+    location: str
     used: float
     names: list[Name]
     model: str | None = None
@@ -75,23 +75,23 @@ class Item:
 
     @property
     def path(self) -> Path:
-        """The file or folder."""
-        return Path(self.where)
+        """The file or directory."""
+        return Path(self.location)
 
 
-class Survey:
-    """The items of one layer: everything there is, as it was when it was looked at."""
+class Scan:
+    """All items of one layer, as they were when they were scanned."""
 
     def __init__(self, layer: Layer) -> None:
         self.layer = layer
         self.items: list[Item] = []
         self.blobs: dict[str, Item] = {}
-        self._look_at_blobs()
-        self._look_at_models()
-        self._look_at_irs()
-        self._look_at_folders("compiled", layer.compiled)
-        self._look_at_environments()
-        self._look_at_partials()
+        self._scan_blobs()
+        self._scan_files()
+        self._scan_irs()
+        self._scan_compiled()
+        self._scan_environments()
+        self._scan_partials()
 
     @property
     def everything(self) -> list[Item]:
@@ -103,78 +103,76 @@ class Survey:
         """Bytes on disk; a file with several names counts once."""
         return sum({n.inode: n.size for item in self.everything for n in item.names}.values())
 
-    def _look_at_blobs(self) -> None:
-        for shelf in names(self.layer.blobs) if self.layer.owns(self.layer.blobs) else ():
-            for entry, found in _files(f"{self.layer.blobs}{os.sep}{shelf}"):
+    def _scan_blobs(self) -> None:
+        root = self.layer.blobs
+        for directory in directory_names(root) if self.layer.owns(root) else ():
+            for entry, found in regular_files(f"{root}{os.sep}{directory}"):
                 if _HEX.fullmatch(entry.name):
                     name = _name(found, entry.path)
                     self.blobs[entry.name] = Item("blob", entry.name, entry.path, found.st_mtime, [name])
 
-    def _look_at_models(self) -> None:
-        uses = Inventory(self.layer, writable=False).uses("files")
+    def _scan_files(self) -> None:
+        uses = Usage(self.layer, writable=False).uses("files")
         device = _device(self.layer.models)
-        known = {
-            i.names[0].inode[1]: i.names[0] for i in self.blobs.values() if i.names[0].inode[0] == device
-        }
+        blobs = (item.names[0] for item in self.blobs.values())
+        known = {name.inode[1]: name for name in blobs if name.inode[0] == device}
         root = str(self.layer.models)
-        for model in names(root):
-            folder = f"{root}{os.sep}{model}"
-            for declaration in names(folder):
-                where = f"{folder}{os.sep}{declaration}"
-                manifest = read_manifest(f"{where}{os.sep}{MANIFEST_NAME}")
-                data, made = (manifest.data, manifest.made) if manifest else ({}, _changed(where))
-                used = max(made, uses.get(f"{model}@{declaration}", 0.0))
-                blobs = digests_of(data)
-                self.items.append(
-                    Item("files", model, where, used, _names(where, known), model=model, blobs=blobs)
-                )
+        for model in directory_names(root):
+            for declaration in directory_names(f"{root}{os.sep}{model}"):
+                location = f"{root}{os.sep}{model}{os.sep}{declaration}"
+                stored = read_manifest(location, FilesManifest)
+                published = stored.published if stored else _changed(location)
+                used = max(published, uses.get(f"{model}@{declaration}", 0.0))
+                item = Item("files", model, location, used, _names(location, known), model=model)
+                if stored is not None:
+                    item.blobs = stored.manifest.blobs
+                self.items.append(item)
 
-    def _look_at_irs(self) -> None:
-        inventory = Inventory(self.layer, writable=False)
-        rows, uses = inventory.irs(), inventory.uses("ir")
+    def _scan_irs(self) -> None:
+        usage = Usage(self.layer, writable=False)
+        rows, uses = usage.irs(), usage.uses("ir")
         root = str(self.layer.irs)
-        for key in names(root):
-            where, row = f"{root}{os.sep}{key}", rows.get(key)
-            made = row.made if row else _changed(where)
-            used = max(made, uses.get(key, 0.0))
-            if row is None:
-                self.items.append(Item("ir", key, where, used, _names(where)))
-                continue
-            label = f"{row.model}@{row.precision}"
-            self.items.append(
-                Item("ir", label, where, used, _names(where), model=row.model, precision=row.precision)
-            )
+        for key in directory_names(root):
+            location, row = f"{root}{os.sep}{key}", rows.get(key)
+            used = max(row.published if row else _changed(location), uses.get(key, 0.0))
+            item = Item("ir", key, location, used, _names(location))
+            if row is not None:
+                item.label, item.model, item.precision = (
+                    f"{row.model}@{row.precision}",
+                    row.model,
+                    row.precision,
+                )
+            self.items.append(item)
 
-    def _look_at_folders(self, kind: str, root: Path) -> None:
-        for name in names(root):
-            where = f"{root}{os.sep}{name}"
-            used = max((found.st_mtime for found in files_below(where)), default=_changed(where))
-            self.items.append(Item(kind, name, where, used, _names(where)))
+    def _scan_compiled(self) -> None:
+        root = str(self.layer.compiled)
+        for name in directory_names(root):
+            location = f"{root}{os.sep}{name}"
+            used = max((found.st_mtime for found in files_below(location)), default=_changed(location))
+            self.items.append(Item("compiled", name, location, used, _names(location)))
 
-    def _look_at_environments(self) -> None:
-        for one in environments(self.layer):
-            where = str(one.folder)
-            self.items.append(
-                Item(KIND, f"{KIND}:{one.stack}", where, one.used, _names(where), fault=one.fault)
-            )
+    def _scan_environments(self) -> None:
+        for found in environments(self.layer):
+            label, location = f"{KIND}:{found.stack}", str(found.directory)
+            self.items.append(Item(KIND, label, location, found.used, _names(location), fault=found.fault))
 
-    def _look_at_partials(self) -> None:
-        root = self.layer.partials
-        for name in names(root):
-            where, match = f"{root}{os.sep}{name}", _STAGING.fullmatch(name)
-            used = _changed(where)
+    def _scan_partials(self) -> None:
+        root = str(self.layer.partials)
+        for name in directory_names(root):
+            location, match = f"{root}{os.sep}{name}", _STAGING.fullmatch(name)
+            used = _changed(location)
             dead = match is not None and not is_alive(int(match["pid"]))
             useless = match is not None and match["purpose"] in _USELESS
             litter = dead and (useless or time.time() - used > DAY)
-            self.items.append(Item("staging", name, where, used, _names(where), litter=litter))
-        for entry, found in _files(str(root)) if is_real(str(root)) else ():
-            only = _name(found, entry.path, taken(found))
+            self.items.append(Item("staging", name, location, used, _names(location), litter=litter))
+        for entry, found in regular_files(root) if is_real_directory(root) else ():
+            only = _name(found, entry.path, allocated_size(found))
             self.items.append(Item("partial", entry.name, entry.path, found.st_mtime, [only]))
 
 
 @contextlib.contextmanager
-def no_cycles() -> Iterator[None]:
-    """Pause Python's search for cycles: among a million small objects it takes longer than all the rest."""
+def without_cyclic_gc() -> Iterator[None]:
+    """Pause Python's cyclic collector: with a million small objects it takes longer than all the rest."""
     paused = gc.isenabled()
     gc.disable()
     try:
@@ -184,19 +182,10 @@ def no_cycles() -> Iterator[None]:
             gc.enable()
 
 
-def _files(folder: str) -> Iterable[tuple[os.DirEntry[str], os.stat_result]]:
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                found = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(found.st_mode):
-                    yield entry, found
-
-
-def _names(folder: str, known: Mapping[int, Name] = MappingProxyType({})) -> list[Name]:
-    """Return the names below a folder; a file that is ``known`` by its inode is not looked at again."""
+def _names(directory: str, known: Mapping[int, Name] = MappingProxyType({})) -> list[Name]:
+    """Return the names below a directory; a file that is ``known`` by its inode is not examined again."""
     found: list[Name] = []
-    pending = [folder] if is_real(folder) else []
+    pending = [directory] if is_real_directory(directory) else []
     while pending:
         with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
             for entry in entries:
@@ -225,8 +214,8 @@ def _device(path: Path) -> int | None:
         return None
 
 
-def _changed(where: str) -> float:
+def _changed(location: str) -> float:
     try:
-        return os.lstat(where).st_mtime
+        return os.lstat(location).st_mtime
     except OSError:
         return 0.0

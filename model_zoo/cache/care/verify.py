@@ -1,45 +1,39 @@
-"""Verify: read everything again and say what is not as its manifest, its name or its notes say.
+"""Verify: read everything again and report what does not match its manifest, its name or its notes.
 
-Offline, and writes nothing. Bytes that several names share are read once.
+It works offline and writes nothing. Bytes that several names share are read once.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from model_zoo.cache.environments import KIND, environments, faults_of
-from model_zoo.cache.layout import TAG_NAME, Layer, is_link
-from model_zoo.cache.manifest import (
-    IR_MANIFEST,
-    Manifest,
-    artifacts_of,
-    entries_of,
-    is_inside,
-    is_whole,
-    link_target,
-    read_manifest,
-)
+from model_zoo.cache.layout import TAG_NAME, Layer
+from model_zoo.cache.manifest import Stored, is_inside, link_target, read_manifest
 from model_zoo.cache.notes import Notes
 from model_zoo.events import Event
 from model_zoo.files import exists, hash_file, is_file
-from model_zoo.schema import MANIFEST_NAME, Digest
+from model_zoo.files.tree import is_link, scan, tree
+from model_zoo.schema import Digest, FilesManifest, IrManifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from model_zoo.cache.care.scan import Inode
+    from model_zoo.events import Report
+    from model_zoo.schema import FileEntry
 
-    Report = Callable[[Event], None]
-
+_log = logging.getLogger(__name__)
 Subject = Literal["blob", "files", "ir", "env", "foreign", "state"]
-_KNOWN = re.compile(r"[a-z]+-v\d+")  # folders of other versions of the format are not foreign
+_KNOWN = re.compile(r"[a-z]+-v\d+")  # directories of other versions of the format are not foreign
 _HEX = re.compile(r"[0-9a-f]{64}")
-_SHELF = re.compile(r"[0-9a-f]{2}")
+_BLOB_DIRECTORY = re.compile(r"[0-9a-f]{2}")
 _SYSTEM = ("lost+found", ".nfs")  # a file system's own
 
 
@@ -50,7 +44,7 @@ class Problem:
     Attributes:
         subject: what has to be made again, or moved away.
         layer: where.
-        path: the file or folder.
+        path: the file or directory.
         cause: in words.
         model: whose it is; several are joined by commas.
         file: its name in the model, or what else people know it by.
@@ -70,9 +64,17 @@ class Problem:
     spare: Path | None = None
 
 
+class _Owner(TypedDict):
+    """What a problem of a directory says about whose it is."""
+
+    model: str | None
+    name: str
+    precision: str | None
+
+
 @dataclass
-class Checked:
-    """What was looked at and what is wrong with it."""
+class Verified:
+    """What was read and what is wrong with it."""
 
     problems: list[Problem] = field(default_factory=list)
     blobs: int = 0
@@ -83,8 +85,8 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    """A blob as manifests want it."""
+class _Use:
+    """A blob as a manifest lists it."""
 
     size: int | None
     model: str
@@ -92,117 +94,117 @@ class _Wanted:
     precision: str | None
 
 
-def check(layers: Iterable[Layer], report: Report) -> Checked:
-    """Read every blob, folder, IR and note of the layers again."""
-    checked, everything = Checked(), tuple(layers)
+def verify(layers: Iterable[Layer], report: Report) -> Verified:
+    """Read every blob, directory, IR and note of the layers again."""
+    verified, everything = Verified(), tuple(layers)
     for layer in everything:
-        _Check(layer, everything, checked, report).run()
-    return checked
+        _LayerCheck(layer, everything, verified, report).run()
+    return verified
 
 
-class _Check:
-    def __init__(self, layer: Layer, layers: tuple[Layer, ...], checked: Checked, report: Report) -> None:
+class _LayerCheck:
+    """The state of verifying one layer."""
+
+    def __init__(self, layer: Layer, layers: tuple[Layer, ...], verified: Verified, report: Report) -> None:
         self.layer = layer
         self.others = [other for other in layers if other != layer]
-        self.checked = checked
+        self.verified = verified
         self.report = report
         self.root = str(layer.root)
-        self.wanted: dict[str, list[_Wanted]] = {}
+        self.uses: dict[str, list[_Use]] = {}
         self.read: dict[Inode, tuple[str, int]] = {}  # digest and size, by the file the bytes are in
         self.spares: dict[str, Path] = {}
 
     def run(self) -> None:
         self._check_root()
-        folders = [*self._folders(self.layer.models, depth=2)]
-        irs = [*self._folders(self.layer.irs, depth=1)]
-        manifests = [(folder, read_manifest(folder / MANIFEST_NAME, check=True)) for folder in folders]
-        for folder, manifest in manifests:
-            self._want(folder, manifest)
+        directories = [*self._directories(self.layer.models, depth=2)]
+        irs = [*self._directories(self.layer.irs, depth=1)]
+        manifests = [(path, read_manifest(path, FilesManifest, check=True)) for path in directories]
+        for directory, stored in manifests:
+            if stored is not None:
+                self._note_uses(directory, stored.manifest)
         blobs = self._blobs()
         self._read([*blobs.values()])
-        for folder, manifest in manifests:
-            self._check_folder(folder, manifest)
-        for folder in irs:
-            self._check_ir(folder)
+        for directory, stored in manifests:
+            self._check_model(directory, stored)
+        for directory in irs:
+            self._check_ir(directory)
         self._check_environments()
         self._check_blobs(blobs)
         self._check_notes()
-        self.checked.blobs += len(blobs)
-        self.checked.models += len({folder.parent for folder in folders})
-        self.checked.irs += len(irs)
-        self.checked.bytes += sum(size for _, size in self.read.values())
+        self.verified.blobs += len(blobs)
+        self.verified.models += len({directory.parent for directory in directories})
+        self.verified.irs += len(irs)
+        self.verified.bytes += sum(size for _, size in self.read.values())
 
-    def _add(self, subject: Subject, path: Path, cause: str, **facts: Any) -> None:  # noqa: ANN401
-        self.checked.problems.append(Problem(subject, self.layer, path, cause, **facts))
+    def _add(self, problem: Problem) -> None:
+        _log.debug("%s: %s", problem.path, problem.cause)
+        self.verified.problems.append(problem)
 
     def _foreign(self, path: Path, *, link: bool = False) -> None:
         if not path.name.startswith(_SYSTEM):
-            cause = (
-                "a link, which the cache has none of here" if link else "not the cache's: nothing put it here"
-            )
-            self._add("foreign", path, cause, file=path.name)
+            cause = "unexpected symlink" if link else "not part of the cache"
+            self._add(Problem("foreign", self.layer, path, cause, file=path.name))
+
+    def _note(self, path: Path, cause: str, file: str) -> None:
+        self._add(Problem("state", self.layer, path, cause, file=file))
 
     # --- what is there
 
     def _check_root(self) -> None:
-        for entry in _scan(self.layer.root):
-            folder = entry.is_dir(follow_symlinks=False)
-            if not (folder and _KNOWN.fullmatch(entry.name)) and entry.name != TAG_NAME:
+        for entry in scan(self.layer.root):
+            directory = entry.is_dir(follow_symlinks=False)
+            if not (directory and _KNOWN.fullmatch(entry.name)) and entry.name != TAG_NAME:
                 self._foreign(self.layer.root / entry.name, link=entry.is_symlink())
         for root in (self.layer.state, self.layer.locks, self.layer.pins, self.layer.partials):
-            for place in (root, *(root / entry.name for entry in _scan(root) if not entry.is_symlink())):
-                if self.layer.owns(place):
-                    self._links_in(place)
-        for entry in _scan(self.layer.blobs.parent):
+            for path in (root, *(root / entry.name for entry in scan(root) if not entry.is_symlink())):
+                if self.layer.owns(path):
+                    self._links_in(path)
+        for entry in scan(self.layer.blobs.parent):
             if entry.name != "sha256" or not entry.is_dir(follow_symlinks=False):
                 self._foreign(self.layer.blobs.parent / entry.name, link=entry.is_symlink())
 
-    def _links_in(self, folder: Path) -> None:
-        for entry in _scan(folder):
+    def _links_in(self, directory: Path) -> None:
+        for entry in scan(directory):
             if entry.is_symlink():
-                self._foreign(folder / entry.name, link=True)
+                self._foreign(directory / entry.name, link=True)
 
-    def _folders(self, root: Path, *, depth: int) -> Iterable[Path]:
-        """Yield the folders that many levels below ``root``; whatever else is above them is foreign."""
+    def _directories(self, root: Path, *, depth: int) -> Iterable[Path]:
+        """Yield the directories that many levels below ``root``; whatever else is above them is foreign."""
         if self.layer.owns(root):
-            for entry in _scan(root):
+            for entry in scan(root):
                 path = root / entry.name
                 if not entry.is_dir(follow_symlinks=False):
                     self._foreign(path, link=entry.is_symlink())
                 elif depth == 1:
                     yield path
                 else:
-                    yield from self._folders(path, depth=depth - 1)
+                    yield from self._directories(path, depth=depth - 1)
 
     def _blobs(self) -> dict[str, Path]:
         found: dict[str, Path] = {}
-        for shelf in self._folders(self.layer.blobs, depth=1):
-            if not _SHELF.fullmatch(shelf.name):
-                self._foreign(shelf)
+        for directory in self._directories(self.layer.blobs, depth=1):
+            if not _BLOB_DIRECTORY.fullmatch(directory.name):
+                self._foreign(directory)
                 continue
-            for entry in _scan(shelf):
-                good = _HEX.fullmatch(entry.name) and entry.name.startswith(shelf.name)
+            for entry in scan(directory):
+                good = _HEX.fullmatch(entry.name) and entry.name.startswith(directory.name)
                 if good and entry.is_file(follow_symlinks=False):
-                    found[entry.name] = shelf / entry.name
+                    found[entry.name] = directory / entry.name
                 else:
-                    self._foreign(shelf / entry.name, link=entry.is_symlink())
+                    self._foreign(directory / entry.name, link=entry.is_symlink())
         return found
 
-    def _want(self, folder: Path, manifest: Manifest | None) -> None:
-        if manifest is None:
-            return
-        precision = _string(manifest.data.get("precision"))
-        for artifact in artifacts_of(manifest.data):
-            if _HEX.fullmatch(str(artifact.get("sha256"))):
-                wanted = _Wanted(
-                    artifact.get("size"), folder.parent.name, str(artifact.get("path")), precision
-                )
-                self.wanted.setdefault(artifact["sha256"], []).append(wanted)
+    def _note_uses(self, directory: Path, manifest: FilesManifest) -> None:
+        for artifact in manifest.artifacts:
+            if _HEX.fullmatch(artifact.sha256):
+                use = _Use(artifact.size, directory.parent.name, artifact.path, manifest.precision)
+                self.uses.setdefault(artifact.sha256, []).append(use)
 
     # --- reading
 
     def _read(self, paths: list[Path]) -> None:
-        """Hash files, as many at once as there are processors; hashing leaves Python's lock alone."""
+        """Hash files, as many at once as there are processors; hashing releases the GIL."""
         sizes = [_size(path) for path in paths]
         done, total = 0, sum(sizes)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -225,162 +227,130 @@ class _Check:
         for sha256, path in blobs.items():
             digest = self._digest(path)
             if digest != sha256:
-                size = next((w.size for w in self.wanted.get(sha256, ()) if w.size is not None), None)
+                size = next((use.size for use in self.uses.get(sha256, ())), None)
                 self._bad_blob(sha256, path, _cause(digest, _size(path), size))
-        for sha256 in sorted(self.wanted.keys() - blobs.keys()):
-            if not any(is_file(other.blob(sha256)) for other in self.others):  # a layer may stand on another
-                self._bad_blob(sha256, self.layer.blob(sha256), "deleted: the file is not there")
+        for sha256 in sorted(self.uses.keys() - blobs.keys()):
+            if not any(is_file(other.blob(sha256)) for other in self.others):  # a layer may rely on another
+                self._bad_blob(sha256, self.layer.blob(sha256), "deleted: the file is missing")
 
     def _bad_blob(self, sha256: str, path: Path, cause: str) -> None:
-        wanted = self.wanted.get(sha256, [])
-        models = ", ".join(sorted({w.model for w in wanted})) or None
+        uses = self.uses.get(sha256, [])
         self._add(
-            "blob",
-            path,
-            cause,
-            model=models,
-            file=wanted[0].file if wanted else sha256,
-            name=sha256,
-            precision=wanted[0].precision if wanted else None,
-            spare=self.spares.get(sha256),
+            Problem(
+                "blob",
+                self.layer,
+                path,
+                cause,
+                model=", ".join(sorted({use.model for use in uses})) or None,
+                file=uses[0].file if uses else sha256,
+                name=sha256,
+                precision=uses[0].precision if uses else None,
+                spare=self.spares.get(sha256),
+            )
         )
 
-    # --- folders
+    # --- directories
 
-    def _check_folder(self, folder: Path, manifest: Manifest | None) -> None:
-        model, name = folder.parent.name, f"{folder.parent.name}/{folder.name}"
-        if manifest is None or not manifest.sealed:
-            cause = _manifest_cause(folder / MANIFEST_NAME)
-            self._add("files", folder / MANIFEST_NAME, cause, model=model, file=MANIFEST_NAME, name=name)
-            return
-        facts = {"model": model, "name": name, "precision": _string(manifest.data.get("precision"))}
-        self._check_files("files", folder, entries_of(manifest.data, MANIFEST_NAME), MANIFEST_NAME, facts)
+    def _check_model(self, directory: Path, stored: Stored[FilesManifest] | None) -> None:
+        model = directory.parent.name
+        precision = stored.manifest.precision if stored is not None and stored.sealed else None
+        owner = _Owner(model=model, name=f"{model}/{directory.name}", precision=precision)
+        self._check_directory("files", directory, stored, FilesManifest, owner)
 
-    def _check_ir(self, folder: Path) -> None:
-        manifest = read_manifest(folder / IR_MANIFEST, check=True)
-        facts = {"name": folder.name, "model": None, "precision": None}
-        if manifest is not None:
-            facts |= {name: _string(manifest.data.get(name)) for name in ("model", "precision")}
-        if manifest is None or not manifest.sealed:
-            cause = _manifest_cause(folder / IR_MANIFEST)
-            self._add("ir", folder / IR_MANIFEST, cause, file=IR_MANIFEST, **facts)
-            return
-        parts = manifest.data.get("parts")
-        if parts is not None and Digest.of_json(parts).hex != folder.name:
-            cause = "the folder's name is not the key of what the manifest says it was made of"
-            self._add("ir", folder, cause, file=IR_MANIFEST, **facts)
-        self._check_files("ir", folder, entries_of(manifest.data, IR_MANIFEST), IR_MANIFEST, facts)
+    def _check_ir(self, directory: Path) -> None:
+        stored = read_manifest(directory, IrManifest, check=True)
+        model, precision = (stored.manifest.model, stored.manifest.precision) if stored else (None, None)
+        owner = _Owner(model=model, name=directory.name, precision=precision)
+        if stored and stored.sealed and Digest.of_json(stored.manifest.parts).hex != directory.name:
+            cause = "the directory's name is not the key of the parts in its manifest"
+            self._add(Problem("ir", self.layer, directory, cause, file=IrManifest.FILE_NAME, **owner))
+        self._check_directory("ir", directory, stored, IrManifest, owner)
 
     def _check_environments(self) -> None:
-        for _ in self._folders(self.layer.envs, depth=1):  # what is none of them is foreign
-            self.checked.environments += 1
-        for one in environments(self.layer):
-            self.checked.bytes += one.size
-            for path, cause in faults_of(one):
-                self._add("env", path, cause, model=f"{KIND}:{one.stack}", file=path.name, name=one.digest)
+        for _ in self._directories(self.layer.envs, depth=1):  # anything else there is foreign
+            self.verified.environments += 1
+        for environment in environments(self.layer):
+            self.verified.bytes += environment.size
+            owner = _Owner(model=f"{KIND}:{environment.stack}", name=environment.digest, precision=None)
+            for path, cause in faults_of(environment):
+                self._add(Problem("env", self.layer, path, cause, file=path.name, **owner))
 
-    def _check_files(
+    def _check_directory(
         self,
         subject: Subject,
-        folder: Path,
-        entries: Iterable[Mapping[str, Any]],
-        name: str,
-        facts: dict[str, Any],
+        directory: Path,
+        stored: Stored[FilesManifest] | Stored[IrManifest] | None,
+        kind: type[FilesManifest | IrManifest],
+        owner: _Owner,
     ) -> None:
+        """Compare a directory with its manifest: every file that is listed, and any that is not."""
+        name = kind.FILE_NAME
+        if stored is None or not stored.sealed:
+            cause = "its manifest is damaged" if is_file(directory / name) else "its manifest is missing"
+            self._add(Problem(subject, self.layer, directory / name, cause, file=name, **owner))
+            return
         listed = {name}
-        for entry in entries:
-            file = entry.get("path")
-            if not is_inside(file):
-                escape = f"its manifest names {file!r}, which is no path inside its folder"
-                self._add(subject, folder / name, escape, file=name, **facts)
+        for entry in stored.manifest.entries:
+            if not is_inside(entry.path):
+                cause = f"its manifest lists {entry.path!r}, which is not a path inside its directory"
+                self._add(Problem(subject, self.layer, directory / name, cause, file=name, **owner))
                 continue
-            listed.add(str(file))
-            cause = self._file_cause(folder, str(file), entry.get("size"), entry.get("sha256"))
-            if cause and not (subject == "files" and self._is_blobs_fault(folder, entry)):
-                self._add(subject, folder / str(file), cause, file=file, **facts)
-        for path, link in _tree(folder):
-            if path.relative_to(folder).as_posix() not in listed:
-                self._foreign(path, link=link)
+            listed.add(entry.path)
+            fault = self._file_cause(directory, entry)
+            if fault and not (subject == "files" and self._is_the_blob(directory, entry)):
+                path = directory / entry.path
+                self._add(Problem(subject, self.layer, path, fault, file=entry.path, **owner))
+        for entry_path, is_symlink in tree(directory):
+            if entry_path.relative_to(directory).as_posix() not in listed:
+                self._foreign(entry_path, link=is_symlink)
 
-    def _file_cause(self, folder: Path, file: str, size: object, sha256: object) -> str | None:
+    def _file_cause(self, directory: Path, entry: FileEntry) -> str | None:
         """Return what is wrong with a file that a manifest lists."""
-        path = folder / file
+        path = directory / entry.path
         try:
             found = path.lstat()
         except OSError:
-            return "deleted: the file is not there"
+            return "deleted: the file is missing"
         if is_link(found):
             target = link_target(self.root, str(path))
             if target is None:
-                return "its link leads out of the cache"
+                return "its symlink leads out of the cache"
             if not os.path.isfile(target):  # noqa: PTH113
-                return "its link leads to nothing"
-            return None if os.path.basename(target) == sha256 else "its link leads to other bytes"  # noqa: PTH119
+                return "its symlink is broken"
+            return None if os.path.basename(target) == entry.sha256 else "its symlink leads to other content"  # noqa: PTH119
         digest = self._digest(path)
-        if digest == sha256:
-            self.spares.setdefault(str(sha256), path)
+        if digest == entry.sha256:
+            self.spares.setdefault(entry.sha256, path)
             return None
-        return _cause(digest, found.st_size, size)
+        return _cause(digest, found.st_size, entry.size)
 
-    def _is_blobs_fault(self, folder: Path, entry: Mapping[str, Any]) -> bool:
-        """Whether a file is the blob itself under another name: then what is wrong is said of the blob."""
-        sha256 = str(entry.get("sha256"))
-        return _HEX.fullmatch(sha256) is not None and _same(
-            folder / str(entry.get("path")), self.layer.blob(sha256)
-        )
+    def _is_the_blob(self, directory: Path, entry: FileEntry) -> bool:
+        """Whether a file is the blob itself under another name: then the problem is reported for the blob."""
+        if not _HEX.fullmatch(entry.sha256):
+            return False
+        return _same(directory / entry.path, self.layer.blob(entry.sha256))
 
     # --- notes
 
     def _check_notes(self) -> None:
-        """Compare the notes on disk with what the manifests say they must be; more of them do no harm."""
+        """Compare the notes on disk with what the manifests say they must be; extra ones do no harm."""
         notes = Notes(self.layer)
         if not all(is_file(self.layer.complete(kind)) for kind in ("aliases", "requests", "inputs")):
-            return  # nobody relies on them: they are derived when they are needed
+            return  # they are not relied on, but derived when needed
         derived = notes.derive()
         for (kind, digest), sha256 in derived.aliases.items():
             path = self.layer.alias(kind, digest)
             if _text(path) != sha256:
-                self._add("state", path, "the note of a blob's other name is missing or wrong", file=digest)
+                self._note(path, "the note of another name of a blob is missing or wrong", digest)
         for request, keys in derived.requests.items():
             for key in keys:
                 path = self.layer.request(request) / key
                 if not exists(path):
-                    self._add("state", path, "the note of what an IR answers is missing", file=key)
+                    self._note(path, "the note of the request that an IR answers is missing", key)
         for declaration in derived.inputs:
             path = self.layer.inputs(declaration)
             if notes.stored_inputs(declaration) is None:
-                self._add("state", path, "the note of a declaration's content is missing", file=declaration)
-
-
-def is_sound(layer: Layer, folder: Path, name: str) -> bool:
-    """Whether a published folder is all that its manifest says, bytes included."""
-    manifest = read_manifest(folder / name, check=True)
-    if manifest is None or not manifest.sealed or not layer.owns(folder):
-        return False
-    parts = manifest.data.get("parts") if name == IR_MANIFEST else None
-    if parts is not None and Digest.of_json(parts).hex != folder.name:
-        return False
-    entries = entries_of(manifest.data, name)
-    if not is_whole(str(layer.root), str(folder), entries):
-        return False
-    return all(hash_file(folder / e["path"])["sha256"].hex == e.get("sha256") for e in entries)
-
-
-def _scan(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except OSError:
-        return []
-
-
-def _tree(folder: Path) -> Iterable[tuple[Path, bool]]:
-    """Yield everything but folders below a folder, and whether it is a link."""
-    for entry in _scan(folder):
-        if entry.is_dir(follow_symlinks=False):
-            yield from _tree(folder / entry.name)
-        else:
-            yield folder / entry.name, entry.is_symlink()
+                self._note(path, "the note of a declaration's content is missing", declaration)
 
 
 def _size(path: Path) -> int:
@@ -397,10 +367,6 @@ def _same(one: Path, other: Path) -> bool:
         return False
 
 
-def _string(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
 def _text(path: Path) -> str | None:
     try:
         return path.read_text(encoding="ascii").strip()
@@ -408,17 +374,11 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _cause(digest: str, size: int, expected: object) -> str:
+def _cause(digest: str, size: int, expected: int | None) -> str:
     if digest.startswith("cannot"):
         return digest
-    if isinstance(expected, int) and size < expected:
+    if expected is not None and size < expected:
         return f"truncated: {size} of {expected} bytes"
-    if isinstance(expected, int) and size > expected:
+    if expected is not None and size > expected:
         return f"too long: {size} bytes instead of {expected}"
-    return f"damaged: its bytes have changed (sha256 {digest[:16]}…)"
-
-
-def _manifest_cause(path: Path) -> str:
-    if not is_file(path):
-        return "its manifest is missing"
-    return "its manifest is damaged"
+    return f"damaged: its content changed (sha256 {digest[:16]}…)"

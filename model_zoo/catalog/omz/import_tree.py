@@ -10,7 +10,7 @@ from model_zoo.catalog.omz.tree import models_root, read_omz
 from model_zoo.catalog.scan import read_entry, scan, unique_names
 from model_zoo.catalog.writer import to_yaml
 from model_zoo.errors import CatalogError
-from model_zoo.files import as_cache_error, make_folder, write_file
+from model_zoo.files import as_cache_error, make_directory, write_file
 from model_zoo.schema import Digest, Labels
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def import_tree(folder: Path, target: Path) -> list[Path]:
     texts: dict[str, str] = {}
     for model in models:
         texts |= _files_of(model)
-    make_folder(target)
+    make_directory(target)
     for name, text in texts.items():
         path = target / name
-        make_folder(path.parent)
+        make_directory(path.parent)
         with as_cache_error(path):
             write_file(path, text.encode("utf-8"))
     written = [target / f"{model.name}.yaml" for model in models]

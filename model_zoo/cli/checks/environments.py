@@ -35,9 +35,9 @@ def examine_environments(settings: Settings) -> Iterator[Finding]:
 
 def _environment(one: Environment) -> Finding:
     name = f"{KIND}:{one.stack} {one.digest[:8]}"
-    fault = one.fault or fault_of(one.folder, str(one.data.get("python")))
+    fault = one.fault or fault_of(one.directory, str(one.python_version))
     if fault is not None:
-        return note(AREA, name, f"{one.folder} cannot be used: {fault}", _AGAIN)
+        return note(AREA, name, f"{one.directory} cannot be used: {fault}", _AGAIN)
     packages = one.packages
     versions = ", ".join(f"{known} {packages[known]}" for known in one.pinned if known in packages)
-    return ok(AREA, name, f"Python {one.data.get('python')}, {human_size(one.size)}: {versions}")
+    return ok(AREA, name, f"Python {one.python_version}, {human_size(one.size)}: {versions}")

@@ -19,7 +19,7 @@ from model_zoo.cli.commands.care import (
     verify_command,
 )
 from model_zoo.cli.output import print_fields, print_table
-from model_zoo.files import exists, is_folder
+from model_zoo.files import exists, is_directory
 from model_zoo.text import counted, human_size
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from model_zoo.cache import Layer
-    from model_zoo.cache.care.usage import Entry
+    from model_zoo.cache.care.usage import ModelUsage
     from model_zoo.cache.environments import Environment
     from model_zoo.cli.main import Run
 
@@ -82,15 +82,15 @@ def _can_write(path: Path) -> bool:
 
 
 def _layer_info(layer: Layer, *, top: bool) -> dict[str, Any]:
-    from model_zoo.cache.care.usage import Inventory
+    from model_zoo.cache.care.usage import Usage
     from model_zoo.cache.environments import environments
 
-    totals = Inventory(layer, writable=top).totals()
+    totals = Usage(layer, writable=top).totals()
     return {
         "path": str(layer.root),
         "top": top,
         "writable": top and _can_write(layer.root),
-        "exists": is_folder(layer.root),
+        "exists": is_directory(layer.root),
         "bytes": sum(shelf.size for shelf in totals.values()),
         "folders": {name: {"count": shelf.count, "bytes": shelf.size} for name, shelf in totals.items()},
         "environments": [_environment(one) for one in environments(layer)],
@@ -116,12 +116,12 @@ def ls_command(run: Run, patterns: tuple[str, ...], *, as_json: bool) -> None:
     """
     from model_zoo.cache import Cache
     from model_zoo.cache.care.pins import is_pinned, pins
-    from model_zoo.cache.care.usage import Inventory
+    from model_zoo.cache.care.usage import Usage
     from model_zoo.cache.environments import environments
 
     cache = Cache(run.settings.cache, run.settings.layers)
     pinned = pins(cache.top) if cache.top else {}
-    found = [e for layer in cache.layers for e in Inventory(layer, writable=layer is cache.top).entries()]
+    found = [e for layer in cache.layers for e in Usage(layer, writable=layer is cache.top).by_model()]
     envs = [_environment(one) for layer in cache.layers for one in environments(layer)]
     if patterns:
         from model_zoo.catalog import match_names
@@ -159,7 +159,7 @@ def ls_command(run: Run, patterns: tuple[str, ...], *, as_json: bool) -> None:
     )
 
 
-def _entry(entry: Entry, *, pinned: bool) -> dict[str, Any]:
+def _entry(entry: ModelUsage, *, pinned: bool) -> dict[str, Any]:
     layer = entry.layer
     return {
         "name": entry.name,
@@ -197,12 +197,12 @@ def _environment(environment: Environment) -> dict[str, Any]:
         "name": f"env:{environment.stack}",
         "kind": "environment",
         "layer": str(environment.layer.root),
-        "path": str(environment.folder),
+        "path": str(environment.directory),
         "digest": environment.digest,
         "pinned": False,
         "bytes": environment.size,
         "last_use": iso(environment.used),
-        "python": environment.data.get("python"),
+        "python": environment.python_version,
         "requirements": environment.requirements,
         "packages": versions,
         "versions": {name: versions[name] for name in asked if name in versions},

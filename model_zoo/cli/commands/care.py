@@ -11,16 +11,16 @@ import click
 from model_zoo.cli.commands.pipeline import isolate_option
 from model_zoo.cli.output import print_table, say
 from model_zoo.errors import CacheDamagedError, CacheReadOnlyError, ModelZooError, UsageError
-from model_zoo.files import is_folder
+from model_zoo.files import is_directory
 from model_zoo.text import counted, human_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from model_zoo.cache import Layer
-    from model_zoo.cache.care.gc import Plan, Removal
-    from model_zoo.cache.care.repair import Mended
-    from model_zoo.cache.care.verify import Checked, Problem
+    from model_zoo.cache.care.gc import Removal, Removals
+    from model_zoo.cache.care.repair import Repaired
+    from model_zoo.cache.care.verify import Problem, Verified
     from model_zoo.cli.main import Run
 
 F = Any
@@ -90,16 +90,16 @@ def repair_command(
 
     Files that are not the cache's own are moved to its folder foreign-v1, not deleted.
     """
-    from model_zoo.cache.care.repair import Mended, mend
+    from model_zoo.cache.care.repair import Repaired, repair
 
     run.require_pinned = require_pinned
     problems = _check(run).problems
     if dry_run:
         rows = [{**_problem(problem), "done": _WOULD[problem.subject]} for problem in problems]
-        mended, errors = Mended(), []
+        mended, errors = Repaired(), []
     else:
         cache, timeout = run.zoo.cache, run.settings.lock_timeout
-        mended = mend(cache, problems, on_wait=_waiting(run), timeout=timeout) if problems else Mended()
+        mended = repair(cache, problems, on_wait=_waiting(run), timeout=timeout) if problems else Repaired()
         errors = _make_again(run, mended, trust_code=trust_code, isolate=isolate)
         rows = [{**_problem(problem), "done": done} for problem, done in mended.done]
     left = [{**_problem(problem), "why": why} for problem, why in mended.left]
@@ -130,21 +130,21 @@ _WOULD = {
 }
 
 
-def _check(run: Run) -> Checked:
-    from model_zoo.cache.care.verify import check
+def _check(run: Run) -> Verified:
+    from model_zoo.cache.care.verify import verify
 
     cache = run.zoo.cache
-    if cache.top is None or not is_folder(cache.top.root):
-        checked = check(cache.below, run.report)
+    if cache.top is None or not is_directory(cache.top.root):
+        checked = verify(cache.below, run.report)
     else:
         with cache.use(_waiting(run), timeout=run.settings.lock_timeout):
-            checked = check(cache.layers, run.report)
+            checked = verify(cache.layers, run.report)
     run.close()
     return checked
 
 
 def _make_again(
-    run: Run, mended: Mended, *, trust_code: bool, isolate: bool | None
+    run: Run, mended: Repaired, *, trust_code: bool, isolate: bool | None
 ) -> list[tuple[str, ModelZooError]]:
     """Fetch and convert what was removed; return what failed."""
     errors: list[tuple[str, ModelZooError]] = []
@@ -202,11 +202,11 @@ def gc_command(run: Run, max_size: str | None, *, dry_run: bool, as_json: bool) 
     runs left behind, transfers nobody went on with for a week, files no model stands on, converter
     environments that cannot be used any more or were not for 30 days.
     """
-    from model_zoo.cache.care.gc import plan_collection
+    from model_zoo.cache.care.gc import plan_gc
 
     budget = _size(max_size) if max_size is not None else run.settings.max_size
     top = _top(run)
-    plan = _collect(run, lambda age: plan_collection(top, budget, min_age=age), dry_run=dry_run)
+    plan = _collect(run, lambda age: plan_gc(top, budget, min_age=age), dry_run=dry_run)
     _print_plan(plan, dry_run=dry_run, as_json=as_json)
     if plan.over:
         over = human_size(plan.over)
@@ -223,12 +223,12 @@ def rm_command(run: Run, references: tuple[str, ...], *, dry_run: bool, as_json:
 
     NAME@PRECISION removes the IR of that precision only; env:NAME the converter environments of that stack.
     """
-    from model_zoo.cache.care.gc import plan_removal
+    from model_zoo.cache.care.gc import plan_rm
 
     envs = [one.removeprefix(_ENV) for one in references if one.startswith(_ENV)]
     wanted = resolve(run, [one for one in references if not one.startswith(_ENV)])
     top = _top(run)
-    plan = _collect(run, lambda _: plan_removal(top, wanted, envs), dry_run=dry_run)
+    plan = _collect(run, lambda _: plan_rm(top, wanted, envs), dry_run=dry_run)
     _print_plan(plan, dry_run=dry_run, as_json=as_json)
 
 
@@ -240,21 +240,21 @@ def _top(run: Run) -> Layer:
     return top
 
 
-def _collect(run: Run, make: Callable[[float], Plan], *, dry_run: bool) -> Plan:
-    from model_zoo.cache.care.gc import carry_out
+def _collect(run: Run, make: Callable[[float], Removals], *, dry_run: bool) -> Removals:
+    from model_zoo.cache.care.gc import apply
 
     cache = run.zoo.cache
-    if dry_run or not is_folder(_top(run).root):
+    if dry_run or not is_directory(_top(run).root):
         return make(0.0)
-    plan = carry_out(cache, make, on_wait=_waiting(run), timeout=run.settings.lock_timeout)
+    plan = apply(cache, make, on_wait=_waiting(run), timeout=run.settings.lock_timeout)
     run.close()
     return plan
 
 
-def _print_plan(plan: Plan, *, dry_run: bool, as_json: bool) -> None:
+def _print_plan(plan: Removals, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         names = ("before", "freed", "after", "budget", "over", "locks")
-        kept = [{"kind": i.kind, "name": i.label, "path": i.where, "why": why} for i, why in plan.kept]
+        kept = [{"kind": i.kind, "name": i.label, "path": i.location, "why": why} for i, why in plan.kept]
         facts = {name: getattr(plan, name) for name in names}
         print_value({"dry_run": dry_run, **facts, "removed": _rows(plan.removals), "kept": kept})
         return
@@ -276,7 +276,7 @@ def _rows(removals: Iterable[Removal]) -> list[dict[str, Any]]:
         {
             "kind": removal.item.kind,
             "name": removal.item.label,
-            "path": removal.item.where,
+            "path": removal.item.location,
             "bytes": removal.size,
             "last_use": iso(removal.item.used),
             "why": removal.why,
@@ -311,14 +311,14 @@ def resolve(run: Run, references: Iterable[str]) -> list[tuple[str, str | None]]
 def cached_models(run: Run) -> dict[str, set[str | None]]:
     """Return what the writable layer has, or has pinned: model → its precisions, and None for all of it."""
     from model_zoo.cache.care.pins import pins
-    from model_zoo.cache.care.usage import Inventory
+    from model_zoo.cache.care.usage import Usage
 
     top = run.zoo.cache.top
     if top is None:
         return {}
     known: dict[str, set[str | None]] = {
         entry.name: {None, *(row.precision for row in entry.irs.values())}
-        for entry in Inventory(top, writable=False).entries()
+        for entry in Usage(top, writable=False).by_model()
     }
     for model, precisions in pins(top).items():
         known.setdefault(model, set()).update(precisions or (), (None,))

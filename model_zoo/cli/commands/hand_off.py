@@ -22,7 +22,7 @@ from model_zoo.text import counted, human_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from model_zoo.cache.intake import Taken
+    from model_zoo.cache.intake import Imported
     from model_zoo.cli.main import Run
     from model_zoo.export.contents import Contents, With
     from model_zoo.zoo import Request
@@ -221,7 +221,7 @@ def import_command(run: Run, file: Path) -> None:
     """Take models from a tar made by 'export --format tar' into the cache; every digest is checked first."""
     from model_zoo.export.archive import import_tar
 
-    _print_taken(run, import_tar(run.zoo, file))
+    _print_imported(run, import_tar(run.zoo, file))
 
 
 @click.command("push")
@@ -268,25 +268,24 @@ def pull_command(run: Run, target: str) -> None:
     from model_zoo.registry.remote import pull
     from model_zoo.sources.oci.reference import target_of
 
-    _print_taken(run, pull(target_of(target), run.zoo.cache, run.settings, run.report))
+    _print_imported(run, pull(target_of(target), run.zoo.cache, run.settings, run.report))
 
 
-def _print_taken(run: Run, taken: Taken) -> None:
+def _print_imported(run: Run, imported: Imported) -> None:
     """Print one line for each IR and each model's folder that is in the cache now."""
-    from model_zoo.schema import FOLDER
-
     run.close()
-    cache, rows = run.zoo.cache, []
-    for key in taken.irs:
+    cache = run.zoo.cache
+    rows: list[dict[str, str | None]] = []
+    for key in imported.irs:
         if (found := cache.find_ir(key)) is not None:
             folder, manifest = found
-            path = folder if manifest.get("layout") == FOLDER else folder / "model.xml"
+            path = folder if manifest.is_folder else folder / "model.xml"
             rows.append(
-                {"name": manifest["model"], "precision": manifest["precision"], "path": str(path), "key": key}
+                {"name": manifest.model, "precision": manifest.precision, "path": str(path), "key": key}
             )
-    for model, declaration in taken.files:
-        if (found := cache.find_files(model, declaration)) is not None:
-            rows.append({"name": model, "precision": None, "path": str(found[0]), "key": None})
+    for model, declaration in imported.files:
+        if (fetched := cache.find_files(model, declaration)) is not None:
+            rows.append({"name": model, "precision": None, "path": str(fetched[0]), "key": None})
     if run.as_json:
         print_json(rows)
         return

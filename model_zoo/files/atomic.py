@@ -1,0 +1,99 @@
+"""Writing a file whole or not at all, and flushing it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from model_zoo.files.failures import ELSEWHERE, as_cache_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Give a path beside ``path``; what is written there becomes ``path`` unless the block fails.
+
+    Args:
+        path: the file to make or replace; a link there is replaced, not followed.
+        durable: flush the bytes and the name to the disk.
+
+    Raises:
+        OSError: it cannot be written; what was there before is untouched.
+    """
+    staged = path.with_name(f".{path.name[:100]}.{os.getpid()}.{os.urandom(4).hex()}")
+    try:
+        yield staged
+        if durable:
+            fsync_file(staged)
+        staged.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            staged.unlink(missing_ok=True)
+        raise
+    if durable:
+        fsync_directory(path.parent)
+
+
+def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a small file whole or not at all; arguments and errors as of ``replacing``."""
+    with replacing(path, durable=durable) as staged:
+        staged.write_bytes(data)
+
+
+def write_stream(chunks: Iterable[bytes], out: Path) -> Path:
+    """Write a file whole or not at all, and return its absolute path.
+
+    Raises:
+        CacheError: it cannot be written.
+    """
+    out = out.absolute()
+    with as_cache_error(out, hint=ELSEWHERE):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(out, durable=True) as staged, staged.open("xb") as stream:
+            for data in chunks:
+                stream.write(data)
+    return out
+
+
+def make_directory(path: Path) -> Path:
+    """Create a directory and its parents with the umask's modes.
+
+    Raises:
+        CacheError: it cannot be created.
+    """
+    with as_cache_error(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def fsync_file(path: Path) -> None:
+    """Flush a file's bytes to the disk.
+
+    Raises:
+        OSError: the disk refused them.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_directory(path: Path) -> None:
+    """Flush a folder's names to the disk, where the platform can."""
+    if sys.platform == "win32":  # pragma: no cover - a folder cannot be opened there
+        return
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EBADF}:
+            raise
+    finally:
+        os.close(descriptor)
