@@ -27,6 +27,7 @@ from model_zoo.schema.base import (
     Size,
     Struct,
     check_relative_path,
+    clash_key,
 )
 from model_zoo.schema.model import (
     EXPORTED,
@@ -106,6 +107,7 @@ __all__ = [
     "check_precision",
     "check_relative_path",
     "check_unique_paths",
+    "clash_key",
     "near_precisions",
     "opening_line",
 ]

@@ -83,6 +83,18 @@ def check_relative_path(path: str) -> None:
         raise ValueError(msg)
 
 
+def clash_key(path: str) -> str:
+    """Return what two paths have in common if some file system takes them for one.
+
+    The one rule of this package: neither case nor the Unicode normalisation form counts.
+    """
+    if path.isascii():
+        return path.lower()
+    import unicodedata  # few paths need it
+
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
 def _fault_of_part(part: str) -> str:
     if part in {"", "."}:
         return "must be a plain relative POSIX path"

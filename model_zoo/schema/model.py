@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from model_zoo.schema.artifact import Artifact, Replacement
-from model_zoo.schema.base import NAME, Struct, check_relative_path
+from model_zoo.schema.base import NAME, Struct, check_relative_path, clash_key
 from model_zoo.schema.precision import check_precision
 from model_zoo.schema.recipe import Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Framework = Literal[
     "onnx",
@@ -166,21 +169,22 @@ class Model(Struct, frozen=True, kw_only=True):
         return tuple(a for a in self.artifacts if precision is None or a.precision in {None, precision})
 
 
-def check_unique_paths(paths: list[str]) -> None:
-    """Refuse two paths that some file system would take for one, and a file that is also a folder.
+def check_unique_paths(paths: Sequence[str]) -> None:
+    """Refuse two paths that some file system would take for one, and a file that is also a directory.
 
     Raises:
         ValueError: names both paths.
     """
-    seen: dict[str, str] = {}
+    by_key: dict[str, str] = {}
     for path in paths:
-        other = seen.get(path.casefold())
-        seen[path.casefold()] = path
-        if other is not None:
-            msg = f"artifacts: path {path!r} is declared twice (the other is {other!r}; case does not count)"
+        key = clash_key(path)
+        if (other := by_key.get(key)) is not None:
+            msg = f"artifacts: path {path!r} is declared twice (the other is {other!r}; case is ignored)"
             raise ValueError(msg)
-    for path in paths:
-        for parent in PurePosixPath(path.casefold()).parents:
-            if str(parent) in seen:
-                msg = f"artifacts: {seen[str(parent)]!r} is both a file and the folder of {path!r}"
-                raise ValueError(msg)
+        by_key[key] = path
+    for key, path in by_key.items():
+        parents = (str(parent) for parent in PurePosixPath(key).parents)
+        file = next((by_key[parent] for parent in parents if parent in by_key), None)
+        if file is not None:
+            msg = f"artifacts: {file!r} is both a file and the folder of {path!r}"
+            raise ValueError(msg)
