@@ -49,7 +49,7 @@ def framework_of(paths: Sequence[str], name: str) -> Framework | None:
     return "timm" if name.startswith("hf:timm/") else "transformers"
 
 
-def needed_of(framework: str, paths: Sequence[str]) -> list[str]:
+def required_files(framework: str, paths: Sequence[str]) -> list[str]:
     """Return the files of a folder that its framework's library reads, without weights it has no use for."""
     return [path for path in paths if _is_needed(framework, PurePosixPath(path), set(paths))]
 

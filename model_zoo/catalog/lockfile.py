@@ -1,4 +1,4 @@
-"""Lock files: exactly which bytes a set of models consists of, and which IR they became.
+"""Lockfile files: exactly which bytes a set of models consists of, and which IR they became.
 
 JSON with sorted keys and one field a line: any tool reads it, and a difference shows what moved. A catalog's
 model keeps its entry's sources where the addresses stay; the lock says the digests. Where the entry floats
@@ -51,14 +51,14 @@ class LockedModel(Struct, frozen=True, kw_only=True):
     ir: dict[str, LockedIr] = msgspec.field(default_factory=dict)
 
 
-class LockFile(Struct, frozen=True, kw_only=True):
+class LockfileContent(Struct, frozen=True, kw_only=True):
     """A lock: models by name, or by URI."""
 
     schema: Literal[1] = 1
     models: dict[str, LockedModel]
 
 
-class Lock:
+class Lockfile:
     """A lock file as read, to hold requests to."""
 
     def __init__(self, path: Path) -> None:
@@ -206,16 +206,16 @@ def refuse_other_outputs(name: str, outputs: Sequence[Mapping[str, Any]], locked
             )
 
 
-def lock_text(models: Mapping[str, LockedModel]) -> str:
+def lockfile_text(models: Mapping[str, LockedModel]) -> str:
     """Return the text of a lock file: always the same for the same models."""
-    data = msgspec.to_builtins(LockFile(models=dict(models)))
+    data = msgspec.to_builtins(LockfileContent(models=dict(models)))
     data["schema"] = 1  # a default, which the struct would leave out
     return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _read(path: Path) -> LockFile:
+def _read(path: Path) -> LockfileContent:
     try:
-        return msgspec.convert(json.loads(path.read_text("utf-8")), LockFile, dec_hook=source_hook)
+        return msgspec.convert(json.loads(path.read_text("utf-8")), LockfileContent, dec_hook=source_hook)
     except OSError as error:
         what = f"the lock {path} cannot be read: {error.strerror}"
         raise UsageError(what, hint="write one with 'model-zoo lock REF…'") from error

@@ -27,10 +27,10 @@ def read_model(path: Path) -> Model:
         CatalogError: the file cannot be read or is not a valid entry; the message starts with
             ``FILE:LINE: FIELD``.
     """
-    return with_labels(read_plain(path), path)
+    return with_labels(read_without_labels(path), path)
 
 
-def read_plain(path: Path) -> Model:
+def read_without_labels(path: Path) -> Model:
     """Read one catalog entry; a labels file is named by its absolute path, but not read.
 
     Raises:
@@ -131,7 +131,7 @@ def to_struct(data: object, kind: type[T], text: str, name: str) -> T:
         if data is None:
             raise CatalogError(f"{name}: the file holds no entry", hint="write one") from error
         field, what = _deepen(field, what, data)
-        steps = steps_of(field)
+        steps = split_field(field)
         where = _place(name, text, steps)
         shown = f"{field}: " if field else ""
         what = wording(what, steps) if kind is Model else what
@@ -177,7 +177,7 @@ _FIELD_ERRORS = (
 
 def _deepen(field: str, what: str, data: object) -> tuple[str, str]:
     """Add the field that a rule's message begins with, where the mapping at ``field`` has it."""
-    for step in steps_of(field):
+    for step in split_field(field):
         try:
             data = data[step]  # type: ignore[index]
         except (LookupError, TypeError):
@@ -200,7 +200,7 @@ def _plain(what: str) -> str:
     return what[:1].lower() + what[1:]
 
 
-def steps_of(field: str) -> tuple[str | int, ...]:
+def split_field(field: str) -> tuple[str | int, ...]:
     """Split ``artifacts[0].sources[1].url`` into its steps."""
     found = re.findall(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)", field)
     return tuple(int(index) if index.isdigit() else name for index, name in found)

@@ -97,9 +97,9 @@ def _handed_out(zoo: Zoo, request: Request, manifest: Mapping[str, Any]) -> dict
         model = zoo.catalog.get(request.name)
         declared, wanted = model.artifacts, model.files_of(request.precision)
     else:
-        from model_zoo.catalog.uri import draft_of
+        from model_zoo.catalog.uri import parse_uri
 
-        declared = wanted = draft_of(request.name).artifacts
+        declared = wanted = parse_uri(request.name).artifacts
     if floating(declared):
         return found | {"resolution": {"of": key_of(declared), "artifacts": plain(request.model.artifacts)}}
     found["declaration"] = declaration_of(request.model, wanted)

@@ -37,13 +37,13 @@ PACK_CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
 PACK_WEIGHT_TYPE = "application/vnd.cncf.model.weight.v1.tar"
 PACK_FILE_TYPE = "application/vnd.cncf.model.weight.config.v1.raw"
 PACK_PATH = "org.cncf.model.filepath"
-KEY_NOTE = "io.model-zoo.ir.key"
-MODEL_NOTE = "io.model-zoo.model"
-PRECISION_NOTE = "io.model-zoo.precision"
+KEY_ANNOTATION = "io.model-zoo.ir.key"
+MODEL_ANNOTATION = "io.model-zoo.model"
+PRECISION_ANNOTATION = "io.model-zoo.precision"
 
 
 @dataclass(frozen=True)
-class Blob:
+class OciBlob:
     """Bytes of an image; ``chunks`` yields them from an offset on."""
 
     media_type: str
@@ -60,11 +60,11 @@ class Blob:
 
 
 @dataclass(frozen=True)
-class Image:
+class OciImage:
     """A manifest and the blobs it refers to, the configuration first."""
 
     manifest: bytes
-    blobs: tuple[Blob, ...]
+    blobs: tuple[OciBlob, ...]
 
     @property
     def digest(self) -> str:
@@ -72,7 +72,7 @@ class Image:
         return f"sha256:{hashlib.sha256(self.manifest).hexdigest()}"
 
 
-def names_of(irs: Sequence[ConvertedModel]) -> list[str]:
+def export_names(irs: Sequence[ConvertedModel]) -> list[str]:
     """Return the name each IR is handed out under: the model's, with the precision where it has several."""
     count = Counter(ir.model.name for ir in irs)
     return [f"{m.name}-{ir.precision}" if count[(m := ir.model).name] > 1 else m.name for ir in irs]
@@ -80,7 +80,7 @@ def names_of(irs: Sequence[ConvertedModel]) -> list[str]:
 
 def build_image(
     irs: Sequence[ConvertedModel], flavor: Flavor, *, mtime: int = 0, architecture: str = "amd64"
-) -> Image:
+) -> OciImage:
     """Describe an image of IRs; nothing is written, and each file is read once for its digest.
 
     Args:
@@ -91,14 +91,14 @@ def build_image(
     """
     layers = [
         layer
-        for ir, name in zip(irs, names_of(irs), strict=True)
+        for ir, name in zip(irs, export_names(irs), strict=True)
         for layer in (_image_layers if flavor == "image" else _pack_layers)(ir, name, mtime)
     ]
     when = dt.datetime.fromtimestamp(mtime, dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     diff_ids = [layer.digest for layer in layers]
     notes = {
         "org.opencontainers.image.created": when,
-        "org.opencontainers.image.title": ", ".join(names_of(irs)),
+        "org.opencontainers.image.title": ", ".join(export_names(irs)),
         "org.opencontainers.image.licenses": " AND ".join(sorted({ir.model.license for ir in irs})),
     }
     manifest: dict[str, Any] = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE}
@@ -108,20 +108,20 @@ def build_image(
         manifest["artifactType"] = PACK_TYPE
         config = _json_blob(PACK_CONFIG_TYPE, _pack_config(irs, diff_ids, when))
     manifest |= {"config": config.descriptor, "layers": [layer.descriptor for layer in layers]}
-    return Image(_encode(manifest | {"annotations": notes}), (config, *layers))
+    return OciImage(_encode(manifest | {"annotations": notes}), (config, *layers))
 
 
 def _notes(ir: ConvertedModel) -> dict[str, str]:
-    return {KEY_NOTE: ir.key, MODEL_NOTE: ir.model.name, PRECISION_NOTE: ir.precision}
+    return {KEY_ANNOTATION: ir.key, MODEL_ANNOTATION: ir.model.name, PRECISION_ANNOTATION: ir.precision}
 
 
-def _image_layers(ir: ConvertedModel, name: str, mtime: int) -> list[Blob]:
+def _image_layers(ir: ConvertedModel, name: str, mtime: int) -> list[OciBlob]:
     place = f"models/{name}" if ir.is_folder else f"models/{name}/1"
     tar = Tar(ir_members(ir.directory, ir.manifest, place), mtime)
     return [_tar_blob(LAYER_TYPE, tar, _notes(ir))]
 
 
-def _pack_layers(ir: ConvertedModel, name: str, mtime: int) -> list[Blob]:
+def _pack_layers(ir: ConvertedModel, name: str, mtime: int) -> list[OciBlob]:
     members = ir_members(ir.directory, ir.manifest, name)
     manifest = next(m for m in members if m.path == f"{name}/{IR_MANIFEST}")
     assert isinstance(manifest.source, bytes)  # noqa: S101 - it is made in memory
@@ -152,7 +152,7 @@ def _pack_config(irs: Sequence[ConvertedModel], diff_ids: list[str], when: str) 
     return {
         "descriptor": {
             "createdAt": when,
-            "name": "+".join(names_of(irs)),
+            "name": "+".join(export_names(irs)),
             "licenses": sorted({ir.model.license for ir in irs}),
         },
         "config": {
@@ -167,14 +167,14 @@ def _encode(value: object) -> bytes:
     return msgspec.json.encode(value, order="sorted")
 
 
-def _json_blob(media_type: str, value: object) -> Blob:
+def _json_blob(media_type: str, value: object) -> OciBlob:
     return _bytes_blob(media_type, _encode(value), {})
 
 
-def _bytes_blob(media_type: str, data: bytes, notes: Mapping[str, str]) -> Blob:
+def _bytes_blob(media_type: str, data: bytes, notes: Mapping[str, str]) -> OciBlob:
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return Blob(media_type, digest, len(data), lambda start: iter((data[start:],)), notes)
+    return OciBlob(media_type, digest, len(data), lambda start: iter((data[start:],)), notes)
 
 
-def _tar_blob(media_type: str, tar: Tar, notes: Mapping[str, str]) -> Blob:
-    return Blob(media_type, f"sha256:{tar.sha256}", tar.size, tar.chunks, notes)
+def _tar_blob(media_type: str, tar: Tar, notes: Mapping[str, str]) -> OciBlob:
+    return OciBlob(media_type, f"sha256:{tar.sha256}", tar.size, tar.chunks, notes)

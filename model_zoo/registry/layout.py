@@ -19,14 +19,14 @@ from model_zoo.registry.image import MANIFEST_TYPE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from model_zoo.registry.image import Blob, Image
+    from model_zoo.registry.image import OciBlob, OciImage
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _REF_NAME = "org.opencontainers.image.ref.name"
 _INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 
 
-def write_layout(image: Image, out: Path, tag: str, *, mtime: int = 0) -> Path:
+def write_layout(image: OciImage, out: Path, tag: str, *, mtime: int = 0) -> Path:
     """Write an image; a name that ends in ``.tar`` makes it one file.
 
     In a folder that is a layout already, other images stay and one of the same tag is replaced.
@@ -51,7 +51,7 @@ def write_layout(image: Image, out: Path, tag: str, *, mtime: int = 0) -> Path:
     return out
 
 
-def _put(blob: Blob, folder: Path) -> None:
+def _put(blob: OciBlob, folder: Path) -> None:
     """Write one blob, unless it is there and whole; what is written is proven to have its digest."""
     digits = blob.digest.removeprefix("sha256:")
     target = folder / digits
@@ -80,7 +80,7 @@ def _others(out: Path, tag: str) -> list[dict[str, Any]]:
     return [one for one in found if (one.get("annotations") or {}).get(_REF_NAME) != tag]
 
 
-def _index(image: Image, tag: str, others: list[dict[str, Any]]) -> bytes:
+def _index(image: OciImage, tag: str, others: list[dict[str, Any]]) -> bytes:
     own: dict[str, Any] = {
         "mediaType": MANIFEST_TYPE,
         "digest": image.digest,
@@ -93,7 +93,7 @@ def _index(image: Image, tag: str, others: list[dict[str, Any]]) -> bytes:
     return msgspec.json.encode(found, order="sorted")
 
 
-def _write_tar(image: Image, out: Path, tag: str, mtime: int) -> Path:
+def _write_tar(image: OciImage, out: Path, tag: str, mtime: int) -> Path:
     """Write the layout as one tar; blobs are read twice and never copied aside."""
     blobs = {blob.digest: blob for blob in image.blobs}
     small = {image.digest: image.manifest}

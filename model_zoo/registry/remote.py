@@ -18,17 +18,17 @@ from model_zoo.events import Event, Report, ignore
 from model_zoo.files import as_cache_error
 from model_zoo.files.lock import lock
 from model_zoo.registry.image import (
-    KEY_NOTE,
+    KEY_ANNOTATION,
     LAYER_TYPE,
     MANIFEST_TYPE,
     PACK_FILE_TYPE,
     PACK_PATH,
     PACK_WEIGHT_TYPE,
-    Image,
+    OciImage,
     build_image,
 )
 from model_zoo.schema import Artifact
-from model_zoo.sources.oci.reference import Target, target_of
+from model_zoo.sources.oci.reference import OciReference, oci_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ _TARS = {t + packed for t in (LAYER_TYPE, PACK_WEIGHT_TYPE) for packed in ("", "
 _TARS |= {_DOCKER_LAYER, f"{_DOCKER_LAYER}.gzip"}
 
 
-def push(target: Target, image: Image, settings: Settings, report: Report = ignore) -> int:
+def push(target: OciReference, image: OciImage, settings: Settings, report: Report = ignore) -> int:
     """Send an image to a registry; blobs it has are not sent again.
 
     Args:
@@ -77,7 +77,7 @@ def push(target: Target, image: Image, settings: Settings, report: Report = igno
     return sent
 
 
-def pull(target: Target, cache: Cache, settings: Settings, report: Report = ignore) -> Taken:
+def pull(target: OciReference, cache: Cache, settings: Settings, report: Report = ignore) -> Taken:
     """Put the IRs of an image into the cache; what is there already is not transferred.
 
     An interrupted pull goes on where it stopped.
@@ -108,7 +108,7 @@ def pull(target: Target, cache: Cache, settings: Settings, report: Report = igno
     return taken
 
 
-def _connection(target: Target, settings: Settings) -> Registry:
+def _connection(target: OciReference, settings: Settings) -> Registry:
     """Return the registry to talk to; offline, the very import would open a socket to try IPv6.
 
     Raises:
@@ -145,7 +145,7 @@ def _manifest(registry: Registry) -> tuple[dict[str, Any], str]:
 class _Layer:
     """One layer of a manifest, as far as we have a use for it."""
 
-    def __init__(self, raw: Mapping[str, Any], target: Target) -> None:
+    def __init__(self, raw: Mapping[str, Any], target: OciReference) -> None:
         notes = raw.get("annotations") if isinstance(raw.get("annotations"), dict) else {}
         kind, size, digest = raw.get("mediaType"), raw.get("size"), str(raw.get("digest"))
         algorithm, _, self.digest = digest.partition(":")
@@ -153,7 +153,7 @@ class _Layer:
             what = f"{target}: a layer of type {kind} is nothing that model-zoo pushed"
             raise SourceUnavailableError(what, hint="pull an image that 'model-zoo push' or 'export' made")
         self.size = size if isinstance(size, int) and size >= 0 else None
-        self.key = str(notes.get(KEY_NOTE, "")) if notes else ""
+        self.key = str(notes.get(KEY_ANNOTATION, "")) if notes else ""
         self.path = str(notes[PACK_PATH]) if kind == PACK_FILE_TYPE and notes else f"{self.digest}/"
         self.oci = f"{target.scheme}://{target.host}/{target.repository}"
 
@@ -206,9 +206,9 @@ class Remote:
         """Whether one is configured and the network may be used."""
         return self._settings.remote is not None and not self._settings.offline
 
-    def _target(self, key: str) -> Target:
-        bare = target_of(str(self._settings.remote))
-        return Target(bare.scheme, bare.host, bare.repository, f"ir-{key}")
+    def _target(self, key: str) -> OciReference:
+        bare = oci_reference(str(self._settings.remote))
+        return OciReference(bare.scheme, bare.host, bare.repository, f"ir-{key}")
 
     def find(self, key: str, model: str, report: Report) -> bool:
         """Bring an IR into the cache if the registry has it; asked for once in a run."""

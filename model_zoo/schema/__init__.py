@@ -7,6 +7,7 @@ cannot express are checked in ``__post_init__`` and reported at the same place.
 from __future__ import annotations
 
 from model_zoo.schema.artifact import (
+    ArchiveFormat,
     Artifact,
     Replacement,
     Source,
@@ -76,6 +77,7 @@ __all__ = [
     "UNIVERSAL",
     "UNSTATED",
     "Algorithm",
+    "ArchiveFormat",
     "Artifact",
     "Builder",
     "Compress",

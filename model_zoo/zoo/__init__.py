@@ -98,9 +98,9 @@ class Zoo:
         """What references mean."""
         lock = None
         if self.locked is not None:
-            from model_zoo.catalog.lockfile import Lock  # json and the like, which few runs need
+            from model_zoo.catalog.lockfile import Lockfile  # json and the like, which few runs need
 
-            lock = Lock(self.locked)
+            lock = Lockfile(self.locked)
         from model_zoo.zoo.naming import Naming  # see cache
 
         return Naming(self.catalog, self.fetching.resolving, lock)

@@ -13,14 +13,14 @@ from model_zoo.zoo.resolving import floating, key_of
 
 if TYPE_CHECKING:
     from model_zoo.catalog import Catalog
-    from model_zoo.catalog.lockfile import Lock
+    from model_zoo.catalog.lockfile import Lockfile
     from model_zoo.zoo.resolving import Resolving
 
 
 class Naming:
     """References, on one catalog, one cache and perhaps one lock."""
 
-    def __init__(self, catalog: Catalog, resolving: Resolving, lock: Lock | None) -> None:
+    def __init__(self, catalog: Catalog, resolving: Resolving, lock: Lockfile | None) -> None:
         self.catalog = catalog
         self.resolving = resolving
         self.lock = lock
@@ -57,15 +57,15 @@ class Naming:
         return Request(held, precision, reference=name, locked=self.lock.model(name))
 
     def _of_uri(self, uri: str, *, fresh: bool) -> Request:
-        from model_zoo.catalog.uri import draft_of, model_of  # and with it several kinds of sources
+        from model_zoo.catalog.uri import model_from_uri, parse_uri  # and with it several kinds of sources
 
-        draft = draft_of(uri)
+        parsed = parse_uri(uri)
         if self.lock is not None:
-            model = self.lock.model_of_uri(draft.uri)
-            return Request(model, reference=draft.uri, locked=self.lock.model(draft.uri))
-        artifacts = self.resolving.resolve(draft.artifacts, draft.uri, draft.uri, fresh=fresh)
-        found = (key_of(draft.artifacts), artifacts) if floating(draft.artifacts) else None
-        return Request(model_of(draft, artifacts), reference=draft.uri, resolution=found)
+            model = self.lock.model_of_uri(parsed.uri)
+            return Request(model, reference=parsed.uri, locked=self.lock.model(parsed.uri))
+        artifacts = self.resolving.resolve(parsed.artifacts, parsed.uri, parsed.uri, fresh=fresh)
+        found = (key_of(parsed.artifacts), artifacts) if floating(parsed.artifacts) else None
+        return Request(model_from_uri(parsed, artifacts), reference=parsed.uri, resolution=found)
 
 
 def _text(reference: object) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.catalog import artifacts_from
-from model_zoo.catalog.hf_layout import needed_of
+from model_zoo.catalog.hf_layout import required_files
 from model_zoo.errors import DownloadError, ModelZooError, OfflineError
 from model_zoo.schema import EXPORTED, Digest
 from model_zoo.sources import LocatedSource
@@ -119,7 +119,7 @@ def _settled(request: Request, artifacts: tuple[Artifact, ...]) -> Request:
 def _needed(model: Model, artifacts: tuple[Artifact, ...]) -> tuple[Artifact, ...]:
     """Leave out weights that the model's framework has no use for, unless the entry names them."""
     paths = [artifact.path for artifact in artifacts]
-    wanted = {*needed_of(str(model.framework), paths), *(artifact.path for artifact in model.artifacts)}
+    wanted = {*required_files(str(model.framework), paths), *(artifact.path for artifact in model.artifacts)}
     return tuple(artifact for artifact in artifacts if artifact.path in wanted)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from model_zoo.catalog import Catalog, builtin_catalog, parse_model, read_model
 from model_zoo.catalog.json_schema import json_schema, schema_text
-from model_zoo.catalog.reader import read_labels, steps_of
+from model_zoo.catalog.reader import read_labels, split_field
 from model_zoo.errors import CatalogError, UnknownModelError
 from model_zoo.sources.file import FileSource
 from model_zoo.sources.url import UrlSource
@@ -310,8 +310,8 @@ def test_builtin_catalog_is_clean():
 
 
 def test_steps():
-    assert steps_of("artifacts[0].sources[1].url") == ("artifacts", 0, "sources", 1, "url")
-    assert steps_of("") == ()
+    assert split_field("artifacts[0].sources[1].url") == ("artifacts", 0, "sources", 1, "url")
+    assert split_field("") == ()
 
 
 plain = st.recursive(

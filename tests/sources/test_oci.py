@@ -10,7 +10,7 @@ from model_zoo.errors import SourceUnavailableError
 from model_zoo.schema import Artifact
 from model_zoo.settings import Settings
 from model_zoo.sources import integrity_of, parse_source
-from model_zoo.sources.oci.reference import target_of
+from model_zoo.sources.oci.reference import oci_reference
 from model_zoo.sources.oci.source import OciSource
 from tests.server import Server
 
@@ -79,4 +79,4 @@ def test_image_of_somebody_else(manifest, why, tmp_path):
     with Server() as server:
         server.add("/v2/m/manifests/1", json.dumps(manifest).encode())
         with pytest.raises(SourceUnavailableError, match=why):
-            pull(target_of(server.url("/m:1")), Cache(tmp_path / "cache"), Settings(attempts=1))
+            pull(oci_reference(server.url("/m:1")), Cache(tmp_path / "cache"), Settings(attempts=1))

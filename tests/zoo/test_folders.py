@@ -11,7 +11,7 @@ import pytest
 
 from model_zoo import errors
 from model_zoo.cache.care.verify import check
-from model_zoo.catalog.lockfile import lock_text
+from model_zoo.catalog.lockfile import lockfile_text
 from model_zoo.settings import Settings
 from model_zoo.zoo import Request, Zoo
 from model_zoo.zoo.lockfile import lock_models
@@ -238,7 +238,7 @@ def test_a_manifest_of_their_own_is_refused(make_zoo, tmp_path):
 def test_locked_and_held_to_it(published, hub, make_zoo, tmp_path):
     write_entry(tmp_path / "catalog", entry())
     locked = lock_models(make_zoo(), ["tiny"])
-    (tmp_path / "model-zoo.lock").write_text(lock_text(locked))
+    (tmp_path / "model-zoo.lock").write_text(lockfile_text(locked))
     assert {e.path for e in locked["tiny"].ir["INT4"].outputs} == set(published)
     hub.branch(REPO, "main", hub.commit(REPO, {"openvino_model.xml": b"<net/>", "openvino_model.bin": b""}))
     other = make_zoo(cache=tmp_path / "other", lock=tmp_path / "model-zoo.lock")

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from model_zoo import errors
-from model_zoo.catalog.lockfile import lock_text
+from model_zoo.catalog.lockfile import lockfile_text
 from model_zoo.settings import Settings
 from model_zoo.zoo import Conversion, Zoo
 from model_zoo.zoo.lockfile import lock_models
@@ -37,7 +37,7 @@ def publish(hub, tmp_path, data=None, **more):
 
 def lock(zoo, tmp_path, *references, **how):
     path = tmp_path / "model-zoo.lock"
-    path.write_text(lock_text(lock_models(zoo, references, **how)))
+    path.write_text(lockfile_text(lock_models(zoo, references, **how)))
     return path
 
 

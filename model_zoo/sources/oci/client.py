@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from model_zoo.settings import Settings
-    from model_zoo.sources.oci.reference import Target
+    from model_zoo.sources.oci.reference import OciReference
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -53,7 +53,7 @@ _LONGEST_PAUSE = 5.0
 
 
 @dataclass(frozen=True)
-class Manifest:
+class OciManifest:
     """A manifest as the registry has it; the digest is over exactly these bytes."""
 
     data: bytes
@@ -95,7 +95,7 @@ class Registry:
         settings: timeouts, attempts, and whether the network may be used.
     """
 
-    def __init__(self, target: Target, settings: Settings) -> None:
+    def __init__(self, target: OciReference, settings: Settings) -> None:
         self.target = target
         self._settings = settings
         self._home = f"{target.scheme}://{target.host}"
@@ -114,7 +114,7 @@ class Registry:
 
     # --- reading
 
-    def manifest(self, reference: str | None = None) -> Manifest | None:
+    def manifest(self, reference: str | None = None) -> OciManifest | None:
         """Return a manifest, or None where the repository has none of that name.
 
         Args:
@@ -132,11 +132,11 @@ class Registry:
                 return None
             self._expect(reply, 200, f"manifest {wanted}")
             data = self._read(reply)
-        digest = digest_of(data)
+        digest = oci_digest(data)
         if wanted.startswith("sha256:") and wanted != digest:
             what = f"{self.target}: the registry sent another manifest than the one asked for"
             raise DigestMismatchError(what, expected=wanted, found=digest, hint="do not use this registry")
-        return Manifest(data, digest)
+        return OciManifest(data, digest)
 
     def _read(self, reply: requests.Response) -> bytes:
         data = b""
@@ -383,6 +383,6 @@ def _reason(reply: requests.Response) -> str:
     return str(reply.reason or "")
 
 
-def digest_of(data: bytes) -> str:
+def oci_digest(data: bytes) -> str:
     """Return ``sha256:…`` of bytes, as descriptors write it."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"

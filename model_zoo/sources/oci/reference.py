@@ -18,7 +18,7 @@ _REFERENCE = re.compile(
 
 
 @dataclass(frozen=True)
-class Target:
+class OciReference:
     """``REGISTRY/REPOSITORY[:TAG][@DIGEST]``, as people type it."""
 
     scheme: str
@@ -38,7 +38,7 @@ class Target:
         return self.digest or self.tag or "latest"
 
 
-def parse_target(text: str) -> Target:
+def parse_oci_reference(text: str) -> OciReference:
     """Read a target; ``oci://`` may stand before it, ``http://`` for a registry without TLS.
 
     A registry on this machine (localhost, 127.0.0.0/8, ::1) is spoken to without TLS, as all container
@@ -55,17 +55,17 @@ def parse_target(text: str) -> Target:
     scheme = match["scheme"]
     if scheme in {None, "oci"}:
         scheme = "http" if _is_local(host) else "https"
-    return Target(str(scheme), host, match["repository"], match["tag"], match["digest"])
+    return OciReference(str(scheme), host, match["repository"], match["tag"], match["digest"])
 
 
-def target_of(text: str) -> Target:
+def oci_reference(text: str) -> OciReference:
     """Read a target that a person typed.
 
     Raises:
         UsageError: it is not one.
     """
     try:
-        return parse_target(text)
+        return parse_oci_reference(text)
     except ValueError as error:
         raise UsageError(str(error), hint="for example registry.example.org/models:1.0") from error
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from model_zoo.errors import SourceUnavailableError
 from model_zoo.schema import check_relative_path
 from model_zoo.sources.base import HttpLocation, LocatedSource
-from model_zoo.sources.oci.reference import parse_target
+from model_zoo.sources.oci.reference import parse_oci_reference
 
 if TYPE_CHECKING:
     from model_zoo.schema import Artifact
@@ -34,7 +34,7 @@ class OciSource(LocatedSource, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Check the reference."""
-        parse_target(self.oci)
+        parse_oci_reference(self.oci)
         if self.file is not None:
             check_relative_path(self.file)
         if self.blob is not None and (self.file is not None or not _BLOB.fullmatch(self.blob)):
@@ -55,7 +55,7 @@ class OciSource(LocatedSource, frozen=True, kw_only=True):
         """
         from model_zoo.sources.oci.client import Registry  # brings requests along
 
-        with Registry(parse_target(self.oci), settings) as registry:
+        with Registry(parse_oci_reference(self.oci), settings) as registry:
             if self.blob is not None:
                 return registry.locate(self.blob, artifact.size)
             layer = self._layer(registry)
