@@ -53,7 +53,7 @@ class Naming:
         precision = pick_precision(model, wish) if wish else None
         if self.lock is None or model.stages:
             return Request(model, precision, reference=name)
-        held = self.lock.hold(model, precision)
+        held = self.lock.apply(model, precision)
         return Request(held, precision, reference=name, locked=self.lock.model(name))
 
     def _of_uri(self, uri: str, *, fresh: bool) -> Request:

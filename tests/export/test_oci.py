@@ -124,7 +124,7 @@ def test_layout_keeps_other_tags_and_replaces_its_own(zoo, tmp_path):
 def test_layout_goes_over_nothing_else(zoo, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
-    with pytest.raises(CacheError, match="no OCI layout"):
+    with pytest.raises(CacheError, match="not an OCI layout"):
         write_layout(image_of(zoo, "tiny"), tmp_path / "out", "latest")
 
 
@@ -343,7 +343,7 @@ def test_source_says_what_is_missing(registry, tmp_path, catalog):
     for number, (source, why) in enumerate(
         (
             ({"oci": f"{registry.host}/files/tiny:2"}, "no such artifact"),
-            ({"oci": f"{registry.host}/files/tiny:1", "file": "other.onnx"}, "0 layers fit"),
+            ({"oci": f"{registry.host}/files/tiny:1", "file": "other.onnx"}, "0 layers match"),
             ({"oci": f"{registry.host}/files/tiny:1", "blob": f"sha256:{'0' * 64}"}, "has no blob"),
         )
     ):
@@ -428,7 +428,7 @@ def test_tampered_remote_is_said_and_the_model_is_converted_here(catalog, regist
     events = []
     two = Zoo(settings=Settings(cache=tmp_path / "two", catalogs=(catalog,), remote=remote, **FAST))
     assert two.convert("tiny", progress=events.append).bin.read_bytes() == made.bin.read_bytes()
-    assert any("remote cache of IRs was not used" in (event.message or "") for event in events)
+    assert any("did not use the remote cache of IRs" in (event.message or "") for event in events)
     assert any(event.event == "convert_begin" for event in events)
 
 
@@ -482,5 +482,5 @@ def test_wrong_manifest_for_a_digest(tmp_path, zoo):
     with Server() as server:
         digest = f"sha256:{'0' * 64}"
         server.add(f"/v2/m/manifests/{digest}", b"{}")
-        with pytest.raises(DigestMismatchError, match="another manifest"):
+        with pytest.raises(DigestMismatchError, match="different manifest"):
             pull(oci_reference(server.url(f"/m@{digest}")), zoo.cache, LOUD)

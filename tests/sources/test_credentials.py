@@ -144,7 +144,7 @@ def test_targets(text, scheme, host, repository, tag, digest):
         tag,
         digest,
     )
-    assert found.reference == (digest or tag or "latest")
+    assert found.manifest_name == (digest or tag or "latest")
     assert parse_oci_reference(f"{scheme}://{found}") == found
 
 

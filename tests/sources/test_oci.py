@@ -61,14 +61,14 @@ def test_manifest_without_a_usable_layer(layers):
     ("manifest", "why"),
     [
         ({"manifests": [{}, {}]}, "index of 2 images"),
-        ({"manifests": [{"digest": f"sha256:{HEX}"}]}, "is not there"),
+        ({"manifests": [{"digest": f"sha256:{HEX}"}]}, "does not exist"),
         (
             {"layers": [{"mediaType": "application/vnd.example", "digest": f"sha256:{HEX}", "size": 1}]},
-            "nothing that model-zoo pushed",
+            "model-zoo did not push",
         ),
         (
             {"layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": "md5:1"}]},
-            "nothing that model-zoo pushed",
+            "model-zoo did not push",
         ),
     ],
 )

@@ -247,7 +247,7 @@ def test_torn_upload_starts_again_where_nobody_knows_how_far_it_got(script):
 def test_upload_without_progress_ends(script):
     script.tear_after, script.tears = 0, 99
     script.tells_progress = False
-    with talk(script) as registry, pytest.raises(TransferInterruptedError, match="cannot be reached"):
+    with talk(script) as registry, pytest.raises(TransferInterruptedError, match="cannot reach the registry"):
         put(registry)
     assert len(script.uploads) == 3
     assert script.blobs == {}
@@ -271,7 +271,7 @@ def test_busy_registry_is_asked_again_and_then_given_up(script):
     with talk(script) as registry:
         assert put(registry)
         script.busy = 99
-        with pytest.raises(TransferInterruptedError, match="503 time and again"):
+        with pytest.raises(TransferInterruptedError, match="keeps answering 503"):
             registry.has_blob(DIGEST)
 
 

@@ -122,7 +122,7 @@ def test_a_catalog_entry_of_a_folder(published, make_zoo, tmp_path):
     assert plain(made.directory) == published
     assert make_zoo(offline=True).convert("tiny").directory == made.directory
     assert zoo.converting.why(Request(zoo.model("tiny")), _how())[0].endswith("nothing differs")
-    with pytest.raises(errors.UnknownPrecisionError, match="does not come in INT8"):
+    with pytest.raises(errors.UnknownPrecisionError, match="is not available in INT8"):
         zoo.convert("tiny@INT8")
 
 

@@ -19,7 +19,7 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True)
 class OciReference:
-    """``REGISTRY/REPOSITORY[:TAG][@DIGEST]``, as people type it."""
+    """An image, an artifact or a repository in a registry."""
 
     scheme: str
     host: str
@@ -28,24 +28,23 @@ class OciReference:
     digest: str | None = None
 
     def __str__(self) -> str:
-        """Return it as typed, without the scheme."""
+        """Return it as people type it, without the scheme."""
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.host}/{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")
 
     @property
-    def reference(self) -> str:
-        """What names the manifest: the digest, else the tag, else ``latest``."""
+    def manifest_name(self) -> str:
+        """What the registry knows the manifest by: the digest, else the tag, else ``latest``."""
         return self.digest or self.tag or "latest"
 
 
 def parse_oci_reference(text: str) -> OciReference:
-    """Read a target; ``oci://`` may stand before it, ``http://`` for a registry without TLS.
+    """Read a reference; it may begin with ``oci://``, or with ``http://`` for a registry without TLS.
 
-    A registry on this machine (localhost, 127.0.0.0/8, ::1) is spoken to without TLS, as all container
-    tools do.
+    A registry on this machine (localhost, 127.0.0.0/8, ::1) is used without TLS, as all container tools do.
 
     Raises:
-        ValueError: it is not a target.
+        ValueError: it is not a reference.
     """
     match = _REFERENCE.fullmatch(text)
     host = match["host"] if match else ""
@@ -59,7 +58,7 @@ def parse_oci_reference(text: str) -> OciReference:
 
 
 def oci_reference(text: str) -> OciReference:
-    """Read a target that a person typed.
+    """Read a reference that a person typed.
 
     Raises:
         UsageError: it is not one.
