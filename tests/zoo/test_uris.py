@@ -108,7 +108,7 @@ def test_weights_of_torchvision_need_no_torch_and_the_digits_in_their_name_are_c
 ):
     hub.add("/models/resnet18-f37072fd.pth", b"not the weights")
     monkeypatch.setattr("model_zoo.sources.torchvision.SITE", hub.url("/models/"))
-    with pytest.raises(errors.IntegrityError, match="digest that the name promises") as caught:
+    with pytest.raises(errors.IntegrityError, match="do not match the digest in the name") as caught:
         make_zoo().fetch("torchvision:resnet18")
     assert "f37072fd" in str(caught.value)
     assert "torch" not in sys.modules
