@@ -1,8 +1,8 @@
-"""Catalog: YAML → spec. Which models there are, and what each entry says.
+"""Catalog: YAML → model. Which models there are, and what each entry says.
 
-Folders are listed once; a file is parsed only when its model is asked for, so that one broken entry
-cannot stop the others, and what was parsed is kept in an index. A tree of Open Model Zoo's ``model.yml``
-files is a catalog too.
+Directories are listed once. A file is parsed only when its model is requested, so that one broken entry does
+not affect the others, and what was parsed is kept in an index. A tree of Open Model Zoo's ``model.yml`` files
+is a catalog too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_zoo.catalog.index import Index
+from model_zoo.catalog.index import Index, read_entry
 from model_zoo.catalog.reader import artifacts_from, parse_model, read_model, with_labels
 from model_zoo.catalog.references import (
     Reference,
@@ -19,7 +19,7 @@ from model_zoo.catalog.references import (
     pick_precision,
     unknown_model,
 )
-from model_zoo.catalog.scan import is_settled, name_of, read_entry, scan, stamp_of
+from model_zoo.catalog.scan import find_entries, name_of, settled_stamp_of
 from model_zoo.schema import Labels
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = [
     "Reference",
     "artifacts_from",
     "builtin_catalog",
+    "find_entries",
     "match_names",
     "name_of",
     "parse_model",
@@ -40,27 +41,25 @@ __all__ = [
     "pick_precision",
     "read_entry",
     "read_model",
-    "scan",
 ]
 
 
 def builtin_catalog() -> Path:
-    """Return the folder of the shipped catalog: inside the wheel, or beside the package in a checkout."""
+    """Return the directory of the shipped catalog: inside the wheel, or next to the package in a checkout."""
     package = Path(__file__).resolve().parent.parent
     installed = package / "_catalog"
     return installed if installed.is_dir() else package.parent / "catalog"
 
 
 class Catalog:
-    """Models by name, from several folders or files; a later one overrides an earlier one.
+    """Models by name, from several directories or files; a later one overrides an earlier one.
 
-    What was read is kept as long as neither the folders nor the file changed since, in memory and, with
-    ``index``, on disk.
+    What was read is kept, in memory and with ``index`` on disk, until the directories or the file change.
 
     Args:
-        roots: folders or files, built-in first.
-        index: a folder for what was compiled; None keeps it in memory only.
-        prepare: called before that folder is written to.
+        roots: directories or files, built-in first.
+        index: a directory for the compiled catalog; None keeps it in memory only.
+        prepare: called before that directory is written to.
     """
 
     def __init__(
@@ -68,7 +67,9 @@ class Catalog:
     ) -> None:
         self.roots = tuple(roots)
         self._indexes = tuple(Index(root, index, prepare) for root in self.roots)
-        self._merged: tuple[list[dict[str, Path]], dict[str, Path], dict[str, Index]] = ([], {}, {})
+        self._listings: list[dict[str, Path]] = []
+        self._files: dict[str, Path] = {}
+        self._owners: dict[str, Index] = {}
         self._labelled: dict[Path, tuple[Model, Stamp | None, Model]] = {}
 
     @property
@@ -76,23 +77,15 @@ class Catalog:
         """The file of every model by name, sorted without regard to case.
 
         Raises:
-            CatalogError: a root is not there, or declares one name twice.
+            CatalogError: a root does not exist, or declares one name twice.
         """
-        return self._merge()[1]
-
-    def _merge(self) -> tuple[list[dict[str, Path]], dict[str, Path], dict[str, Index]]:
-        parts = [index.files for index in self._indexes]
-        kept = self._merged
-        if len(kept[0]) == len(parts) and all(a is b for a, b in zip(kept[0], parts, strict=True)):
-            return kept
-        found: dict[str, Path] = {}
-        owners: dict[str, Index] = {}
-        for index, files in zip(self._indexes, parts, strict=True):
-            found.update(files)
-            owners.update(dict.fromkeys(files, index))
-        files = {name: found[name] for name in sorted(sorted(found), key=str.casefold)}
-        self._merged = (parts, files, owners)
-        return self._merged
+        listings = [index.files for index in self._indexes]
+        if [*map(id, listings)] != [*map(id, self._listings)]:
+            files = {name: path for listing in listings for name, path in listing.items()}
+            self._owners = {name: index for index in self._indexes for name in index.files}
+            self._files = {name: files[name] for name in sorted(sorted(files), key=str.casefold)}
+            self._listings = listings
+        return self._files
 
     def names(self) -> list[str]:
         """Every model's name, sorted without regard to case."""
@@ -102,39 +95,39 @@ class Catalog:
         """Return one model.
 
         Raises:
-            UnknownModelError: no catalog has it; near names are offered.
+            UnknownModelError: no catalog has it; similar names are suggested.
             CatalogError: its file is wrong.
         """
         return next(self.get_all([name]))
 
     def get_all(self, names: Iterable[str]) -> Iterator[Model]:
-        """Yield the models of these names; the folders are looked at once.
+        """Yield the models of these names; the directories are checked for changes once.
 
         Raises:
             UnknownModelError: no catalog has one of them.
             CatalogError: the file of one is wrong.
         """
-        _, files, owners = self._merge()
+        files = self.files
         for name in names:
             path = files.get(name)
             if path is None:
                 raise unknown_model(name, files)
-            yield self._with_labels(owners[name].get(path), path)
+            yield self._with_labels(self._owners[name].get(path), path)
 
     def _with_labels(self, model: Model, path: Path) -> Model:
         """Return the model with its labels read, from memory while neither entry nor labels changed."""
         if not (isinstance(model.labels, Labels) and model.labels.file is not None):
             return model
-        stamp = stamp_of(model.labels.file)
-        kept = self._labelled.get(path)
-        if kept is not None and kept[0] is model and stamp is not None and kept[1] == stamp:
-            return kept[2]
-        full = with_labels(model, path)
-        self._labelled[path] = (model, stamp if stamp is not None and is_settled(stamp) else None, full)
-        return full
+        stamp = settled_stamp_of(model.labels.file)
+        entry, kept_stamp, kept = self._labelled.get(path, (None, None, None))
+        if kept is not None and entry is model and stamp is not None and kept_stamp == stamp:
+            return kept
+        labelled = with_labels(model, path)
+        self._labelled[path] = (model, stamp, labelled)
+        return labelled
 
     def save(self) -> None:
-        """Write the index now, where the cache is in use; otherwise it is written once it is large."""
+        """Write the index now if the cache is in use; otherwise it is written once it is large."""
         for index in self._indexes:
             index.save()
 

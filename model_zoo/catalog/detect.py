@@ -1,4 +1,4 @@
-"""Which framework a set of files is for, and which of them is the network, told from their names alone."""
+"""Which framework a set of files is for, and which of them is the network, from their names alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, get_args
 
-from model_zoo.catalog.hf_layout import framework_of, needed_of
+from model_zoo.catalog.hf_layout import framework_of, required_files
 from model_zoo.errors import UsageError
 from model_zoo.formats.network import SUFFIXES
 from model_zoo.schema import EXPORTED, Framework
@@ -15,32 +15,41 @@ from model_zoo.schema import EXPORTED, Framework
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-ORDER: tuple[Framework, ...] = ("openvino", "onnx", "tensorflow", "tflite", "paddle", "keras", "pytorch")
-"""What is taken where a folder holds a model in several formats: what needs the least to be converted."""
-_USUAL = {"model", "openvino_model", "saved_model", "inference", "network"}
+    from model_zoo.schema import ArchiveFormat
+
+FRAMEWORK_ORDER: tuple[Framework, ...] = (
+    *("openvino", "onnx", "tensorflow", "tflite", "paddle", "keras", "pytorch"),
+)
+"""Which format is taken where a directory holds several: the one that needs the least conversion."""
+_USUAL_STEMS = {"model", "openvino_model", "saved_model", "inference", "network"}
 _PRECISION = re.compile(
     r"(?:^|[/_.-])(FP32-INT8|FP16-INT8|FP32|FP16|BF16|INT8|INT4)(?=[/_.-])", re.IGNORECASE
 )
-_ARCHIVES = {
-    ".tar": "tar",
+_ARCHIVES: dict[str, ArchiveFormat] = {
     ".tar.gz": "tar.gz",
     ".tgz": "tar.gz",
     ".tar.bz2": "tar.bz2",
     ".tar.xz": "tar.xz",
+    ".tar": "tar",
     ".zip": "zip",
 }
-assert set(ORDER) <= set(get_args(Framework))  # noqa: S101 - a typo above
+_WEIGHTS_SUFFIX = {".xml": ".bin", ".pdmodel": ".pdiparams"}
+"""The second file of the formats that always come in two."""
+_WEIGHT_SUFFIXES = ".h5 .msgpack .safetensors .pt .pth .ot .gguf .mlmodel .onnx .tflite"
+_WEIGHT_NAMES = "pytorch_model.bin tf_model.h5 flax_model.msgpack rust_model.ot"
+_SHOWN = 8
+assert set(FRAMEWORK_ORDER) <= set(get_args(Framework))  # noqa: S101 - a typo above
 
 
 @dataclass(frozen=True)
-class Guess:
-    """The framework, and the file (or folder) that is the network; "." where all files together are."""
+class Detection:
+    """The framework, and the file (or directory) that is the network; "." where it is all files together."""
 
     framework: Framework
     network: str
 
 
-def guess(paths: Sequence[str], name: str) -> Guess:
+def detect_network(paths: Sequence[str], name: str) -> Detection:
     """Return what a model of these files is.
 
     Args:
@@ -48,104 +57,82 @@ def guess(paths: Sequence[str], name: str) -> Guess:
         name: what the user calls it, for messages.
 
     Raises:
-        UsageError: nothing among them is a network, or several are and none has a usual name.
+        UsageError: none of them is a network, or several are and none has a usual name.
     """
     whole = framework_of(paths, name)
     if whole is not None:
-        return Guess(whole, ".")
-    for framework in ORDER:
-        found = _networks(framework, paths)
-        usual = [path for path in found if PurePosixPath(path).stem in _USUAL or path == "."]
-        chosen = found if len(found) == 1 else usual
+        return Detection(whole, ".")
+    for framework in FRAMEWORK_ORDER:
+        candidates = _networks(framework, paths)
+        usual = [path for path in candidates if PurePosixPath(path).stem in _USUAL_STEMS or path == "."]
+        chosen = candidates if len(candidates) == 1 else usual
         if len(chosen) == 1:
-            return Guess(framework, chosen[0])
-        if found:
-            what = f"{name} holds {len(found)} files that could be the {framework} network"
-            raise UsageError(what, found=_some(found), hint="name one of them")
-    known = ", ".join(sorted({suffix for framework in ORDER for suffix in SUFFIXES[framework]}))
+            return Detection(framework, chosen[0])
+        if candidates:
+            what = f"{name} has {len(candidates)} files that could be the {framework} network"
+            raise UsageError(what, found=some_of(candidates), hint="name one of them")
+    known = ", ".join(sorted({suffix for framework in FRAMEWORK_ORDER for suffix in SUFFIXES[framework]}))
     raise UsageError(
-        f"{name}: its framework cannot be told from the names of its files",
+        f"{name}: cannot tell the framework from the file names",
         expected=f"one of {known}",
-        found=_some(paths) or "no files",
-        hint="write a catalog entry that says framework and recipe, and pass it with --catalog",
+        found=some_of(paths) or "no files",
+        hint="write a catalog entry with the framework and a recipe, and pass it with --catalog",
     )
 
 
 def _networks(framework: Framework, paths: Sequence[str]) -> list[str]:
-    there = set(paths)
     found = [path for path in paths if PurePosixPath(path).suffix.lower() in SUFFIXES[framework]]
     if framework == "openvino":
-        return [path for path in found if PurePosixPath(path).with_suffix(".bin").as_posix() in there]
+        return [path for path in found if PurePosixPath(path).with_suffix(".bin").as_posix() in paths]
     if framework == "tensorflow":
-        saved = [p for p in found if PurePosixPath(p).stem == "saved_model"]
-        folders = sorted({PurePosixPath(path).parent.as_posix() for path in saved})
-        return folders or found
+        saved = [path for path in found if PurePosixPath(path).stem == "saved_model"]
+        return sorted({PurePosixPath(path).parent.as_posix() for path in saved}) or found
     return found
 
 
-def beside(network: str, paths: Iterable[str]) -> list[str]:
+def companion_files(network: str, paths: Iterable[str]) -> list[str]:
     """Return a network file and, out of ``paths``, those that belong to it by their names.
 
-    The weights of IR and PaddlePaddle, the checkpoint of a meta graph, and what exporters call the external
-    data of ONNX: ``NAME.onnx_data``, ``NAME.onnx.data``, ``NAME.data``, ``NAME.bin``, ``NAME.weight``.
+    These are the weights of IR and PaddlePaddle, the checkpoint of a meta graph, and what exporters call the
+    external data of ONNX: ``NAME.onnx_data``, ``NAME.onnx.data``, ``NAME.data``, ``NAME.bin``,
+    ``NAME.weight``.
     """
     if network == ".":
         return []  # nothing in particular
     path = PurePosixPath(network)
     stem = path.with_suffix("").as_posix()
-    wanted = {network}
-    kind = path.suffix.lower()
-    if kind == ".xml":
-        wanted.add(f"{stem}.bin")
-    elif kind == ".pdmodel":
-        wanted.add(f"{stem}.pdiparams")
-    elif kind == ".onnx":
-        wanted |= {f"{stem}.data", f"{stem}.bin", f"{stem}.weight", f"{stem}.weights"}
-        wanted |= {one for one in paths if one.startswith((f"{network}_", f"{network}."))}
-    elif kind == ".meta":
-        wanted |= {one for one in paths if one.startswith(f"{stem}.") and not one.endswith(".txt")}
-    there = set(paths)
-    return sorted(one for one in wanted if one in there or one == network)
+    found = {other for other in paths if other in required_names(network)} | {network}
+    if path.suffix.lower() == ".onnx":
+        data = {f"{stem}{suffix}" for suffix in (".data", ".bin", ".weight", ".weights")}
+        found |= {o for o in paths if o in data or o.startswith((f"{network}_", f"{network}."))}
+    elif path.suffix.lower() == ".meta":
+        found |= {o for o in paths if o.startswith(f"{stem}.") and not o.endswith(".txt")}
+    return sorted(found)
 
 
-def needed(network: str) -> tuple[str, ...]:
-    """Return the files without which a network file is useless, itself first; where nobody can be asked."""
+def required_names(network: str) -> tuple[str, ...]:
+    """Return the files without which a network file is useless, itself first, from its name alone."""
     path = PurePosixPath(network)
-    partner = {".xml": ".bin", ".pdmodel": ".pdiparams"}.get(path.suffix.lower())
-    return (network, path.with_suffix(partner).as_posix()) if partner else (network,)
+    suffix = _WEIGHTS_SUFFIX.get(path.suffix.lower())
+    return (network, path.with_suffix(suffix).as_posix()) if suffix else (network,)
 
 
-def without_other_formats(chosen: Guess, paths: Sequence[str]) -> list[str]:
-    """Leave out the weights of other frameworks, which repositories often hold beside one another."""
+def drop_other_formats(chosen: Detection, paths: Sequence[str]) -> list[str]:
+    """Leave out the weights of other frameworks, which many repositories hold side by side."""
     if chosen.framework in EXPORTED:
-        return needed_of(chosen.framework, paths)
-    foreign = {
-        ".h5",
-        ".msgpack",
-        ".safetensors",
-        ".pt",
-        ".pth",
-        ".ot",
-        ".gguf",
-        ".mlmodel",
-        ".onnx",
-        ".tflite",
-    }
-    foreign -= {PurePosixPath(chosen.network).suffix}
-    heavy = {"pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", "rust_model.ot"}
-    keep = set(beside(chosen.network, paths))
+        return required_files(chosen.framework, paths)
+    foreign = {*_WEIGHT_SUFFIXES.split()} - {PurePosixPath(chosen.network).suffix}
+    own = companion_files(chosen.network, paths)
 
-    def belongs(path: str) -> bool:
-        pure = PurePosixPath(path)
-        return path in keep or not (pure.suffix.lower() in foreign or pure.name in heavy)
+    def is_foreign(path: PurePosixPath) -> bool:
+        return path.suffix.lower() in foreign or path.name in _WEIGHT_NAMES.split()
 
-    return [path for path in paths if belongs(path)]
+    return [path for path in paths if path in own or not is_foreign(PurePosixPath(path))]
 
 
-def archive_format(name: str) -> str | None:
-    """Return the format of an archive, told from its name; None for what is none."""
-    lowered = name.lower()
-    return next((_ARCHIVES[s] for s in sorted(_ARCHIVES, key=len, reverse=True) if lowered.endswith(s)), None)
+def archive_format(name: str) -> ArchiveFormat | None:
+    """Return the format of an archive, judging by its name; None if it is not one."""
+    return next((kind for suffix, kind in _ARCHIVES.items() if name.lower().endswith(suffix)), None)
 
 
 def precision_in(path: str) -> str | None:
@@ -154,6 +141,7 @@ def precision_in(path: str) -> str | None:
     return found[1].upper() if found else None
 
 
-def _some(paths: Sequence[str]) -> str:
-    shown = ", ".join(sorted(paths)[:8])
-    return shown + (f" and {len(paths) - 8} more" if len(paths) > 8 else "")  # noqa: PLR2004
+def some_of(paths: Sequence[str]) -> str:
+    """Return the first few of many paths, for messages."""
+    shown = ", ".join(sorted(paths)[:_SHOWN])
+    return shown + (f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else "")

@@ -1,73 +1,67 @@
-"""What is wrong with an entry, in words: near names of fields, allowed values, what YAML's errors mean."""
+"""What is wrong with an entry, in words: similar field names, allowed values, what YAML's errors mean."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
 
+from model_zoo.text import near_names
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-def wording(what: str, steps: tuple[str | int, ...]) -> str:
-    """Return what is wrong with a field, with the names or values that may stand there.
+def explain_field(problem: str, steps: tuple[str | int, ...]) -> str:
+    """Return what is wrong with a field, with the names or values that are allowed there.
 
     Args:
-        what: as msgspec says it, without the field.
-        steps: the way to the field, the field itself last.
+        problem: as msgspec states it, without the field.
+        steps: the path to the field, the field itself last.
     """
-    if what == "unknown field" and steps:
-        names = {name for shape in _at(steps[:-1]) for name in shape.get("properties", ())}
-        return f"unknown field{_meant(str(steps[-1]), names)}"
-    found = re.fullmatch(r"invalid enum value (.+)", what)
-    allowed = [str(value) for shape in _at(steps) for value in shape.get("enum", ()) if value is not None]
-    if found and allowed:
-        near = _near(found[1].strip("'\""), allowed)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        return f"{found[1]} is not {'one of ' * (len(allowed) > 1)}{', '.join(allowed)}{meant}"
-    return what
+    if problem == "unknown field" and steps:
+        names = {name for schema in _schemas_at(steps[:-1]) for name in schema.get("properties", ())}
+        known = f"; known fields: {', '.join(sorted(names))}" if names else ""
+        return "unknown field" + (_suggest(str(steps[-1]), names) or known)
+    invalid = re.fullmatch(r"invalid enum value (.+)", problem)
+    allowed = [str(v) for schema in _schemas_at(steps) for v in schema.get("enum", ()) if v is not None]
+    if invalid and allowed:
+        choice = ("one of " if len(allowed) > 1 else "") + ", ".join(allowed)
+        return f"{invalid[1]} is not {choice}" + _suggest(invalid[1].strip("'\""), allowed)
+    return problem
 
 
-def yaml_wording(problem: str | None, text: str, line: int | None) -> str:
+def explain_yaml(problem: str | None, text: str, line: int | None) -> str:
     """Return what a YAML error means; ``line`` counts from 0."""
     lines = text.splitlines()
     if line is not None and line < len(lines) and "\t" in re.match(r"\s*", lines[line])[0]:  # type: ignore[index]
-        return "the line begins with a tab; YAML wants spaces"
+        return "the line is indented with a tab; use spaces"
     return str(problem)
 
 
-def _meant(name: str, known: Iterable[str]) -> str:
-    near = _near(name, known)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; known here: {', '.join(sorted(known))}" if known else ""
+def _suggest(name: str, known: Iterable[str]) -> str:
+    near = near_names(name, known, count=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
-def _near(name: str, known: Iterable[str]) -> list[str]:
-    import difflib  # only when something is wrong
-
-    return difflib.get_close_matches(name, sorted(known), n=1)
-
-
-def _at(steps: tuple[str | int, ...]) -> list[dict[str, Any]]:
+def _schemas_at(steps: tuple[str | int, ...]) -> list[dict[str, Any]]:
     """Return the parts of the JSON Schema that describe what the steps lead to."""
     from model_zoo.catalog.json_schema import json_schema  # it imports every kind of source
 
-    schema = json_schema()
-    shapes = list(_flat(schema, schema))
+    root = json_schema()
+    schemas = list(_alternatives(root, root))
     for step in steps:
-        fields = isinstance(step, str)
-        inner = [s.get("properties", {}).get(step) if fields else s.get("items") for s in shapes]
-        shapes = [flat for one in inner if isinstance(one, dict) for flat in _flat(one, schema)]
-    return shapes
+        is_field = isinstance(step, str)
+        inner = [s.get("properties", {}).get(step) if is_field else s.get("items") for s in schemas]
+        schemas = [flat for one in inner if isinstance(one, dict) for flat in _alternatives(one, root)]
+    return schemas
 
 
-def _flat(shape: dict[str, Any], schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the alternatives of a shape, references followed."""
-    if "$ref" in shape:
-        yield from _flat(schema["$defs"][shape["$ref"].rpartition("/")[2]], schema)
-    elif "anyOf" in shape:
-        for one in shape["anyOf"]:
-            yield from _flat(one, schema)
+def _alternatives(schema: dict[str, Any], root: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the alternatives of a schema, references followed."""
+    if "$ref" in schema:
+        yield from _alternatives(root["$defs"][schema["$ref"].rpartition("/")[2]], root)
+    elif "anyOf" in schema:
+        for alternative in schema["anyOf"]:
+            yield from _alternatives(alternative, root)
     else:
-        yield shape
+        yield schema

@@ -1,7 +1,7 @@
-"""Folders as Hugging Face lays them out: what their framework is, and which of their files are needed.
+"""Directories in the layout of Hugging Face: what their framework is, and which of their files are needed.
 
-Told from names alone. Repositories often hold the same weights in several formats, and small files of other
-tools; only what is going to be read is worth fetching.
+File names alone decide. Repositories often hold the same weights in several formats, and small files of other
+tools; only what will be read is worth fetching.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
     from model_zoo.schema import Framework
 
-_OTHERS = {"onnx", "openvino", "coreml", "original", "metal", "gguf", "runs", "flax", "tf"}
-"""Folders that repositories keep other formats, and logs, in."""
+_OTHER_FORMATS = {"onnx", "openvino", "coreml", "original", "metal", "gguf", "runs", "flax", "tf"}
+"""Directories in which repositories keep other formats, and logs."""
 _WEIGHTS = ".bin .ckpt .gguf .h5 .keras .mlmodel .msgpack .onnx .ot .pb .pkl .pt .pth .safetensors .tflite"
 _TORCH = re.compile(r"(diffusion_|open_clip_)?pytorch_model[^/]*\.bin")
 _VARIANT = re.compile(r"\.(fp16|bf16|fp32|non_ema|ema)(?=[.-])")
-_PART = re.compile(r"\d+_\w+")
-"""A layer of sentence-transformers that has weights of its own, such as ``2_Dense``."""
+_MODULE = re.compile(r"\d+_\w+")
+"""A module of sentence-transformers that has weights of its own, such as ``2_Dense``."""
 
 
 def framework_of(paths: Sequence[str], name: str) -> Framework | None:
-    """Return the framework of a whole folder; None where a file of it is the network.
+    """Return the framework of a whole directory; None if one of its files is the network.
 
     Args:
         paths: its files, relative, POSIX.
@@ -39,7 +39,7 @@ def framework_of(paths: Sequence[str], name: str) -> Framework | None:
     if len(top) > 1 and all(p.startswith("openvino_") for p in top):
         return "openvino"
     if top or any(p.endswith(".onnx") and "/" not in p for p in paths):
-        return None  # what needs less to be converted
+        return None  # that needs less conversion
     if not any("/" not in p and (p.endswith(".safetensors") or _TORCH.fullmatch(p)) for p in paths):
         return None
     if "modules.json" in there:
@@ -49,31 +49,31 @@ def framework_of(paths: Sequence[str], name: str) -> Framework | None:
     return "timm" if name.startswith("hf:timm/") else "transformers"
 
 
-def needed_of(framework: str, paths: Sequence[str]) -> list[str]:
-    """Return the files of a folder that its framework's library reads, without weights it has no use for."""
-    return [path for path in paths if _is_needed(framework, PurePosixPath(path), set(paths))]
+def required_files(framework: str, paths: Sequence[str]) -> list[str]:
+    """Return the files of a directory that its framework's library reads, without weights it does not use."""
+    files = [PurePosixPath(path) for path in paths]
+    return [str(file) for file in files if _is_required(framework, file, files)]
 
 
-def _is_needed(framework: str, path: PurePosixPath, there: set[str]) -> bool:
-    folder = "" if str(path.parent) == "." else str(path.parent)
-    if path.parts[0] in _OTHERS and folder:
+def _is_required(framework: str, file: PurePosixPath, files: Sequence[PurePosixPath]) -> bool:
+    directory = "" if str(file.parent) == "." else str(file.parent)
+    if directory and file.parts[0] in _OTHER_FORMATS:
         return False
-    if path.suffix.lower() not in _WEIGHTS.split():
+    if file.suffix.lower() not in _WEIGHTS.split():
         return True
-    if not _has_weights(framework, folder):
+    if not _may_have_weights(framework, directory):
         return False
-    beside = [one for one in there if str(PurePosixPath(one).parent) == str(path.parent)]
-    tensors = [PurePosixPath(one).name for one in beside if one.endswith(".safetensors")]
-    if path.suffix != ".safetensors":
-        return not tensors and _TORCH.fullmatch(path.name) is not None
-    plain = _VARIANT.sub("", path.name)
-    if plain != path.name and plain in tensors:
+    tensors = [f.name for f in files if f.parent == file.parent and f.suffix == ".safetensors"]
+    if file.suffix != ".safetensors":
+        return not tensors and _TORCH.fullmatch(file.name) is not None
+    plain = _VARIANT.sub("", file.name)
+    if plain != file.name and plain in tensors:
         return False
-    return not path.name.startswith("consolidated") or all(one.startswith("consolidated") for one in tensors)
+    return not file.name.startswith("consolidated") or all(t.startswith("consolidated") for t in tensors)
 
 
-def _has_weights(framework: str, folder: str) -> bool:
-    """Whether the library looks for weights in a folder."""
+def _may_have_weights(framework: str, directory: str) -> bool:
+    """Whether the library looks for weights in a directory."""
     if framework == "diffusers":
-        return bool(folder)
-    return not folder or (framework == "sentence-transformers" and _PART.fullmatch(folder) is not None)
+        return bool(directory)
+    return not directory or (framework == "sentence-transformers" and bool(_MODULE.fullmatch(directory)))

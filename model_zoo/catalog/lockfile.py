@@ -1,8 +1,8 @@
-"""Lock files: exactly which bytes a set of models consists of, and which IR they became.
+"""Lockfiles: exactly which bytes a set of models consists of, and which IR they became.
 
 JSON with sorted keys and one field a line: any tool reads it, and a difference shows what moved. A catalog's
-model keeps its entry's sources where the addresses stay; the lock says the digests. Where the entry floats
-(a branch, a pattern), and for URIs, the lock says the addresses too.
+model keeps its entry's sources if their addresses are fixed, and the lockfile has the digests. If the entry
+floats (a branch, a pattern), and for URIs, the lockfile has the addresses too.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from model_zoo.sources import LocatedSource
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-DEFAULT_NAME = "model-zoo.lock"
-_AGAIN = "if the change is meant, lock again with 'model-zoo lock'"
+_LOCK_AGAIN = "if the change is intended, lock again with 'model-zoo lock'"
 
 
 class LockedIr(Struct, frozen=True, kw_only=True):
@@ -37,10 +36,10 @@ class LockedModel(Struct, frozen=True, kw_only=True):
     """One model.
 
     Attributes:
-        artifacts: every file with its size and sha256; with sources where the entry's may not be used.
-        declared: by path, what the entry said of each artifact when it was locked.
+        artifacts: every file with its size and sha256, and with sources if the entry's may not be used.
+        declared: by path, what the entry declared of each artifact when it was locked.
         replace: the entry's edits, as plain data.
-        entry: for a URI, the rest of the model it stood for, as plain data.
+        entry: for a URI, the rest of the model it meant, as plain data.
         ir: by precision.
     """
 
@@ -51,15 +50,15 @@ class LockedModel(Struct, frozen=True, kw_only=True):
     ir: dict[str, LockedIr] = msgspec.field(default_factory=dict)
 
 
-class LockFile(Struct, frozen=True, kw_only=True):
-    """A lock: models by name, or by URI."""
+class LockfileContent(Struct, frozen=True, kw_only=True):
+    """What the file contains: models by name, or by URI."""
 
     schema: Literal[1] = 1
     models: dict[str, LockedModel]
 
 
-class Lock:
-    """A lock file as read, to hold requests to."""
+class Lockfile:
+    """A lockfile as read, which requests must comply with."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,60 +68,55 @@ class Lock:
         """Return what is locked for a name or a URI.
 
         Raises:
-            UsageError: nothing is.
+            UsageError: nothing is locked for it.
         """
         found = self._models.get(reference)
         if found is None:
             what = f"{self.path} does not lock {reference}"
-            hint = f"add it with 'model-zoo lock {reference} …' and all other references of that lock"
+            hint = f"run 'model-zoo lock {reference} …' with this and all its other references"
             raise UsageError(what, found=", ".join(sorted(self._models)), hint=hint)
         return found
 
     def model_of_uri(self, uri: str) -> Model:
-        """Return the model a URI stood for when it was locked; no place is asked.
+        """Return the model that a URI meant when it was locked; no server is asked.
 
         Raises:
             UsageError: it is not locked.
         """
         locked = self.model(uri)
-        return model_from_lock({**(locked.entry or {}), "artifacts": msgspec.to_builtins(locked.artifacts)})
+        data = {**(locked.entry or {}), "artifacts": msgspec.to_builtins(locked.artifacts)}
+        return msgspec.convert(data, Model, dec_hook=source_hook)
 
-    def hold(self, model: Model, precision: str | None) -> Model:
-        """Return a catalog's model with the locked digests, and the locked addresses where its own float.
+    def apply(self, model: Model, precision: str | None) -> Model:
+        """Return a catalog's model with the locked digests, and the locked addresses if its own float.
 
         Raises:
             UsageError: the model is not locked.
-            IntegrityError: the entry says something else than when it was locked; the message says what.
+            IntegrityError: the entry changed since it was locked; the message says how.
         """
         locked = self.model(model.name)
-        lines = drift(model, locked, precision)
+        lines = changes(model, locked, precision)
         if lines:
-            what = f"{model.name}: the catalog entry is not what {self.path} locks"
-            raise IntegrityError(what, found="; ".join(lines), left="nothing was fetched", hint=_AGAIN)
-        files = {artifact.path: artifact for artifact in locked.artifacts}
-        plain = [a for a in model.artifacts if not floats(a) and a.path in files]
-        kept = [
-            msgspec.structs.replace(a, size=files[a.path].size, sha256=files[a.path].sha256) for a in plain
+            what = f"{model.name}: the catalog entry differs from {self.path}"
+            raise IntegrityError(what, found="; ".join(lines), left="nothing was fetched", hint=_LOCK_AGAIN)
+        pinned = {artifact.path: artifact for artifact in locked.artifacts}
+        artifacts = [
+            msgspec.structs.replace(artifact, size=pin.size, sha256=pin.sha256)
+            for artifact in model.artifacts
+            if not _is_floating(artifact) and (pin := pinned.pop(artifact.path, None))
         ]
-        taken = {artifact.path for artifact in plain}
-        added = [artifact for path, artifact in files.items() if path not in taken]
-        return msgspec.structs.replace(model, artifacts=(*kept, *added))
+        return msgspec.structs.replace(model, artifacts=(*artifacts, *pinned.values()))
 
 
-def model_from_lock(data: Mapping[str, Any]) -> Model:
-    """Build a model from a lock's plain data."""
-    return msgspec.convert(data, Model, dec_hook=source_hook)
-
-
-def floats(artifact: Artifact) -> bool:
-    """Whether a place has to be asked what the artifact means."""
+def _is_floating(artifact: Artifact) -> bool:
+    """Whether a server has to be asked what the artifact means."""
     return any(isinstance(source, LocatedSource) and source.floating for source in artifact.sources)
 
 
 def identity(artifact: Artifact) -> dict[str, Any]:
-    """Return what must not change of an artifact's declaration: digests, or else the addresses.
+    """Return the part of an artifact's declaration that must not change: digests, or else the addresses.
 
-    Of a local file only the name counts: a checkout may lie anywhere.
+    Only the name of a local file counts: a checkout may be anywhere.
     """
     facts: dict[str, Any] = {digest.algorithm: digest.hex for digest in artifact.digests}
     if not facts:
@@ -141,19 +135,19 @@ def _address(source: object) -> dict[str, Any]:
     return address
 
 
-def drift(model: Model, locked: LockedModel, precision: str | None) -> list[str]:
-    """Say, one line each, what a catalog entry declares differently from when it was locked.
+def changes(model: Model, locked: LockedModel, precision: str | None) -> list[str]:
+    """Return, one line each, how a catalog entry changed since it was locked.
 
     Args:
         model: as the catalog has it now.
         locked: as it was.
-        precision: only the files of this one count; None for all.
+        precision: consider only the files of this one; None for all.
     """
     now = {a.path: identity(a) for a in model.files_of(precision)}
-    every = {a.path for a in model.artifacts}
+    paths = {a.path for a in model.artifacts}
     lines = [f"{path} is not in the lock" for path in now if path not in locked.declared]
     lines += [
-        f"{path} is locked, and not in the entry any more" for path in locked.declared if path not in every
+        f"{path} is locked, but no longer in the entry" for path in locked.declared if path not in paths
     ]
     for path in sorted(now.keys() & locked.declared.keys()):
         lines += _differences(path, now[path], locked.declared[path])
@@ -163,13 +157,13 @@ def drift(model: Model, locked: LockedModel, precision: str | None) -> list[str]
 
 def _differences(path: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> list[str]:
     return [
-        f"{path}: {field}: locked {_brief(then.get(field))}, now {_brief(now.get(field))}"
+        f"{path}: {field}: locked {_shorten(then.get(field))}, now {_shorten(now.get(field))}"
         for field in sorted({*now, *then})
         if now.get(field) != then.get(field)
     ]
 
 
-def _brief(value: object) -> str:
+def _shorten(value: object) -> str:
     if value is None:
         return "absent"
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
@@ -177,14 +171,18 @@ def _brief(value: object) -> str:
 
 
 def refuse_other_parts(name: str, lines: Sequence[str]) -> None:
-    """Refuse a conversion whose ingredients are not the locked ones.
+    """Refuse a conversion that would not reproduce the locked IR.
+
+    Args:
+        name: the model.
+        lines: how its inputs differ from the locked ones.
 
     Raises:
-        IntegrityError: there are such lines.
+        IntegrityError: they differ.
     """
     if lines:
-        what = f"{name}: converting it now would not make the IR that the lock has"
-        hint = f"use the locked versions and recipe; {_AGAIN}"
+        what = f"{name}: converting it now would not reproduce the locked IR"
+        hint = f"use the locked versions and recipe; {_LOCK_AGAIN}"
         raise IntegrityError(what, found="; ".join(lines), left="nothing was published", hint=hint)
 
 
@@ -198,27 +196,27 @@ def refuse_other_outputs(name: str, outputs: Sequence[FileEntry], locked: Locked
     for entry in locked.outputs:
         if made.get(entry.path) != entry.sha256:
             raise IntegrityError(
-                f"{name}: {entry.path} of the IR is not the locked one",
+                f"{name}: {entry.path} of the IR differs from the locked one",
                 expected=f"sha256 {entry.sha256}",
                 found=f"sha256 {made.get(entry.path)}",
                 left="nothing was published",
-                hint=f"the same parts should make the same bytes; {_AGAIN}",
+                hint=f"equal inputs should give equal bytes; {_LOCK_AGAIN}",
             )
 
 
-def lock_text(models: Mapping[str, LockedModel]) -> str:
-    """Return the text of a lock file: always the same for the same models."""
-    data = msgspec.to_builtins(LockFile(models=dict(models)))
+def lockfile_text(models: Mapping[str, LockedModel]) -> str:
+    """Return the text of a lockfile, always the same for the same models."""
+    data = msgspec.to_builtins(LockfileContent(models=dict(models)))
     data["schema"] = 1  # a default, which the struct would leave out
     return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _read(path: Path) -> LockFile:
+def _read(path: Path) -> LockfileContent:
     try:
-        return msgspec.convert(json.loads(path.read_text("utf-8")), LockFile, dec_hook=source_hook)
+        return msgspec.convert(json.loads(path.read_text("utf-8")), LockfileContent, dec_hook=source_hook)
     except OSError as error:
-        what = f"the lock {path} cannot be read: {error.strerror}"
+        what = f"cannot read the lockfile {path}: {error.strerror}"
         raise UsageError(what, hint="write one with 'model-zoo lock REF…'") from error
     except (ValueError, RecursionError) as error:
-        what = f"{path} is not a lock file: {error}"
-        raise UsageError(what, hint="write it anew with 'model-zoo lock REF…'") from error
+        what = f"{path} is not a lockfile: {error}"
+        raise UsageError(what, hint="write a new one with 'model-zoo lock REF…'") from error

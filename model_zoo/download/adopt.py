@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from model_zoo.errors import ModelZooError
+from model_zoo.files import is_directory
 from model_zoo.settings import Settings
 from model_zoo.sources.base import HttpLocation, LocatedSource
 

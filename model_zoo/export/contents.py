@@ -99,9 +99,9 @@ def _as_declared(zoo: Zoo, request: Request, manifest: _Manifest) -> _Manifest:
         model = zoo.catalog.get(request.name)
         declared, wanted = model.artifacts, model.files_of(request.precision)
     else:
-        from model_zoo.catalog.uri import draft_of
+        from model_zoo.catalog.uri import parse_uri
 
-        declared = wanted = draft_of(request.name).artifacts
+        declared = wanted = parse_uri(request.name).artifacts
     if floating(declared):
         resolution = Resolution(of=key_of(declared), artifacts=tuple(plain(request.model.artifacts)))
         return msgspec.structs.replace(manifest, resolution=resolution)

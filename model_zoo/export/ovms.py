@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from model_zoo.errors import CacheError, UsageError
 from model_zoo.export.views import WRITABLE, copy_out
 from model_zoo.files import ELSEWHERE, as_cache_error, set_mode, write_file
-from model_zoo.registry.image import names_of
+from model_zoo.registry.image import export_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,7 +102,7 @@ def export_ovms(
         UsageError: a folder model is nothing that the server has a graph for.
         CacheError: the folder cannot be written, or holds a ``config.json`` that is none of the server's.
     """
-    names = names_of(irs)
+    names = export_names(irs)
     config = _config(out / "config.json")
     files: dict[str, Path] = {}
     graphs: dict[str, str] = {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheError
 from model_zoo.files import ELSEWHERE, as_cache_error, copy_file, hash_file, replacing, set_mode
-from model_zoo.registry.image import names_of
+from model_zoo.registry.image import export_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ def export_dir(irs: Sequence[ConvertedModel], out: Path) -> Path:
         CacheError: the folder cannot be written.
     """
     files: dict[str, Path] = {}
-    for ir, name in zip(irs, names_of(irs), strict=True):
+    for ir, name in zip(irs, export_names(irs), strict=True):
         if ir.is_folder:
             files |= {f"{name}/{path}": file for path, file in ir.files.items()}
         else:

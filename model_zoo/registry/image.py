@@ -1,15 +1,14 @@
-"""IRs as an OCI image: one uncompressed tar layer for each, the same digests whoever builds it.
+"""IRs as an OCI image: one uncompressed tar layer each, with the same digests whoever builds it.
 
-Two flavours. ``image`` is an ordinary container image with ``/models/NAME/1/model.xml``, which is what
-KServe's modelcars and OpenVINO Model Server look for; a folder model is ``/models/NAME/``. ``modelpack`` is
-an artifact of the CNCF ModelPack specification: weights as a tar, the manifest as a raw configuration file
-beside them. Either way the IR's manifest goes along, so that ``pull`` can put the IR into a cache.
+Two flavours exist. ``image`` is an ordinary container image with ``/models/NAME/1/model.xml``, as KServe's
+modelcars and OpenVINO Model Server expect it; a folder model is at ``/models/NAME/``. ``modelpack`` is an
+artifact of the CNCF ModelPack specification: weights as a tar, with the manifest as a raw configuration file
+next to them. Both include the IR's manifest, so that ``pull`` can put the IR into a cache.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +17,7 @@ import msgspec
 
 from model_zoo.cache.intake import ir_members
 from model_zoo.files.tar import Tar
+from model_zoo.sources.oci import OCI_MANIFEST, oci_digest
 from model_zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 Flavor = Literal["image", "modelpack"]
 
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 # https://github.com/modelpack/model-spec: docs/spec.md, docs/config.md, specs-go/v1/mediatype.go
@@ -36,13 +35,13 @@ PACK_CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
 PACK_WEIGHT_TYPE = "application/vnd.cncf.model.weight.v1.tar"
 PACK_FILE_TYPE = "application/vnd.cncf.model.weight.config.v1.raw"
 PACK_PATH = "org.cncf.model.filepath"
-KEY_NOTE = "io.model-zoo.ir.key"
-MODEL_NOTE = "io.model-zoo.model"
-PRECISION_NOTE = "io.model-zoo.precision"
+KEY_ANNOTATION = "io.model-zoo.ir.key"
+MODEL_ANNOTATION = "io.model-zoo.model"
+PRECISION_ANNOTATION = "io.model-zoo.precision"
 
 
 @dataclass(frozen=True)
-class Blob:
+class OciBlob:
     """Bytes of an image; ``chunks`` yields them from an offset on."""
 
     media_type: str
@@ -54,81 +53,82 @@ class Blob:
     @property
     def descriptor(self) -> dict[str, Any]:
         """What a manifest says about it."""
-        found: dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
-        return found | ({"annotations": dict(self.annotations)} if self.annotations else {})
+        required = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
+        return required | ({"annotations": dict(self.annotations)} if self.annotations else {})
 
 
 @dataclass(frozen=True)
-class Image:
+class OciImage:
     """A manifest and the blobs it refers to, the configuration first."""
 
     manifest: bytes
-    blobs: tuple[Blob, ...]
+    blobs: tuple[OciBlob, ...]
 
     @property
     def digest(self) -> str:
-        """``sha256:…`` of the manifest, which is the image's name for ever."""
-        return f"sha256:{hashlib.sha256(self.manifest).hexdigest()}"
+        """``sha256:…`` of the manifest, which identifies the image for ever."""
+        return oci_digest(self.manifest)
 
 
-def names_of(irs: Sequence[ConvertedModel]) -> list[str]:
-    """Return the name each IR is handed out under: the model's, with the precision where it has several."""
+def export_names(irs: Sequence[ConvertedModel]) -> list[str]:
+    """Return the name each IR is exported under: the model's, with the precision if it has several."""
     count = Counter(ir.model.name for ir in irs)
     return [f"{m.name}-{ir.precision}" if count[(m := ir.model).name] > 1 else m.name for ir in irs]
 
 
 def build_image(
     irs: Sequence[ConvertedModel], flavor: Flavor, *, mtime: int = 0, architecture: str = "amd64"
-) -> Image:
-    """Describe an image of IRs; nothing is written, and each file is read once for its digest.
+) -> OciImage:
+    """Describe an image of IRs. Nothing is written, and each file is read once for its digest.
 
     Args:
         irs: out of the cache.
-        flavor: which of the two.
+        flavor: see above.
         mtime: seconds since 1970, stamped on files and on the image.
-        architecture: of the machines that pull the ``image`` flavour; the files are the same for all.
+        architecture: of the machines that pull the ``image`` flavour; the files do not depend on it.
     """
     layers = [
         layer
-        for ir, name in zip(irs, names_of(irs), strict=True)
+        for ir, name in zip(irs, export_names(irs), strict=True)
         for layer in (_image_layers if flavor == "image" else _pack_layers)(ir, name, mtime)
     ]
     when = dt.datetime.fromtimestamp(mtime, dt.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     diff_ids = [layer.digest for layer in layers]
-    notes = {
+    annotations = {
         "org.opencontainers.image.created": when,
-        "org.opencontainers.image.title": ", ".join(names_of(irs)),
+        "org.opencontainers.image.title": ", ".join(export_names(irs)),
         "org.opencontainers.image.licenses": " AND ".join(sorted({ir.model.license for ir in irs})),
     }
-    manifest: dict[str, Any] = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE}
+    manifest: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_MANIFEST}
     if flavor == "image":
-        config = _json_blob(CONFIG_TYPE, _image_config(irs, diff_ids, when, architecture))
+        config_type, config_data = CONFIG_TYPE, _image_config(irs, diff_ids, when, architecture)
     else:
         manifest["artifactType"] = PACK_TYPE
-        config = _json_blob(PACK_CONFIG_TYPE, _pack_config(irs, diff_ids, when))
+        config_type, config_data = PACK_CONFIG_TYPE, _pack_config(irs, diff_ids, when)
+    config = _bytes_blob(config_type, _encode(config_data), {})
     manifest |= {"config": config.descriptor, "layers": [layer.descriptor for layer in layers]}
-    return Image(_encode(manifest | {"annotations": notes}), (config, *layers))
+    return OciImage(_encode(manifest | {"annotations": annotations}), (config, *layers))
 
 
-def _notes(ir: ConvertedModel) -> dict[str, str]:
-    return {KEY_NOTE: ir.key, MODEL_NOTE: ir.model.name, PRECISION_NOTE: ir.precision}
+def _annotations(ir: ConvertedModel) -> dict[str, str]:
+    return {KEY_ANNOTATION: ir.key, MODEL_ANNOTATION: ir.model.name, PRECISION_ANNOTATION: ir.precision}
 
 
-def _image_layers(ir: ConvertedModel, name: str, mtime: int) -> list[Blob]:
-    place = f"models/{name}" if ir.is_folder else f"models/{name}/1"
-    tar = Tar(ir_members(ir.directory, ir.manifest, place), mtime)
-    return [_tar_blob(LAYER_TYPE, tar, _notes(ir))]
+def _image_layers(ir: ConvertedModel, name: str, mtime: int) -> list[OciBlob]:
+    directory = f"models/{name}" if ir.is_folder else f"models/{name}/1"
+    tar = Tar(ir_members(ir.directory, ir.manifest, directory), mtime)
+    return [_tar_blob(LAYER_TYPE, tar, _annotations(ir))]
 
 
-def _pack_layers(ir: ConvertedModel, name: str, mtime: int) -> list[Blob]:
+def _pack_layers(ir: ConvertedModel, name: str, mtime: int) -> list[OciBlob]:
     members = ir_members(ir.directory, ir.manifest, name)
     manifest = next(m for m in members if m.path == f"{name}/{ir.manifest.FILE_NAME}")
     assert isinstance(manifest.source, bytes)  # noqa: S101 - it is made in memory
     weights = Tar([m for m in members if m is not manifest], mtime)
-    notes = _notes(ir)
+    annotations = _annotations(ir)
     return [
-        _bytes_blob(PACK_FILE_TYPE, manifest.source, {**notes, PACK_PATH: manifest.path}),
-        _tar_blob(PACK_WEIGHT_TYPE, weights, {**notes, PACK_PATH: name}),
+        _bytes_blob(PACK_FILE_TYPE, manifest.source, {**annotations, PACK_PATH: manifest.path}),
+        _tar_blob(PACK_WEIGHT_TYPE, weights, {**annotations, PACK_PATH: name}),
     ]
 
 
@@ -151,7 +151,7 @@ def _pack_config(irs: Sequence[ConvertedModel], diff_ids: list[str], when: str) 
     return {
         "descriptor": {
             "createdAt": when,
-            "name": "+".join(names_of(irs)),
+            "name": "+".join(export_names(irs)),
             "licenses": sorted({ir.model.license for ir in irs}),
         },
         "config": {
@@ -166,14 +166,9 @@ def _encode(value: object) -> bytes:
     return msgspec.json.encode(value, order="sorted")
 
 
-def _json_blob(media_type: str, value: object) -> Blob:
-    return _bytes_blob(media_type, _encode(value), {})
+def _bytes_blob(media_type: str, data: bytes, annotations: Mapping[str, str]) -> OciBlob:
+    return OciBlob(media_type, oci_digest(data), len(data), lambda start: iter((data[start:],)), annotations)
 
 
-def _bytes_blob(media_type: str, data: bytes, notes: Mapping[str, str]) -> Blob:
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return Blob(media_type, digest, len(data), lambda start: iter((data[start:],)), notes)
-
-
-def _tar_blob(media_type: str, tar: Tar, notes: Mapping[str, str]) -> Blob:
-    return Blob(media_type, f"sha256:{tar.sha256}", tar.size, tar.chunks, notes)
+def _tar_blob(media_type: str, tar: Tar, annotations: Mapping[str, str]) -> OciBlob:
+    return OciBlob(media_type, f"sha256:{tar.sha256}", tar.size, tar.chunks, annotations)

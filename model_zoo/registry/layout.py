@@ -1,4 +1,4 @@
-"""An OCI image layout: a folder, or one tar file, that every container tool reads.
+"""An OCI image layout: a directory, or one tar file, that every container tool reads.
 
 The format is that of the OCI image specification 1.0, ``image-layout.md``.
 """
@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.errors import CacheDamagedError, CacheError
-from model_zoo.files import ELSEWHERE, as_cache_error, has_digest, replacing, write_file, write_stream
+from model_zoo.files import ELSEWHERE, as_cache_error, has_digest, write_file, write_stream
 from model_zoo.files.tar import Member, Tar
-from model_zoo.registry.image import MANIFEST_TYPE
+from model_zoo.sources.oci import OCI_INDEX, OCI_MANIFEST
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from model_zoo.registry.image import Blob, Image
+    from model_zoo.registry.image import OciBlob, OciImage
 
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _REF_NAME = "org.opencontainers.image.ref.name"
-_INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 
 
-def write_layout(image: Image, out: Path, tag: str, *, mtime: int = 0) -> Path:
-    """Write an image; a name that ends in ``.tar`` makes it one file.
+def write_layout(image: OciImage, out: Path, tag: str, *, mtime: int = 0) -> Path:
+    """Write an image; as one file if the name ends in ``.tar``.
 
-    In a folder that is a layout already, other images stay and one of the same tag is replaced.
+    In an existing layout other images stay, and one of the same tag is replaced.
 
     Raises:
         CacheError: ``out`` is something else, or cannot be written.
@@ -37,64 +37,70 @@ def write_layout(image: Image, out: Path, tag: str, *, mtime: int = 0) -> Path:
     if out.suffix == ".tar":
         return _write_tar(image, out, tag, mtime)
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "oci-layout").is_file())):
-        what = f"{out} holds something that is no OCI layout"
-        raise CacheError(what, left="it is untouched", hint="choose an empty or absent folder")
-    with as_cache_error(out, left="blobs written so far are whole", hint=ELSEWHERE):
+        what = f"{out} exists and is not an OCI layout"
+        raise CacheError(what, left="it is untouched", hint="choose an empty or new folder")
+    with as_cache_error(out, left="blobs written so far are complete", hint=ELSEWHERE):
         blobs = out / "blobs" / "sha256"
         blobs.mkdir(parents=True, exist_ok=True)
         for blob in image.blobs:
-            _put(blob, blobs)
+            _write_blob(blob, blobs)
         write_file(blobs / image.digest.removeprefix("sha256:"), image.manifest)
         write_file(out / "index.json", _index(image, tag, _others(out, tag)))
         write_file(out / "oci-layout", _LAYOUT)
     return out
 
 
-def _put(blob: Blob, folder: Path) -> None:
-    """Write one blob, unless it is there and whole; what is written is proven to have its digest."""
+def _write_blob(blob: OciBlob, directory: Path) -> None:
+    """Write one blob unless it is there and intact."""
     digits = blob.digest.removeprefix("sha256:")
-    target = folder / digits
-    if has_digest(target, digits):
-        return
-    digest = hashlib.sha256()
-    with replacing(target) as staged:
-        with staged.open("xb") as stream:
-            for data in blob.chunks(0):
-                digest.update(data)
-                stream.write(data)
-        if digest.hexdigest() != digits:
-            what = "a file of the cache changed while it was exported"
-            raise CacheDamagedError(what, hint="run 'model-zoo cache verify', then export again")
+    target = directory / digits
+    if not has_digest(target, digits):
+        write_stream(_verified(blob), target)
+
+
+def _verified(blob: OciBlob) -> Iterator[bytes]:
+    """Yield the bytes of a blob; raise at the end unless they have its digest."""
+    seen = hashlib.sha256()
+    for data in blob.chunks(0):
+        seen.update(data)
+        yield data
+    if f"sha256:{seen.hexdigest()}" != blob.digest:
+        what = "a file in the cache changed while it was exported"
+        raise CacheDamagedError(what, hint="run 'model-zoo cache verify', then export again")
 
 
 def _others(out: Path, tag: str) -> list[dict[str, Any]]:
+    """Return the descriptors in a layout of images with other tags."""
     try:
         found = msgspec.json.decode((out / "index.json").read_bytes())["manifests"]
     except (OSError, msgspec.DecodeError, KeyError, TypeError):
         return []
-    return [one for one in found if (one.get("annotations") or {}).get(_REF_NAME) != tag]
+    return [entry for entry in found if (entry.get("annotations") or {}).get(_REF_NAME) != tag]
 
 
-def _index(image: Image, tag: str, others: list[dict[str, Any]]) -> bytes:
+def _index(image: OciImage, tag: str, others: list[dict[str, Any]]) -> bytes:
     own: dict[str, Any] = {
-        "mediaType": MANIFEST_TYPE,
+        "mediaType": OCI_MANIFEST,
         "digest": image.digest,
         "size": len(image.manifest),
         "annotations": {_REF_NAME: tag},
     }
     if artifact := msgspec.json.decode(image.manifest).get("artifactType"):
         own["artifactType"] = artifact
-    found = {"schemaVersion": 2, "mediaType": _INDEX_TYPE, "manifests": [*others, own]}
-    return msgspec.json.encode(found, order="sorted")
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*others, own]}
+    return msgspec.json.encode(index, order="sorted")
 
 
-def _write_tar(image: Image, out: Path, tag: str, mtime: int) -> Path:
+def _write_tar(image: OciImage, out: Path, tag: str, mtime: int) -> Path:
     """Write the layout as one tar; blobs are read twice and never copied aside."""
-    blobs = {blob.digest: blob for blob in image.blobs}
-    small = {image.digest: image.manifest}
-    members = [Member("oci-layout", _LAYOUT), Member("index.json", _index(image, tag, []))]
-    members += [Member(_path(digest), data) for digest, data in small.items()]
-    members += [Member(_path(b.digest), b.chunks, b.size) for b in blobs.values()]
+    members = [
+        Member("oci-layout", _LAYOUT),
+        Member("index.json", _index(image, tag, [])),
+        Member(_path(image.digest), image.manifest),
+    ]
+    members += [
+        Member(_path(b.digest), b.chunks, b.size) for b in {b.digest: b for b in image.blobs}.values()
+    ]
     return write_stream(Tar(members, mtime).chunks(), out)
 
 

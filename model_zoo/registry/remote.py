@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.cache.intake import Imported, import_layer
@@ -18,17 +20,18 @@ from model_zoo.events import Event, Report, ignore
 from model_zoo.files import as_cache_error
 from model_zoo.files.lock import lock
 from model_zoo.registry.image import (
-    KEY_NOTE,
+    KEY_ANNOTATION,
     LAYER_TYPE,
-    MANIFEST_TYPE,
     PACK_FILE_TYPE,
     PACK_PATH,
     PACK_WEIGHT_TYPE,
-    Image,
+    OciImage,
     build_image,
 )
 from model_zoo.schema import Artifact
-from model_zoo.sources.oci.reference import Target, target_of
+from model_zoo.sources.oci import OCI_MANIFEST
+from model_zoo.sources.oci.reference import OciReference, oci_reference
+from model_zoo.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,25 +44,26 @@ if TYPE_CHECKING:
 
 
 class NoImageError(SourceUnavailableError):
-    """The registry answers, and has no image of that name."""
+    """The registry has no image of that name."""
 
 
+_log = logging.getLogger(__name__)
 _DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 _TARS = {t + packed for t in (LAYER_TYPE, PACK_WEIGHT_TYPE) for packed in ("", "+gzip")}
 _TARS |= {_DOCKER_LAYER, f"{_DOCKER_LAYER}.gzip"}
 
 
-def push(target: Target, image: Image, settings: Settings, report: Report = ignore) -> int:
-    """Send an image to a registry; blobs it has are not sent again.
+def push(target: OciReference, image: OciImage, settings: Settings, report: Report = ignore) -> int:
+    """Send an image to a registry; blobs that it has already are not sent again.
 
     Args:
-        target: where; its tag, else ``latest``, becomes the image's name.
-        image: what.
+        target: where to; its tag, or ``latest``, becomes the image's name.
+        image: what to send.
         settings: timeouts and attempts.
         report: gets a ``push_blob`` event for each blob sent.
 
     Returns:
-        How many blobs were sent.
+        The number of blobs sent.
 
     Raises:
         SourceUnavailableError: the registry refuses.
@@ -73,49 +77,50 @@ def push(target: Target, image: Image, settings: Settings, report: Report = igno
                 sent += 1
                 report(Event(event="push_blob", model=str(target), file=blob.digest, bytes=blob.size))
         for name in dict.fromkeys((target.tag or "latest", image.digest)):
-            registry.put_manifest(name, image.manifest, MANIFEST_TYPE)
+            registry.put_manifest(name, image.manifest, OCI_MANIFEST)
     return sent
 
 
-def pull(target: Target, cache: Cache, settings: Settings, report: Report = ignore) -> Imported:
-    """Put the IRs of an image into the cache; what is there already is not transferred.
+def pull(target: OciReference, cache: Cache, settings: Settings, report: Report = ignore) -> Imported:
+    """Put the IRs of an image into the cache; those already there are not transferred.
 
-    An interrupted pull goes on where it stopped.
+    An interrupted pull is resumed.
 
     Raises:
-        SourceUnavailableError: there is no such image, or it holds no IRs of ours.
-        IntegrityError: something is not what a digest says; nothing of it was published.
+        SourceUnavailableError: there is no such image, or it contains no IRs of ours.
+        IntegrityError: something does not match its digest; nothing of it was published.
         CacheError: the writable layer cannot be written.
     """
     with _connection(target, settings) as registry:
         manifest, digest = _manifest(registry)
-    layers = [_Layer(raw, target) for raw in manifest.get("layers") or () if isinstance(raw, dict)]
+    layers = [OciLayer(raw, target) for raw in manifest.get("layers") or () if isinstance(raw, dict)]
     known = {layer.key for layer in layers if layer.key and cache.find_ir(layer.key) is not None}
-    wanted = [layer for layer in layers if layer.key not in known]
+    missing = [layer for layer in layers if layer.key not in known]
+    _log.info("%s: %d of %d layers are not in the cache", target, len(missing), len(layers))
     writable = cache.writable
-    folder = writable.check_own(writable.partials) / f"pull-{digest.removeprefix('sha256:')[:32]}"
-    with lock(writable.locks / f"{folder.name}.lock", timeout=settings.lock_timeout):
-        with as_cache_error(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        if wanted:
-            _transfer(wanted, folder, cache, settings, report)
-            found = {layer.path: folder / layer.digest for layer in wanted}
+    staging = writable.check_own(writable.partials) / f"pull-{digest.removeprefix('sha256:')[:32]}"
+    with lock(writable.locks / f"{staging.name}.lock", timeout=settings.lock_timeout):
+        with as_cache_error(staging):
+            staging.mkdir(parents=True, exist_ok=True)
+        if missing:
+            _transfer(missing, staging, cache, settings, report)
+            found = {layer.path: staging / layer.digest for layer in missing}
             imported = import_layer(cache, found, str(target), timeout=settings.lock_timeout)
         else:
             imported = Imported()
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(staging, ignore_errors=True)
     imported.irs += sorted(known)
     return imported
 
 
-def _connection(target: Target, settings: Settings) -> Registry:
-    """Return the registry to talk to; offline, the very import would open a socket to try IPv6.
+def _connection(target: OciReference, settings: Settings) -> Registry:
+    """Return a client for the registry; offline, its mere import would open a socket to try IPv6.
 
     Raises:
         OfflineError: the run is offline.
     """
     if settings.offline:
-        what = f"{target} would have to be asked, and the run is offline"
+        what = f"cannot reach {target}: this run is offline"
         raise OfflineError(what, hint="run it without --offline (MODEL_ZOO_OFFLINE)")
     from model_zoo.sources.oci.client import Registry  # brings requests along
 
@@ -123,45 +128,47 @@ def _connection(target: Target, settings: Settings) -> Registry:
 
 
 def _manifest(registry: Registry) -> tuple[dict[str, Any], str]:
-    """Return the image's manifest and its digest, through an index if it names one image."""
+    """Return the image's manifest and its digest, through an index if that names a single image."""
     found = registry.manifest()
     if found is None:
-        what = f"{registry.target}: there is no such image"
+        what = f"{registry.reference}: no such image"
         raise NoImageError(what, hint="check the reference, or push it first")
     data = found.decode()
     if isinstance(data.get("manifests"), list):
-        choices = [one for one in data["manifests"] if isinstance(one, dict)]
+        choices = [entry for entry in data["manifests"] if isinstance(entry, dict)]
         if len(choices) != 1:
-            what = f"{registry.target} is an index of {len(choices)} images"
-            raise SourceUnavailableError(what, hint="name one of them by its digest")
+            what = f"{registry.reference} is an index of {counted(len(choices), 'image')}"
+            raise SourceUnavailableError(what, hint="choose one of them by its digest")
         found = registry.manifest(str(choices[0].get("digest")))
         if found is None:
-            what = f"{registry.target}: the image its index names is not there"
-            raise SourceUnavailableError(what, hint="push it again, or name another")
+            what = f"{registry.reference}: the image that its index names does not exist"
+            raise SourceUnavailableError(what, hint="push it again, or choose another")
         data = found.decode()
     return data, found.digest
 
 
-class _Layer:
-    """One layer of a manifest, as far as we have a use for it."""
+class OciLayer:
+    """One layer of a manifest, as far as we use it."""
 
-    def __init__(self, raw: Mapping[str, Any], target: Target) -> None:
-        notes = raw.get("annotations") if isinstance(raw.get("annotations"), dict) else {}
+    def __init__(self, raw: Mapping[str, Any], target: OciReference) -> None:
+        annotations = raw.get("annotations")
+        annotations = annotations if isinstance(annotations, dict) else {}
         kind, size, digest = raw.get("mediaType"), raw.get("size"), str(raw.get("digest"))
         algorithm, _, self.digest = digest.partition(":")
         if (kind not in _TARS and kind != PACK_FILE_TYPE) or algorithm != "sha256":
-            what = f"{target}: a layer of type {kind} is nothing that model-zoo pushed"
-            raise SourceUnavailableError(what, hint="pull an image that 'model-zoo push' or 'export' made")
+            what = f"{target}: model-zoo did not push a layer of type {kind}"
+            raise SourceUnavailableError(what, hint="pull an image made by 'model-zoo push' or 'export'")
         self.size = size if isinstance(size, int) and size >= 0 else None
-        self.key = str(notes.get(KEY_NOTE, "")) if notes else ""
-        self.path = str(notes[PACK_PATH]) if kind == PACK_FILE_TYPE and notes else f"{self.digest}/"
+        self.key = str(annotations.get(KEY_ANNOTATION, ""))
+        is_file = kind == PACK_FILE_TYPE and annotations
+        self.path = str(annotations[PACK_PATH]) if is_file else f"{self.digest}/"
         self.oci = f"{target.scheme}://{target.host}/{target.repository}"
 
 
 def _transfer(
-    layers: Sequence[_Layer], folder: Path, cache: Cache, settings: Settings, report: Report
+    layers: Sequence[OciLayer], directory: Path, cache: Cache, settings: Settings, report: Report
 ) -> None:
-    """Bring layers into a folder through the download engine."""
+    """Download layers into a directory."""
     from model_zoo.download import Download, DownloadTask, download
     from model_zoo.sources.oci.source import OciSource
 
@@ -172,15 +179,15 @@ def _transfer(
         tasks.append(DownloadTask(layer.oci.partition("://")[2], artifact))
 
     def publish(result: Download) -> None:
-        with as_cache_error(folder):
-            result.path.replace(folder / result.sha256)
+        with as_cache_error(directory):
+            result.path.replace(directory / result.sha256)
 
     outcomes = download(
         tasks,
         settings=settings,
         partials=cache.writable.partials,
         locks=cache.writable.locks,
-        present=lambda one: (folder / one.artifact.path).is_file(),
+        present=lambda task: (directory / task.artifact.path).is_file(),
         publish=publish,
         report=report,
     )
@@ -190,9 +197,9 @@ def _transfer(
 
 
 class Remote:
-    """The registry that a fleet shares its IRs through: each under the tag ``ir-KEY``.
+    """The registry through which a fleet shares its IRs, each under the tag ``ir-KEY``.
 
-    It is a convenience and never in the way: what goes wrong with it is said, and the model is converted
+    It is a convenience that never gets in the way: if it fails, that is reported and the model is converted
     here. Whoever may write to it decides what its readers run.
     """
 
@@ -206,12 +213,12 @@ class Remote:
         """Whether one is configured and the network may be used."""
         return self._settings.remote is not None and not self._settings.offline
 
-    def _target(self, key: str) -> Target:
-        bare = target_of(str(self._settings.remote))
-        return Target(bare.scheme, bare.host, bare.repository, f"ir-{key}")
+    def _target(self, key: str) -> OciReference:
+        repository = oci_reference(str(self._settings.remote))
+        return replace(repository, tag=f"ir-{key}", digest=None)
 
     def find(self, key: str, model: str, report: Report) -> bool:
-        """Bring an IR into the cache if the registry has it; asked for once in a run."""
+        """Bring an IR into the cache if the registry has it; it is looked for once in a run."""
         if not self.used or key in self._missing:
             return False
         try:
@@ -221,12 +228,12 @@ class Remote:
             return False
         except (DownloadError, IntegrityError, CacheError) as error:
             self._missing.add(key)
-            self._complain(error, model, report)
+            self._warn(error, model, report)
             return False
         if key not in imported.irs:
             self._missing.add(key)
             return False
-        report(Event(event="note", model=model, message=f"its IR came from {self._settings.remote}"))
+        report(Event(event="note", model=model, message=f"IR downloaded from {self._settings.remote}"))
         return True
 
     def keep(self, ir: ConvertedModel, report: Report) -> None:
@@ -236,8 +243,8 @@ class Remote:
         try:
             push(self._target(ir.key), build_image([ir], "modelpack"), self._settings, report)
         except ModelZooError as error:
-            self._complain(error, ir.model.name, report)
+            self._warn(error, ir.model.name, report)
 
-    def _complain(self, error: ModelZooError, model: str, report: Report) -> None:
-        message = f"the remote cache of IRs was not used: {error.what}"
+    def _warn(self, error: ModelZooError, model: str, report: Report) -> None:
+        message = f"did not use the remote cache of IRs: {error.what}"
         report(Event(event="note", model=model, message=message))

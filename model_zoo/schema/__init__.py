@@ -7,6 +7,7 @@ cannot express are checked in ``__post_init__`` and reported at the same place.
 from __future__ import annotations
 
 from model_zoo.schema.artifact import (
+    ArchiveFormat,
     Artifact,
     Replacement,
     Source,
@@ -87,6 +88,7 @@ __all__ = [
     "UNIVERSAL",
     "UNSTATED",
     "Algorithm",
+    "ArchiveFormat",
     "Artifact",
     "ArtifactRecord",
     "Builder",

@@ -20,6 +20,8 @@ from model_zoo.schema.base import (
 )
 from model_zoo.schema.precision import check_precision
 
+ArchiveFormat = Literal["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"]
+
 
 class Source:
     """One place an artifact can be read from. Each kind is a struct of its own in ``model_zoo.sources``."""
@@ -39,7 +41,7 @@ class Unpack(Struct, frozen=True, kw_only=True):
     artifact's path is then only what the archive is called. Without it the artifact's path is that folder.
     """
 
-    format: Literal["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"]
+    format: ArchiveFormat
     strip: Annotated[int, Meta(ge=0)] = 0
     into: str | None = None
 

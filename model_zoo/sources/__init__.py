@@ -1,7 +1,7 @@
-"""Sources: one file per kind of place that model files come from.
+"""Sources: where model files come from, one module per kind.
 
 ``base.py`` is the whole plug-in contract. A kind is recognised by its own key (``url:``, ``wheel:`` …);
-kinds of other packages register under the entry-point group ``model_zoo.sources``.
+kinds from other packages register under the entry-point group ``model_zoo.sources``.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ def kinds() -> dict[str, type[LocatedSource]]:
 
 
 def known_names() -> list[str]:
-    """Return the key of every kind, sorted, importing none of them."""
-    return sorted({*KINDS, *(point.name for point in _foreign())})
+    """Return the key of every kind, sorted, without importing any of them."""
+    return sorted({*KINDS, *(point.name for point in _third_party())})
 
 
-def _foreign() -> EntryPoints:
+def _third_party() -> EntryPoints:
     """Return the kinds that other packages registered."""
-    from importlib.metadata import entry_points  # a tenth of start-up, and seldom needed
+    from importlib.metadata import entry_points  # a tenth of start-up, and rarely needed
 
     return entry_points(group=ENTRY_POINT_GROUP)
 
@@ -75,14 +75,14 @@ def kind_of(name: str) -> type[LocatedSource]:
     """Import one kind by its key.
 
     Raises:
-        ValueError: nobody registered that key.
+        ValueError: no such kind is registered.
     """
     if name not in _loaded:
         if name in KINDS:
             module, _, attribute = KINDS[name].partition(":")
             _loaded[name] = getattr(import_module(module), attribute)
         else:
-            points = [point for point in _foreign() if point.name == name]
+            points = [point for point in _third_party() if point.name == name]
             if not points:
                 msg = f"unknown source kind {name!r}"
                 raise ValueError(msg)
@@ -91,20 +91,21 @@ def kind_of(name: str) -> type[LocatedSource]:
 
 
 def parse_source(raw: object) -> LocatedSource:
-    """Build the source that a catalog's mapping describes.
+    """Build the source that a mapping in a catalog describes.
 
-    A mapping may hold the key of a second kind as an ordinary field (``hf`` has ``file``); the kind is the
-    one whose fields cover the whole mapping.
+    An ordinary field of one kind may be the key of another (``hf`` has ``file``); the kind is the one whose
+    fields cover the whole mapping.
 
     Raises:
-        ValueError: says what is wrong with the mapping, naming the field.
+        ValueError: says what is wrong with the mapping, and names the field.
     """
     if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
         msg = f"a source is a mapping such as {{url: …}}, not {type(raw).__name__}"
         raise ValueError(msg)
     found = [kind_of(key) for key in raw if key in KINDS]
     if not any(raw.keys() <= _fields(kind) for kind in found):
-        found = [kind for key in raw if (kind := _known(key))]
+        names = known_names()
+        found = [kind_of(key) for key in raw if key in names]
     if not found:
         msg = f"no known source kind in {{{', '.join(raw)}}}; known: {', '.join(known_names())}"
         raise ValueError(msg)
@@ -115,17 +116,10 @@ def parse_source(raw: object) -> LocatedSource:
     try:
         return msgspec.convert(raw, owners[0])
     except msgspec.ValidationError as error:
-        what, _, place = str(error).partition(" - at `$")
-        field = place.rstrip("`").lstrip(".")
+        what, _, path = str(error).partition(" - at `$")
+        field = path.rstrip("`").lstrip(".")
         msg = f"{field}: {what}" if field else what
         raise ValueError(msg) from error
-
-
-def _known(key: str) -> type[LocatedSource] | None:
-    try:
-        return kind_of(key)
-    except ValueError:
-        return None
 
 
 @cache
@@ -139,7 +133,7 @@ def floating_sources(artifact: Artifact) -> list[LocatedSource]:
 
 
 def integrity_of(artifact: Artifact) -> Integrity:
-    """Return how firmly an artifact's content is fixed: the declared level, else its weakest source's."""
+    """Return how firmly an artifact's content is fixed: as declared, else as its weakest source does."""
     if artifact.digests:
         return "pinned"
     if artifact.integrity:

@@ -1,11 +1,11 @@
 """The whole plug-in contract of a source kind.
 
-A kind is a frozen struct: its fields are what the catalog may write, and ``locate`` says where the bytes
-are, without transferring any. There are three kinds of places: an HTTP address (the engine in
-``model_zoo.download`` does the rest), a local file, and a bundle that some other program must produce.
+A kind is a frozen struct: its fields are what a catalog entry may contain, and ``locate`` says where the
+bytes are, without transferring any. There are three kinds of locations: an HTTP address (the engine in
+``model_zoo.download`` does the rest), a local file, and a bundle that another program must produce.
 
 A kind whose address can move (a branch) or stands for several files (a pattern) also says so, and
-``resolve`` turns such an artifact into files at an address that stays.
+``resolve`` turns such an artifact into files at fixed addresses.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ Say = Callable[[str], None]
 class HttpLocation:
     """Bytes at an address.
 
-    ``headers`` may hold credentials: they go only to the host of ``url`` and appear in no message.
-    ``digest`` and ``size`` are what the source itself vouches for, beside what the artifact declares.
-    ``check`` is called with the complete file before it counts as arrived, for what no digest of ours says,
+    ``headers`` may contain credentials: they go only to the host of ``url`` and appear in no message.
+    ``digest`` and ``size`` are what the source itself vouches for, in addition to what the artifact declares.
+    ``check`` is called with the complete file before it is accepted, for what our digests cannot express,
     such as a git blob id; it raises IntegrityError.
-    ``onward`` is for places that put an HTML page before the file: it gets the page's text and returns the
-    address that the page leads to, or raises SourceUnavailableError with what the page says.
+    ``onward`` is for servers that put an HTML page in front of the file: it gets the page's text and returns
+    the address that the page leads to, or raises SourceUnavailableError with the reason that the page gives.
     """
 
     url: str
@@ -59,8 +59,8 @@ class LocalLocation:
 class BundleLocation:
     """A file inside something that another program fetches whole, such as a wheel.
 
-    Artifacts whose ``key`` is equal share one run of ``produce``, which fills the given empty folder and
-    returns the file of each member asked for.
+    Artifacts with the same ``key`` share one call of ``produce``, which fills the given empty directory and
+    returns the file of each requested member.
 
     Raises (from ``produce``):
         DownloadError: the bundle could not be obtained, or lacks a member.
@@ -80,8 +80,8 @@ class LocatedSource(
 ):
     """Base class of every source kind; third parties subclass it and register the entry point.
 
-    ``kind`` is the key that marks it in YAML; ``online`` is False for kinds that need no network.
-    ``bundled`` is True for kinds that always locate in a bundle, and ask nobody for that.
+    ``kind`` is the key that identifies it in YAML; ``online`` is False for kinds that need no network.
+    ``bundled`` is True for kinds whose location is always a bundle, and known without asking a server.
     """
 
     kind: ClassVar[str] = ""
@@ -89,30 +89,30 @@ class LocatedSource(
     bundled: ClassVar[bool] = False
 
     def locate(self, artifact: Artifact, settings: Settings) -> Location:
-        """Say where the bytes of ``artifact`` are.
+        """Return where the bytes of ``artifact`` are.
 
         Raises:
-            SourceUnavailableError: the source can already tell that it does not have them.
+            SourceUnavailableError: the source already knows that it does not have them.
         """
         raise NotImplementedError
 
     def resolve(
         self, artifact: Artifact, settings: Settings, seen: dict[object, Any]
     ) -> tuple[Artifact, ...]:
-        """Return the artifact, or the several it stands for, with this source at an address that stays.
+        """Return the artifact, or the several it stands for, with this source at a fixed address.
 
-        Asked only where ``floating`` says so. ``seen`` is shared by all artifacts of a model: what one of
-        them was told holds for the others, so that all come from one state of the place.
+        Called only if ``floating`` is True. ``seen`` is shared by all artifacts of a model: what the server
+        answered for one of them holds for the others, so that all come from one state of it.
 
         Raises:
-            SourceUnavailableError: the place does not have it, or cannot be reached.
+            SourceUnavailableError: the server does not have it, or cannot be reached.
         """
         del settings, seen
         return (artifact,)
 
     @property
     def floating(self) -> bool:
-        """Whether the place must be asked what the address means now, before anything is fetched."""
+        """Whether the server must be asked what the address means now, before anything is fetched."""
         return False
 
     @property
@@ -126,10 +126,10 @@ class LocatedSource(
         return "revision" if self.immutable else "first-use"
 
     def describe(self) -> str:
-        """Return one line for people, without any secret."""
+        """Return one line for people, without secrets."""
         raise NotImplementedError
 
     def rooted(self, folder: Path) -> LocatedSource:
-        """Return the source with paths made absolute against the folder of its catalog file."""
+        """Return the source with paths made absolute, relative to the directory of its catalog file."""
         del folder
         return self

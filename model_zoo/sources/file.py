@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class FileSource(LocatedSource, frozen=True, kw_only=True):
-    """A path, relative to the folder of the catalog file that names it."""
+    """A path, relative to the directory of the catalog file that names it."""
 
     kind: ClassVar[str] = "file"
     online: ClassVar[bool] = False
@@ -33,12 +33,12 @@ class FileSource(LocatedSource, frozen=True, kw_only=True):
         """The path, if a regular file is there.
 
         Raises:
-            SourceUnavailableError: nothing, or something else, is at the path.
+            SourceUnavailableError: there is no such file.
         """
         del settings
         path = Path(self.file)
         if not path.is_file():
-            found = "something that is not a regular file" if path.exists() else "nothing"
+            found = "not a regular file" if path.exists() else "no such file"
             what = f"{artifact.path}: cannot read {path}"
             raise SourceUnavailableError(what, expected="a regular file", found=found)
         return LocalLocation(path)
@@ -48,11 +48,11 @@ class FileSource(LocatedSource, frozen=True, kw_only=True):
         return self.file
 
     def rooted(self, folder: Path) -> FileSource:
-        """Resolve the path against the catalog file's folder."""
-        return msgspec.structs.replace(self, file=_short(folder / Path(self.file).expanduser()))
+        """Resolve the path relative to the catalog file's directory."""
+        return msgspec.structs.replace(self, file=_normalized(folder / Path(self.file).expanduser()))
 
 
-def _short(path: Path) -> str:
-    """Return a path without "..", unless a link on the way makes that another place."""
+def _normalized(path: Path) -> str:
+    """Return a path without "..", unless a symlink makes that a different file."""
     short = os.path.normpath(path)
     return short if ".." in path.parts and os.path.realpath(short) == os.path.realpath(path) else str(path)

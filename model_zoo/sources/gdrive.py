@@ -1,8 +1,8 @@
 """``gdrive``: a file on Google Drive, by its id.
 
-Files that Google's virus scanner does not look at (large ones) hide behind a page with a form to confirm;
-the form's own fields make the real address. Used-up quotas, pages to sign in, and files that are gone are
-HTML pages too, with status 200: they are failures, told by what they say.
+Files too large for Google's virus scanner are behind a confirmation page; the fields of its form make up the
+real address. Exhausted quotas, sign-in pages and deleted files are HTML pages too, with status 200: they are
+failures, recognised by their text.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 BASE = "https://drive.google.com/uc"
 _REASONS = (
-    (r"quota|too many users|download limit", "its download quota is used up; try again tomorrow"),
-    (r"sign in|servicelogin|need access|request access|permission", "it needs signing in"),
-    (r"not found|does not exist|deleted|trash", "there is no such file"),
+    (r"quota|too many users|download limit", "its download quota is exhausted; try again tomorrow"),
+    (r"sign in|servicelogin|need access|request access|permission", "it requires signing in"),
+    (r"not found|does not exist|deleted|trash", "no such file"),
 )
 
 
@@ -34,22 +34,22 @@ class GdriveSource(LocatedSource, frozen=True, kw_only=True):
     gdrive: str
 
     def __post_init__(self) -> None:
-        """Refuse what is not an id, such as a whole address."""
+        """Refuse what is not an id, such as a whole URL."""
         if not re.fullmatch(r"[0-9A-Za-z_-]{10,}", self.gdrive):
-            msg = f"gdrive is the id of a file (the long word in its address), not {self.gdrive!r}"
+            msg = f"gdrive must be the id of a file (the long word in its URL), not {self.gdrive!r}"
             raise ValueError(msg)
 
     def locate(self, artifact: Artifact, settings: Settings) -> HttpLocation:
-        """The address of the id; ``onward`` passes the page to confirm."""
+        """The address for the id; ``onward`` gets past the confirmation page."""
         del artifact, settings
         query = urlencode({"export": "download", "id": self.gdrive})
         return HttpLocation(f"{BASE}?{query}", onward=self.onward)
 
     def onward(self, page: str) -> str:
-        """Return the address behind the page to confirm.
+        """Return the address behind the confirmation page.
 
         Raises:
-            SourceUnavailableError: it is another page.
+            SourceUnavailableError: it is a different page.
         """
         reader = _Page()
         reader.feed(page)
@@ -58,7 +58,10 @@ class GdriveSource(LocatedSource, frozen=True, kw_only=True):
         if reader.link:
             return reader.link
         text = " ".join(reader.text).lower()
-        reason = next((words for sign, words in _REASONS if re.search(sign, text)), "it answered with a page")
+        reason = next(
+            (words for sign, words in _REASONS if re.search(sign, text)),
+            "the server sent a page instead of the file",
+        )
         what = f"{self.describe()}: {reason}"
         raise SourceUnavailableError(what)
 
@@ -68,7 +71,7 @@ class GdriveSource(LocatedSource, frozen=True, kw_only=True):
 
 
 class _Page(HTMLParser):
-    """The form or the link of the page to confirm, and the words of any page."""
+    """The form or the link of the confirmation page, and the text of any page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,5 +98,5 @@ class _Page(HTMLParser):
             self._inside = False
 
     def handle_data(self, data: str) -> None:
-        """Keep the words, which tell why there is no file."""
+        """Keep the text, which tells why there is no file."""
         self.text.append(data.strip())

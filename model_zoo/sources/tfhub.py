@@ -22,13 +22,13 @@ _FORMAT = ("tf-hub-format", "compressed")
 
 
 class TfhubSource(LocatedSource, frozen=True, kw_only=True):
-    """A handle: an address, or what follows ``https://tfhub.dev/`` in one."""
+    """A handle: a URL, or what follows ``https://tfhub.dev/`` in one."""
 
     kind: ClassVar[str] = "tfhub"
     tfhub: str
 
     def __post_init__(self) -> None:
-        """Refuse what is neither an address nor a path below tfhub.dev."""
+        """Refuse what is neither a URL nor a path below tfhub.dev."""
         parts = urlsplit(self.handle)
         if parts.scheme not in {"http", "https"} or not parts.hostname or len(parts.path) < 2:  # noqa: PLR2004
             msg = f"tfhub must be a handle such as google/nnlm-en-dim50/2, not {self.tfhub!r}"
@@ -36,16 +36,16 @@ class TfhubSource(LocatedSource, frozen=True, kw_only=True):
 
     @property
     def handle(self) -> str:
-        """The whole address."""
+        """The whole URL."""
         return self.tfhub if "://" in self.tfhub else HUB + self.tfhub.strip("/")
 
     def locate(self, artifact: Artifact, settings: Settings) -> HttpLocation:
-        """The handle with the query that asks for the archive."""
+        """The handle with the query for the archive."""
         del artifact, settings
         parts = urlsplit(self.handle)
         query = [pair for pair in parse_qsl(parts.query, keep_blank_values=True) if pair[0] != _FORMAT[0]]
         return HttpLocation(urlunsplit(parts._replace(query=urlencode([*query, _FORMAT]))))
 
     def describe(self) -> str:
-        """Return the reference a person would type."""
+        """Return the reference that a person would type."""
         return f"tfhub:{safe_url(self.handle).removeprefix(HUB)}"

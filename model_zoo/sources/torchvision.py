@@ -1,8 +1,8 @@
 """``torchvision``: pretrained weights that torchvision names, fetched without torch.
 
-``torchvision.json`` beside this file says where each of them is; ``scripts/update_torchvision_weights``
-writes it. All that upstream says of the bytes is the first 8 hex digits of their sha256, in the file name
-(``torch.hub`` checks what stands between the dash and the dot). They are checked here too.
+``torchvision.json`` next to this file says where each of them is; ``scripts/update_torchvision_weights``
+writes it. All that upstream states about the bytes is the first 8 hex digits of their sha256, in the name
+(``torch.hub`` checks what is between the dash and the dot). They are checked here too.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _PREFIX = re.compile(r"-([0-9a-f]{8,})\.pth$")
 
 
 class WeightFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What torchvision says of one weights entry.
+    """What torchvision says about one weights entry.
 
     Attributes:
         file: below the download site.
         builder: the name for ``torchvision.models.get_model``.
-        default: whether the builder's weights are these unless others are asked for.
+        default: whether these are the builder's weights unless others are requested.
         preset: the class of the transforms.
         crop_size: height and width, or one number for both.
         resize_size: the shorter side, or height and width, before cropping.
@@ -72,7 +72,7 @@ class WeightTable(msgspec.Struct, frozen=True, kw_only=True):
 
 @functools.cache
 def weight_table() -> WeightTable:
-    """Return what is known of torchvision's weights."""
+    """Return the table of torchvision's weights."""
     data = files("model_zoo.sources").joinpath("torchvision.json").read_bytes()
     return msgspec.json.decode(data, type=WeightTable)
 
@@ -84,29 +84,29 @@ class TorchvisionSource(LocatedSource, frozen=True, kw_only=True):
     torchvision: str
 
     def __post_init__(self) -> None:
-        """Check the spelling; whether the entry is known is seen when it is needed."""
+        """Check the spelling only; the table is read when it is needed."""
         if not _NAME.fullmatch(self.torchvision):
             msg = f"torchvision must be like ResNet50_Weights.IMAGENET1K_V2, not {self.torchvision!r}"
             raise ValueError(msg)
 
     def locate(self, artifact: Artifact, settings: Settings) -> HttpLocation:
-        """The address, with a check of the digits in the file name, unless the entry says more or less.
+        """The address, with a check of the digits in the file name unless the catalog entry says otherwise.
 
         Raises:
-            SourceUnavailableError: the entry is newer than our table, or is none.
+            SourceUnavailableError: there is no such entry, or it is newer than our table.
         """
         del settings
         facts = weight_table().weights.get(self.torchvision)
         if facts is None:
             what = f"{self.torchvision} is not among the weights of torchvision {weight_table().torchvision}"
-            hint = "check the name; newer weights can be given as a plain url with a sha256"
+            hint = "check the name; declare newer weights as a plain url with a sha256"
             raise SourceUnavailableError(what, hint=hint)
         prefix = None if artifact.digests or artifact.integrity == "first-use" else self.prefix
         return HttpLocation(SITE + facts.file, check=_check_prefix(facts.file, prefix) if prefix else None)
 
     @property
     def prefix(self) -> str | None:
-        """The leading hex digits of the sha256 that the file's name holds, where it does."""
+        """The leading hex digits of the sha256, if the file's name contains them."""
         facts = weight_table().weights.get(self.torchvision)
         found = _PREFIX.search(facts.file) if facts else None
         return found[1] if found else None
@@ -125,7 +125,7 @@ def _check_prefix(file: str, prefix: str) -> Callable[[Path], None]:
     def check(path: Path) -> None:
         found = hash_file(path)["sha256"].hex
         if not found.startswith(prefix):
-            what = f"{file.rpartition('/')[2]}: the bytes do not have the digest that the name promises"
+            what = f"{file.rpartition('/')[2]}: the bytes do not match the digest in the name"
             raise DigestMismatchError(what, expected=f"sha256 {prefix}…", found=f"sha256 {found}")
 
     return check

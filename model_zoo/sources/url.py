@@ -19,7 +19,7 @@ class UrlSource(LocatedSource, frozen=True, kw_only=True):
     url: str
 
     def __post_init__(self) -> None:
-        """Refuse other schemes and addresses without a host."""
+        """Refuse other schemes, and URLs without a host."""
         parts = urlsplit(self.url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             msg = f"url must start with http:// or https:// and name a host: {self.describe()}"
@@ -31,12 +31,12 @@ class UrlSource(LocatedSource, frozen=True, kw_only=True):
         return HttpLocation(self.url)
 
     def describe(self) -> str:
-        """Return the address without user, password, query and fragment."""
+        """Return the URL without user, password, query and fragment."""
         return safe_url(self.url)
 
 
 def safe_url(url: str) -> str:
-    """Return an address fit for messages: no user, password, query or fragment, where secrets live."""
+    """Return a URL fit for messages: without user, password, query and fragment, which may be secret."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     query = "…" if parts.query else ""

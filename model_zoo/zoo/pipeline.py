@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from model_zoo.cache import Cache
     from model_zoo.catalog import Catalog
-    from model_zoo.catalog.lockfile import Lock
+    from model_zoo.catalog.lockfile import Lockfile
     from model_zoo.events import Report
     from model_zoo.schema import ConvertedModel, FetchedModel
     from model_zoo.settings import Settings
@@ -43,7 +43,7 @@ class Pipeline:
         settings: Settings,
         catalog: Catalog,
         cache: Cache,
-        lockfile: Lock | None,
+        lockfile: Lockfile | None,
         *,
         require_pinned: bool,
     ) -> None:

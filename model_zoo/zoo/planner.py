@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from model_zoo.cache import Cache
     from model_zoo.catalog import Catalog
-    from model_zoo.catalog.lockfile import Lock
+    from model_zoo.catalog.lockfile import Lockfile
     from model_zoo.schema import IrManifest
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Planner:
     cache: Cache
     resolver: Resolver
     tools: Callable[[Request, Conversion], Tools]
-    lockfile: Lock | None = None
+    lockfile: Lockfile | None = None
 
     # --- reference → request
 
@@ -91,18 +91,18 @@ class Planner:
         if self.lockfile is None or model.stages:
             return Request(model, precision, reference=name)
         locked = self.lockfile.model(name)
-        return Request(self.lockfile.hold(model, precision), precision, reference=name, locked=locked)
+        return Request(self.lockfile.apply(model, precision), precision, reference=name, locked=locked)
 
     def _of_uri(self, uri: str, *, fresh: bool) -> Request:
-        from model_zoo.catalog.uri import draft_of, model_of  # and with it several kinds of sources
+        from model_zoo.catalog.uri import model_from_uri, parse_uri  # and with it several kinds of sources
 
-        draft = draft_of(uri)
+        parsed = parse_uri(uri)
         if self.lockfile is not None:
-            model = self.lockfile.model_of_uri(draft.uri)
-            return Request(model, reference=draft.uri, locked=self.lockfile.model(draft.uri))
-        artifacts = self.resolver.resolve_artifacts(draft.artifacts, draft.uri, draft.uri, fresh=fresh)
-        resolution = (key_of(draft.artifacts), artifacts) if floating(draft.artifacts) else None
-        return Request(model_of(draft, artifacts), reference=draft.uri, resolution=resolution)
+            model = self.lockfile.model_of_uri(parsed.uri)
+            return Request(model, reference=parsed.uri, locked=self.lockfile.model(parsed.uri))
+        artifacts = self.resolver.resolve_artifacts(parsed.artifacts, parsed.uri, parsed.uri, fresh=fresh)
+        resolution = (key_of(parsed.artifacts), artifacts) if floating(parsed.artifacts) else None
+        return Request(model_from_uri(parsed, artifacts), reference=parsed.uri, resolution=resolution)
 
     # --- request → plan
 

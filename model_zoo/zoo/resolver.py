@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from model_zoo.catalog import artifacts_from
-from model_zoo.catalog.hf_layout import needed_of
+from model_zoo.catalog.hf_layout import required_files
 from model_zoo.errors import DownloadError, ModelZooError, OfflineError
 from model_zoo.schema import EXPORTED, Digest, Resolution
 from model_zoo.sources import floating_sources
@@ -129,7 +129,7 @@ def _with_artifacts(request: Request, artifacts: tuple[Artifact, ...]) -> Reques
 def _needed(model: Model, artifacts: tuple[Artifact, ...]) -> tuple[Artifact, ...]:
     """Leave out weights that the model's framework has no use for, unless the entry names them."""
     paths = [artifact.path for artifact in artifacts]
-    wanted = {*needed_of(str(model.framework), paths), *(artifact.path for artifact in model.artifacts)}
+    wanted = {*required_files(str(model.framework), paths), *(artifact.path for artifact in model.artifacts)}
     return tuple(artifact for artifact in artifacts if artifact.path in wanted)
 
 

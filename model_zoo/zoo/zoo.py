@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from model_zoo.cache import Cache
-    from model_zoo.catalog.lockfile import Lock
+    from model_zoo.catalog.lockfile import Lockfile
     from model_zoo.events import Progress, Report
     from model_zoo.outcome import Outcome
     from model_zoo.schema import ConvertedModel, FetchedModel, Model
@@ -92,12 +92,12 @@ class Zoo:
         return Cache(self.settings.cache, self.settings.layers)
 
     @cached_property
-    def _lockfile(self) -> Lock | None:
+    def _lockfile(self) -> Lockfile | None:
         if self.lock_path is None:
             return None
-        from model_zoo.catalog.lockfile import Lock  # json and the like, which few runs need
+        from model_zoo.catalog.lockfile import Lockfile  # json and the like, which few runs need
 
-        return Lock(self.lock_path)
+        return Lockfile(self.lock_path)
 
     def pipeline(self, *, offline: bool | None = None) -> Pipeline:
         """Return the stages, set up for a run with or without network; default as the zoo was made."""

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_zoo.catalog.hf_layout import framework_of, needed_of
-from model_zoo.catalog.uri import draft_of, model_of
+from model_zoo.catalog.hf_layout import framework_of, required_files
+from model_zoo.catalog.uri import model_from_uri, parse_uri
 from model_zoo.schema import EXPORTED, Artifact, Model
 
 CHAT = ["config.json", "generation_config.json", "tokenizer.json", "model.safetensors"]
@@ -100,7 +100,7 @@ def test_framework(paths, name, framework):
     ],
 )
 def test_needed(framework, paths, needed):
-    assert needed_of(framework, paths) == needed
+    assert required_files(framework, paths) == needed
 
 
 @given(
@@ -108,32 +108,32 @@ def test_needed(framework, paths, needed):
     st.lists(st.from_regex(r"(a/)?[a-z]{1,5}\.(json|bin|safetensors)", fullmatch=True)),
 )
 def test_what_is_needed_stays_needed(framework, paths):
-    kept = needed_of(framework, paths)
-    assert needed_of(framework, kept) == kept
+    kept = required_files(framework, paths)
+    assert required_files(framework, kept) == kept
     assert {path for path in paths if path.endswith(".json")} <= set(kept)
 
 
 def test_a_local_folder_becomes_a_model(tmp_path):
     for name in (*CHAT, "pytorch_model.bin"):
         (tmp_path / name).write_bytes(b"{}")
-    draft = draft_of(f"file:{tmp_path}")
-    model = model_of(draft, draft.artifacts)
+    parsed = parse_uri(f"file:{tmp_path}")
+    model = model_from_uri(parsed, parsed.artifacts)
     assert (model.framework, model.is_folder, model.recipe.model) == ("transformers", True, None)
     assert model.precisions == ("FP16", "INT8", "INT4", "FP32")
     assert sorted(a.path for a in model.artifacts) == sorted(CHAT)
 
 
 def test_a_folder_below_the_one_named(tmp_path):
-    draft = draft_of("hf:org/many@main/chat")
+    parsed = parse_uri("hf:org/many@main/chat")
     paths = [*(f"chat/{name}" for name in CHAT), "chat/tf_model.h5", "other/config.json"]
-    model = model_of(draft, tuple(Artifact(path=path) for path in paths))
+    model = model_from_uri(parsed, tuple(Artifact(path=path) for path in paths))
     assert (model.framework, sorted(a.path for a in model.artifacts)) == ("transformers", sorted(CHAT))
 
 
 def test_a_saved_model_at_the_top_of_a_repository():
-    draft = draft_of("hf:org/saved")
+    parsed = parse_uri("hf:org/saved")
     paths = ("saved_model.pb", "variables/variables.index", "model.onnx_data")
-    model = model_of(draft, tuple(Artifact(path=path) for path in paths))
+    model = model_from_uri(parsed, tuple(Artifact(path=path) for path in paths))
     assert (model.framework, model.recipe.model) == ("tensorflow", ".")
 
 

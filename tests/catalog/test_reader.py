@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from model_zoo.catalog import Catalog, builtin_catalog, parse_model, read_model
 from model_zoo.catalog.json_schema import json_schema, schema_text
-from model_zoo.catalog.reader import read_labels, steps_of
+from model_zoo.catalog.reader import read_labels, split_field
 from model_zoo.errors import CatalogError, UnknownModelError
 from model_zoo.sources.file import FileSource
 from model_zoo.sources.url import UrlSource
@@ -108,7 +108,8 @@ def test_wrong_entry_is_named(tmp_path, old, new, line, field):
         ("license: MIT", "licence: MIT", "licence: unknown field; did you mean license?"),
         ("type: f32", "tipe: f32", "recipe.inputs[0].tipe: unknown field; did you mean type?"),
         ("member: a/m", "menber: a/m", "artifacts[0].sources[1].menber: unknown field; did you mean member?"),
-        ("size: 3", "zzz: 3", "zzz: unknown field; known here: integrity, path, precision, sha256, sha384, "),
+        ("size: 3", "zzz: 3", "unknown field; known fields: integrity, path, precision, sha256, sha384, "),
+        ("size: 3", "zzz: 3", "artifacts[0].zzz: unknown field"),
         ("framework: onnx", "framework: torch", "framework: 'torch' is not one of diffusers, jax, "),
         ("framework: onnx", "framework: torch", "transformers; did you mean pytorch?"),
         ("type: f32", "type: float", "recipe.inputs[0].type: 'float' is not one of bf16, boolean, f16, f32"),
@@ -145,8 +146,11 @@ def test_precisions_that_only_ready_files_come_in():
         ("- 1", "expected object"),
         ("", "m.yaml: the file is empty"),
         (" \n\n", "m.yaml: the file is empty"),
-        ("# nothing\n", "m.yaml: the file holds no entry"),
-        ("schema: 1\n\tname: m\n", "m.yaml:2: not valid YAML: the line begins with a tab; YAML wants spaces"),
+        ("# nothing\n", "m.yaml: the file contains no entry"),
+        (
+            "schema: 1\n\tname: m\n",
+            "m.yaml:2: not valid YAML: the line is indented with a tab; use spaces",
+        ),
         ("schema: 1\nname: [\n", "m.yaml:3: not valid YAML: did not find"),
         ("2020-13-45: 1", "not valid YAML"),
     ],
@@ -164,7 +168,7 @@ def test_unreadable_files(tmp_path):
     with pytest.raises(CatalogError, match="not UTF-8"):
         read_model(path)
     path.write_bytes(GOOD.replace("A model.", "Ein schönes.").encode("latin-1"))
-    with pytest.raises(CatalogError, match=r"m\.yaml:6: not UTF-8 text: byte 0xf6") as caught:
+    with pytest.raises(CatalogError, match=r"m\.yaml:6: not UTF-8: invalid byte 0xf6") as caught:
         read_model(path)
     assert "UTF-8" in caught.value.hint
     path.write_bytes(b"#" * ((4 << 20) + 1))
@@ -310,8 +314,8 @@ def test_builtin_catalog_is_clean():
 
 
 def test_steps():
-    assert steps_of("artifacts[0].sources[1].url") == ("artifacts", 0, "sources", 1, "url")
-    assert steps_of("") == ()
+    assert split_field("artifacts[0].sources[1].url") == ("artifacts", 0, "sources", 1, "url")
+    assert split_field("") == ()
 
 
 plain = st.recursive(

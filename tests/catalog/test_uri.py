@@ -9,17 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_zoo.catalog.detect import archive_format, beside, guess, precision_in, without_other_formats
+from model_zoo.catalog.detect import (
+    archive_format,
+    companion_files,
+    detect_network,
+    drop_other_formats,
+    precision_in,
+)
 from model_zoo.catalog.torchvision import torchvision_model, weights_of
-from model_zoo.catalog.uri import draft_of, model_of, slug
+from model_zoo.catalog.uri import model_from_uri, parse_uri, slug
 from model_zoo.errors import UsageError
 from model_zoo.schema import NAME
 from model_zoo.sources.torchvision import weight_table
 from tests.tiny import tiny_onnx
 
 
-def sources(draft):
-    return {a.path: msgspec.to_builtins(a.sources[0]) for a in draft.artifacts}
+def sources(parsed):
+    return {a.path: msgspec.to_builtins(a.sources[0]) for a in parsed.artifacts}
 
 
 @pytest.mark.parametrize(("uri", "expected", "framework"), [
@@ -37,12 +43,12 @@ def sources(draft):
      {"resnet18-f37072fd.pth": {"torchvision": "ResNet18_Weights.IMAGENET1K_V1"}}, "pytorch"),
 ])  # fmt: skip
 def test_what_a_uri_names(uri, expected, framework):
-    draft = draft_of(uri)
-    assert sources(draft) == expected
-    model = model_of(draft, draft.artifacts)
+    parsed = parse_uri(uri)
+    assert sources(parsed) == expected
+    model = model_from_uri(parsed, parsed.artifacts)
     assert model.framework == framework
     assert NAME.fullmatch(model.name)
-    assert model.name == draft_of(uri).name != draft_of("tfhub:another/1").name
+    assert model.name == parse_uri(uri).name != parse_uri("tfhub:another/1").name
 
 
 @pytest.mark.parametrize(("uri", "repo", "revision", "asked"), [
@@ -55,13 +61,13 @@ def test_what_a_uri_names(uri, expected, framework):
     ("hf:gpt2", "gpt2", "main", None),
 ])  # fmt: skip
 def test_hub_references(uri, repo, revision, asked):
-    draft = draft_of(uri)
-    source = draft.artifacts[0].sources[0]
-    assert (source.hf, source.revision, source.file, draft.asked) == (repo, revision, None, asked)
+    parsed = parse_uri(uri)
+    source = parsed.artifacts[0].sources[0]
+    assert (source.hf, source.revision, source.file, parsed.requested) == (repo, revision, None, asked)
 
 
 @pytest.mark.parametrize(("uri", "says"), [
-    ("ftp://example.org/m.onnx", "unknown kind of URI"),
+    ("ftp://example.org/m.onnx", "unknown URI scheme"),
     ("https://example.org/", "names no file"),
     ("https:///m.onnx", "name a host"),
     ("hf:", "expected hf:"),
@@ -71,11 +77,11 @@ def test_hub_references(uri, repo, revision, asked):
     ("wheel:silero-vad/x.onnx", "pinned as NAME==VERSION"),
     ("tfhub:", "tfhub must be a handle"),
     ("torchvision:resnet19", "no pretrained model 'resnet19'"),
-    ("file:/nowhere/m.onnx", "nothing at /nowhere/m.onnx"),
+    ("file:/nowhere/m.onnx", "/nowhere/m.onnx does not exist"),
 ])  # fmt: skip
 def test_what_is_not_a_uri(uri, says):
     with pytest.raises(UsageError) as caught:
-        draft_of(uri)
+        parse_uri(uri)
     assert says in str(caught.value)
 
 
@@ -86,48 +92,48 @@ def test_near_names_are_offered():
 
 
 def test_no_credentials_in_what_people_see():
-    draft = draft_of("https://me:secret@example.org/m.onnx?token=abc")
-    model = model_of(draft, draft.artifacts)
-    shown = f"{draft.uri} {model.name} {model.description} {model.license}"
+    parsed = parse_uri("https://me:secret@example.org/m.onnx?token=abc")
+    model = model_from_uri(parsed, parsed.artifacts)
+    shown = f"{parsed.uri} {model.name} {model.description} {model.license}"
     assert "secret" not in shown
     assert "abc" not in shown
-    assert draft.name != draft_of("https://me:secret@example.org/m.onnx?token=abd").name
+    assert parsed.name != parse_uri("https://me:secret@example.org/m.onnx?token=abd").name
 
 
 def test_a_framework_that_cannot_be_told():
     for uri in ("https://example.org/m.bin", "https://example.org/m.tar.gz"):
-        draft = draft_of(uri)
+        parsed = parse_uri(uri)
         with pytest.raises(UsageError) as caught:
-            model_of(draft, draft.artifacts)
-        assert "cannot be told" in str(caught.value)
+            model_from_uri(parsed, parsed.artifacts)
+        assert "cannot tell" in str(caught.value)
         assert "catalog entry" in caught.value.hint
 
 
 def test_a_local_file_is_what_it_holds_now(tmp_path):
     path = tmp_path / "m.onnx"
     path.write_bytes(tiny_onnx(1.0))
-    first = draft_of(f"file:{path}")
+    first = parse_uri(f"file:{path}")
     assert first.artifacts[0].sha256 == hashlib.sha256(tiny_onnx(1.0)).hexdigest()
     path.write_bytes(tiny_onnx(2.0))
-    second = draft_of(f"file://{path}")
+    second = parse_uri(f"file://{path}")
     assert second.artifacts[0].sha256 == hashlib.sha256(tiny_onnx(2.0)).hexdigest()
     assert first.name == second.name
 
 
 def test_a_local_pair_a_folder_and_what_is_missing(tmp_path):
     (tmp_path / "m.xml").write_text("<net/>")
-    draft = draft_of(f"file:{tmp_path / 'm.xml'}")
-    with pytest.raises(UsageError, match="framework cannot be told"):
-        model_of(draft, draft.artifacts)
+    parsed = parse_uri(f"file:{tmp_path / 'm.xml'}")
+    with pytest.raises(UsageError, match="cannot tell the framework"):
+        model_from_uri(parsed, parsed.artifacts)
     (tmp_path / "m.bin").write_bytes(b"\0")
     (tmp_path / ".hidden").write_bytes(b"\0")
     for name in ("m.xml", "."):
-        draft = draft_of(f"file:{tmp_path / name}")
-        model = model_of(draft, draft.artifacts)
+        parsed = parse_uri(f"file:{tmp_path / name}")
+        model = model_from_uri(parsed, parsed.artifacts)
         assert ({a.path for a in model.artifacts}, model.framework) == ({"m.xml", "m.bin"}, "openvino")
     (tmp_path / "a.zip").write_bytes(b"")
     with pytest.raises(UsageError, match="is an archive"):
-        draft_of(f"file:{tmp_path / 'a.zip'}")
+        parse_uri(f"file:{tmp_path / 'a.zip'}")
 
 
 @pytest.mark.parametrize(("paths", "framework", "network"), [
@@ -151,13 +157,13 @@ def test_a_local_pair_a_folder_and_what_is_missing(tmp_path):
     (["m.pt"], "pytorch", "m.pt"),
 ])  # fmt: skip
 def test_guesses(paths, framework, network):
-    found = guess(paths, "x")
+    found = detect_network(paths, "x")
     assert (found.framework, found.network) == (framework, network)
 
 
 def test_several_networks_are_not_guessed_at():
     with pytest.raises(UsageError, match="2 files that could be the onnx network") as caught:
-        guess(["a.onnx", "b.onnx"], "hf:org/net")
+        detect_network(["a.onnx", "b.onnx"], "hf:org/net")
     assert caught.value.found == "a.onnx, b.onnx"
 
 
@@ -170,14 +176,14 @@ def test_other_formats_of_the_same_weights_stay_away():
         "config.json",
         "tf_model.h5",
     ]
-    chosen = guess(paths, "x")
-    assert without_other_formats(chosen, paths) == ["model.onnx", "model.onnx_data", "config.json"]
+    chosen = detect_network(paths, "x")
+    assert drop_other_formats(chosen, paths) == ["model.onnx", "model.onnx_data", "config.json"]
 
 
 def test_files_that_belong_together():
     there = ["m.onnx", "m.onnx_data", "m.onnx.data", "m.data", "n.onnx_data"]
-    assert beside("m.onnx", there) == ["m.data", "m.onnx", "m.onnx.data", "m.onnx_data"]
-    assert beside("m.meta", ["m.index", "m.data-00000-of-00001", "m.txt"]) == [
+    assert companion_files("m.onnx", there) == ["m.data", "m.onnx", "m.onnx.data", "m.onnx_data"]
+    assert companion_files("m.meta", ["m.index", "m.data-00000-of-00001", "m.txt"]) == [
         "m.data-00000-of-00001", "m.index", "m.meta",
     ]  # fmt: skip
 
@@ -198,8 +204,8 @@ def test_any_text_becomes_a_name(text):
 @given(st.text(max_size=60), st.sampled_from(["hf", "wheel", "tfhub", "torchvision", "https"]))
 def test_any_uri_is_a_draft_or_an_error_of_ours(text, scheme):
     try:
-        draft = draft_of(f"{scheme}:{text}")
-        model_of(draft, draft.artifacts)
+        parsed = parse_uri(f"{scheme}:{text}")
+        model_from_uri(parsed, parsed.artifacts)
     except UsageError:
         pass
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_zoo.catalog import builtin_catalog, parse_model, scan
+from model_zoo.catalog import builtin_catalog, find_entries, parse_model
 from model_zoo.catalog.reader import load_yaml, to_struct
 from model_zoo.catalog.writer import WIDTH, to_yaml
 from model_zoo.schema import Model
@@ -61,7 +61,7 @@ plain = st.recursive(
 )
 
 
-def model_of(data) -> Model:
+def model_from_uri(data) -> Model:
     text = msgspec.json.encode(data).decode()
     return to_struct(data, Model, text, "test")
 
@@ -81,7 +81,7 @@ def test_every_model_is_read_back_as_it_was(info, pattern, labels, shape, mean, 
     data |= {"description": description}
     data["replace"] = [{"file": "m.onnx", "pattern": "a", "replacement": pattern}]
     data["recipe"] = {"inputs": [{"name": pattern, "shape": shape, "mean": mean}]}
-    model = model_of(data)
+    model = model_from_uri(data)
     text = to_yaml(model)
     assert parse_model(text, "again") == model
     assert to_yaml(parse_model(text, "again")) == text
@@ -90,7 +90,7 @@ def test_every_model_is_read_back_as_it_was(info, pattern, labels, shape, mean, 
 def test_it_reads_well():
     data = entry("tiny", tiny_onnx(), URL, {"wheel": "a==1", "member": "b.onnx"})
     data["recipe"] = {"inputs": [{"name": "x", "shape": [1, 4], "layout": "NC"}], "precisions": ["FP32"]}
-    assert to_yaml(model_of(data), comment="First.\n\nSecond.") == (
+    assert to_yaml(model_from_uri(data), comment="First.\n\nSecond.") == (
         "# First.\n#\n# Second.\nschema: 1\nname: tiny\ntask: test\nframework: onnx\nlicense: MIT\n"
         "description: >-\n  Adds a number.\n"
         "artifacts:\n  - path: m.onnx\n    size: 87\n"
@@ -104,7 +104,7 @@ def test_it_reads_well():
 @pytest.mark.parametrize("provider", ["omz", "onnx", "torchvision"])
 def test_generated_entries_are_what_would_be_written(provider):
     """They are in the writer's own form, so that the next generation shows only what changed."""
-    paths, _ = scan(builtin_catalog() / provider)
+    paths, _ = find_entries(builtin_catalog() / provider)
     assert len(paths) > 100
     for path in paths[:: max(1, len(paths) // 60)]:
         text = path.read_text(encoding="utf-8")
@@ -113,7 +113,7 @@ def test_generated_entries_are_what_would_be_written(provider):
 
 def test_lines_are_short_where_they_can_be():
     for provider in ("omz", "onnx", "torchvision"):
-        for path in scan(builtin_catalog() / provider)[0]:
+        for path in find_entries(builtin_catalog() / provider)[0]:
             for line in path.read_text(encoding="utf-8").splitlines():
                 unbroken = ": " in line and len(line.split(": ", 1)[1]) > WIDTH - 30
                 assert len(line) <= WIDTH or unbroken, (path, line)

@@ -125,7 +125,7 @@ def test_version(shell):
         (("--progress", "x", "list"), ["invalid value for '--progress'", "'x' is not one of"]),
         (("fetch",), ["name at least one model", "model-zoo list"]),
         (("info", "magika-standrd-v3"), ["no catalog has a model", "magika-standard-v3"]),
-        (("info", "magika-standard-v3@FP99"), ["does not come in FP99", "FP32, FP16"]),
+        (("info", "magika-standard-v3@FP99"), ["is not available in FP99", "FP32, FP16"]),
     ],
 )
 def test_usage_errors_name_what_was_meant(shell, arguments, expected):

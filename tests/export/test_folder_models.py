@@ -23,7 +23,7 @@ from model_zoo.registry.image import build_image
 from model_zoo.registry.layout import write_layout
 from model_zoo.registry.remote import pull, push
 from model_zoo.settings import Settings
-from model_zoo.sources.oci.reference import target_of
+from model_zoo.sources.oci.reference import oci_reference
 from model_zoo.zoo import Conversion, Zoo
 from tests.folders import contents, language_model, picture_model
 from tests.tiny import entry, tiny_onnx, write_entry
@@ -262,7 +262,7 @@ def test_images_hold_the_whole_folder(warm, tmp_path, flavor):
 @pytest.mark.system
 @pytest.mark.parametrize("flavor", ["image", "modelpack"])
 def test_a_registry_carries_them(warm, registry, tmp_path, flavor):
-    target = target_of(f"http://{registry.host}/models/chat:1")
+    target = oci_reference(f"http://{registry.host}/models/chat:1")
     push(target, build_image(irs(warm, "chat", "drawing"), flavor), Settings())
     there = other(warm, tmp_path / "other", offline=True)
     imported = pull(target, there.cache, Settings(attempts=2))

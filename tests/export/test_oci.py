@@ -24,7 +24,7 @@ from model_zoo.registry.image import build_image
 from model_zoo.registry.layout import write_layout
 from model_zoo.registry.remote import pull, push
 from model_zoo.settings import Settings
-from model_zoo.sources.oci.reference import target_of
+from model_zoo.sources.oci.reference import oci_reference
 from model_zoo.zoo import Conversion, Zoo
 from tests.export.conftest import environment, serve_registry, tree
 from tests.tiny import entry, tiny_onnx, write_entry
@@ -124,7 +124,7 @@ def test_layout_keeps_other_tags_and_replaces_its_own(zoo, tmp_path):
 def test_layout_goes_over_nothing_else(zoo, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("years of work")
-    with pytest.raises(CacheError, match="no OCI layout"):
+    with pytest.raises(CacheError, match="not an OCI layout"):
         write_layout(image_of(zoo, "tiny"), tmp_path / "out", "latest")
 
 
@@ -188,7 +188,7 @@ def test_skopeo_carries_the_artifact(zoo, catalog, registry, tmp_path):
         f"docker://{there}",
     )
     zoo2 = other(tmp_path, catalog)
-    taken = pull(target_of(f"{there}@{image.digest}"), zoo2.cache, zoo2.settings)
+    taken = pull(oci_reference(f"{there}@{image.digest}"), zoo2.cache, zoo2.settings)
     assert taken.irs == [zoo.convert("tiny").key]
 
 
@@ -198,7 +198,7 @@ def test_skopeo_carries_the_artifact(zoo, catalog, registry, tmp_path):
 @pytest.mark.system
 @pytest.mark.parametrize("flavor", ["image", "modelpack"])
 def test_pushed_models_are_pulled_into_another_cache(zoo, catalog, registry, tmp_path, flavor):
-    target = target_of(f"{registry.host}/team/models:1.0")
+    target = oci_reference(f"{registry.host}/team/models:1.0")
     image = image_of(zoo, "tiny", "third", flavor=flavor)
     assert push(target, image, LOUD) == len(image.blobs)
     assert push(target, image, LOUD) == 0
@@ -234,7 +234,7 @@ def test_commands_push_and_pull(command, catalog, registry, tmp_path):
 @pytest.mark.system
 @pytest.mark.parametrize("which", ["weights", "manifest", "config"])
 def test_tampered_registry_is_refused(zoo, catalog, registry, tmp_path, which):
-    target = target_of(f"{registry.host}/m:1")
+    target = oci_reference(f"{registry.host}/m:1")
     image = image_of(zoo, "tiny")
     push(target, image, LOUD)
     config, layer = image.blobs
@@ -248,7 +248,7 @@ def test_tampered_registry_is_refused(zoo, catalog, registry, tmp_path, which):
     if which == "config":  # nothing in it is used
         assert pull(target, there.cache, there.settings).irs
         return
-    pinned = target_of(f"{registry.host}/m@{image.digest}")
+    pinned = oci_reference(f"{registry.host}/m@{image.digest}")
     with pytest.raises((IntegrityError, SourceUnavailableError)) as caught:
         pull(pinned, there.cache, there.settings)
     assert caught.value.exit_code in ((5,) if which == "weights" else (4, 5))
@@ -307,7 +307,7 @@ def test_pull_is_killed_and_goes_on(zoo, catalog, tmp_path):
 
 def test_refuses_to_ask_when_offline(zoo, tmp_path):
     with pytest.raises(OfflineError, match="offline"):
-        pull(target_of("127.0.0.1:9/m:1"), zoo.cache, Settings(offline=True))
+        pull(oci_reference("127.0.0.1:9/m:1"), zoo.cache, Settings(offline=True))
 
 
 # --- as a source
@@ -343,7 +343,7 @@ def test_source_says_what_is_missing(registry, tmp_path, catalog):
     for number, (source, why) in enumerate(
         (
             ({"oci": f"{registry.host}/files/tiny:2"}, "no such artifact"),
-            ({"oci": f"{registry.host}/files/tiny:1", "file": "other.onnx"}, "0 layers fit"),
+            ({"oci": f"{registry.host}/files/tiny:1", "file": "other.onnx"}, "0 layers match"),
             ({"oci": f"{registry.host}/files/tiny:1", "blob": f"sha256:{'0' * 64}"}, "has no blob"),
         )
     ):
@@ -355,7 +355,7 @@ def test_source_says_what_is_missing(registry, tmp_path, catalog):
 
 def publish_file(registry, repository, tag, title, data):
     """Push a file as ORAS would, and return the manifest's digest."""
-    from model_zoo.sources.oci.client import Registry, digest_of
+    from model_zoo.sources.oci.client import Registry, oci_digest
 
     config = b"{}"
     notes = {"org.opencontainers.image.title": title}
@@ -365,24 +365,24 @@ def publish_file(registry, repository, tag, title, data):
             "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "config": {
                 "mediaType": "application/vnd.oci.empty.v1+json",
-                "digest": digest_of(config),
+                "digest": oci_digest(config),
                 "size": 2,
             },
             "layers": [
                 {
                     "mediaType": "application/octet-stream",
-                    "digest": digest_of(data),
+                    "digest": oci_digest(data),
                     "size": len(data),
                     "annotations": notes,
                 }
             ],
         }
     )
-    with Registry(target_of(f"{registry.host}/{repository}"), LOUD) as client:
+    with Registry(oci_reference(f"{registry.host}/{repository}"), LOUD) as client:
         for blob in (config, data):
-            client.put_blob(digest_of(blob), len(blob), lambda start, blob=blob: iter((blob[start:],)))
+            client.put_blob(oci_digest(blob), len(blob), lambda start, blob=blob: iter((blob[start:],)))
         client.put_manifest(tag, manifest, "application/vnd.oci.image.manifest.v1+json")
-    return digest_of(manifest)
+    return oci_digest(manifest)
 
 
 # --- the remote cache of a fleet
@@ -428,7 +428,7 @@ def test_tampered_remote_is_said_and_the_model_is_converted_here(catalog, regist
     events = []
     two = Zoo(settings=Settings(cache=tmp_path / "two", catalogs=(catalog,), remote=remote, **FAST))
     assert two.convert("tiny", progress=events.append).bin.read_bytes() == made.bin.read_bytes()
-    assert any("remote cache of IRs was not used" in (event.message or "") for event in events)
+    assert any("did not use the remote cache of IRs" in (event.message or "") for event in events)
     assert any(event.event == "convert_begin" for event in events)
 
 
@@ -460,7 +460,7 @@ def guarded(tmp_path):
 def test_docker_login_is_used_and_never_shown(zoo, catalog, guarded, tmp_path, monkeypatch):
     import base64
 
-    target = target_of(f"{guarded.host}/m:1")
+    target = oci_reference(f"{guarded.host}/m:1")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
     with pytest.raises(SourceUnavailableError, match="docker login") as caught:
         push(target, image_of(zoo, "tiny"), LOUD)
@@ -482,5 +482,5 @@ def test_wrong_manifest_for_a_digest(tmp_path, zoo):
     with Server() as server:
         digest = f"sha256:{'0' * 64}"
         server.add(f"/v2/m/manifests/{digest}", b"{}")
-        with pytest.raises(DigestMismatchError, match="another manifest"):
-            pull(target_of(server.url(f"/m@{digest}")), zoo.cache, LOUD)
+        with pytest.raises(DigestMismatchError, match="different manifest"):
+            pull(oci_reference(server.url(f"/m@{digest}")), zoo.cache, LOUD)

@@ -9,7 +9,7 @@ import pytest
 
 from model_zoo.errors import SourceUnavailableError, UsageError
 from model_zoo.sources.oci.credentials import Login, find_login
-from model_zoo.sources.oci.reference import parse_target, target_of
+from model_zoo.sources.oci.reference import oci_reference, parse_oci_reference
 
 BASIC = base64.b64encode(b"me:se:cret").decode()
 
@@ -136,7 +136,7 @@ def test_login_keeps_its_secrets_to_itself():
     ],
 )
 def test_targets(text, scheme, host, repository, tag, digest):
-    found = parse_target(text)
+    found = parse_oci_reference(text)
     assert (found.scheme, found.host, found.repository, found.tag, found.digest) == (
         scheme,
         host,
@@ -144,8 +144,8 @@ def test_targets(text, scheme, host, repository, tag, digest):
         tag,
         digest,
     )
-    assert found.reference == (digest or tag or "latest")
-    assert parse_target(f"{scheme}://{found}") == found
+    assert found.manifest_name == (digest or tag or "latest")
+    assert parse_oci_reference(f"{scheme}://{found}") == found
 
 
 @pytest.mark.parametrize(
@@ -158,6 +158,6 @@ def test_targets(text, scheme, host, repository, tag, digest):
 )
 def test_what_is_no_target(text):
     with pytest.raises(ValueError, match="is not REGISTRY"):
-        parse_target(text)
+        parse_oci_reference(text)
     with pytest.raises(UsageError, match="is not REGISTRY"):
-        target_of(text)
+        oci_reference(text)

@@ -92,10 +92,10 @@ def test_older_page_to_confirm(here: Path) -> None:
     ("text", "reason"),
     [
         ("<html><title>Google Drive - Quota exceeded</title>Too many users have viewed this file", "quota"),
-        ("<html><title>Sign in - Google Accounts</title></html>", "signing in"),
-        ("<html><body>You need access. Request access.</body></html>", "signing in"),
+        ("<html><title>Sign in - Google Accounts</title></html>", "requires signing in"),
+        ("<html><body>You need access. Request access.</body></html>", "requires signing in"),
         ("<html><title>Error 404 (Not Found)!!1</title></html>", "no such file"),
-        ("<html><body>Hello</body></html>", "a page"),
+        ("<html><body>Hello</body></html>", "a page instead of the file"),
     ],
 )
 def test_other_pages_are_failures(here: Path, text: str, reason: str) -> None:

@@ -80,6 +80,8 @@ def test_patterns_cannot_have_what_one_file_has():
 
 
 def test_the_client_s_offline_variables(monkeypatch):
+    import huggingface_hub.constants  # noqa: F401 - read once a process, and other tests go online
+
     source = HfSource(hf="org/net", revision=COMMIT, file="m")
     monkeypatch.setenv("TRANSFORMERS_OFFLINE", "yes")
     with pytest.raises(OfflineError, match="hf:org/net@a{40}/m"):

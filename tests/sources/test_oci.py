@@ -10,7 +10,7 @@ from model_zoo.errors import SourceUnavailableError
 from model_zoo.schema import Artifact
 from model_zoo.settings import Settings
 from model_zoo.sources import integrity_of, parse_source
-from model_zoo.sources.oci.reference import target_of
+from model_zoo.sources.oci.reference import oci_reference
 from model_zoo.sources.oci.source import OciSource
 from tests.server import Server
 
@@ -61,14 +61,14 @@ def test_manifest_without_a_usable_layer(layers):
     ("manifest", "why"),
     [
         ({"manifests": [{}, {}]}, "index of 2 images"),
-        ({"manifests": [{"digest": f"sha256:{HEX}"}]}, "is not there"),
+        ({"manifests": [{"digest": f"sha256:{HEX}"}]}, "does not exist"),
         (
             {"layers": [{"mediaType": "application/vnd.example", "digest": f"sha256:{HEX}", "size": 1}]},
-            "nothing that model-zoo pushed",
+            "model-zoo did not push",
         ),
         (
             {"layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": "md5:1"}]},
-            "nothing that model-zoo pushed",
+            "model-zoo did not push",
         ),
     ],
 )
@@ -79,4 +79,4 @@ def test_image_of_somebody_else(manifest, why, tmp_path):
     with Server() as server:
         server.add("/v2/m/manifests/1", json.dumps(manifest).encode())
         with pytest.raises(SourceUnavailableError, match=why):
-            pull(target_of(server.url("/m:1")), Cache(tmp_path / "cache"), Settings(attempts=1))
+            pull(oci_reference(server.url("/m:1")), Cache(tmp_path / "cache"), Settings(attempts=1))

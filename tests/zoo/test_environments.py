@@ -324,10 +324,10 @@ def test_interruption_ends_pip_and_leaves_nothing(zoo: Zoo, index: Index) -> Non
 
 
 def test_lock_and_locked(warm: Zoo, tmp_path: Path) -> None:
-    from model_zoo.catalog.lockfile import lock_text
+    from model_zoo.catalog.lockfile import lockfile_text
     from model_zoo.zoo.lockfile import lock_models
 
-    (tmp_path / "x.lock").write_text(lock_text(lock_models(warm, ["adder"], ISOLATED)))
+    (tmp_path / "x.lock").write_text(lockfile_text(lock_models(warm, ["adder"], ISOLATED)))
     shutil.rmtree(warm.cache.writable.irs)
     locked = Zoo(settings=warm.settings, lock=tmp_path / "x.lock")
     assert locked.convert("adder", isolate=True).xml.is_file()

@@ -11,7 +11,7 @@ import pytest
 
 from model_zoo import errors
 from model_zoo.cache.care.verify import verify
-from model_zoo.catalog.lockfile import lock_text
+from model_zoo.catalog.lockfile import lockfile_text
 from model_zoo.settings import Settings
 from model_zoo.zoo import Request, Zoo
 from model_zoo.zoo.lockfile import lock_models
@@ -122,7 +122,7 @@ def test_a_catalog_entry_of_a_folder(published, make_zoo, tmp_path):
     assert plain(made.directory) == published
     assert make_zoo(offline=True).convert("tiny").directory == made.directory
     assert zoo.planner.why(Request(zoo.model("tiny")), _how())[0].endswith("nothing differs")
-    with pytest.raises(errors.UnknownPrecisionError, match="does not come in INT8"):
+    with pytest.raises(errors.UnknownPrecisionError, match="is not available in INT8"):
         zoo.convert("tiny@INT8")
 
 
@@ -238,7 +238,7 @@ def test_a_manifest_of_their_own_is_refused(make_zoo, tmp_path):
 def test_locked_and_held_to_it(published, hub, make_zoo, tmp_path):
     write_entry(tmp_path / "catalog", entry())
     locked = lock_models(make_zoo(), ["tiny"])
-    (tmp_path / "model-zoo.lock").write_text(lock_text(locked))
+    (tmp_path / "model-zoo.lock").write_text(lockfile_text(locked))
     assert {e.path for e in locked["tiny"].ir["INT4"].outputs} == set(published)
     hub.branch(REPO, "main", hub.commit(REPO, {"openvino_model.xml": b"<net/>", "openvino_model.bin": b""}))
     other = make_zoo(cache=tmp_path / "other", lock=tmp_path / "model-zoo.lock")

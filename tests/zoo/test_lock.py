@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from model_zoo import errors
-from model_zoo.catalog.lockfile import lock_text
+from model_zoo.catalog.lockfile import lockfile_text
 from model_zoo.settings import Settings
 from model_zoo.zoo import Conversion, Zoo
 from model_zoo.zoo.lockfile import lock_models
@@ -37,7 +37,7 @@ def publish(hub, tmp_path, data=None, **more):
 
 def lock(zoo, tmp_path, *references, **how):
     path = tmp_path / "model-zoo.lock"
-    path.write_text(lock_text(lock_models(zoo, references, **how)))
+    path.write_text(lockfile_text(lock_models(zoo, references, **how)))
     return path
 
 
@@ -110,7 +110,7 @@ def test_files_that_come_and_go(hub, make_zoo, tmp_path):
     with pytest.raises(errors.IntegrityError) as caught:
         make_zoo(path).fetch("tiny")
     assert "other.onnx is not in the lock" in caught.value.found
-    assert "m.onnx is locked, and not in the entry any more" in caught.value.found
+    assert "m.onnx is locked, but no longer in the entry" in caught.value.found
 
 
 def test_another_recipe_and_other_tools(hub, make_zoo, tmp_path):
@@ -128,7 +128,7 @@ def test_another_recipe_and_other_tools(hub, make_zoo, tmp_path):
     ir["parts"]["versions"]["openvino"] = "1999.1"
     ir["key"] = "0" * 64
     path.write_text(json.dumps(data))
-    with pytest.raises(errors.IntegrityError, match="would not make the IR") as caught:
+    with pytest.raises(errors.IntegrityError, match="would not reproduce the locked IR") as caught:
         make_zoo(path).convert("tiny")
     assert "versions.openvino: now " in caught.value.found
     assert "locked 1999.1" in caught.value.found
@@ -140,7 +140,7 @@ def test_the_locked_ir_is_taken_whatever_is_installed_here(hub, make_zoo, tmp_pa
     made = make_zoo(path).convert("tiny")
     monkeypatch.setattr("model_zoo.zoo.pipeline.toolchain", lambda *_, **__: {"openvino": "2099.1"})
     assert make_zoo(path).convert("tiny").xml == made.xml
-    with pytest.raises(errors.IntegrityError, match="would not make the IR"):
+    with pytest.raises(errors.IntegrityError, match="would not reproduce the locked IR"):
         make_zoo(path, cache=tmp_path / "elsewhere").convert("tiny")
 
 
@@ -151,10 +151,10 @@ def test_an_ir_with_other_bytes_is_not_published(hub, make_zoo, tmp_path):
     data["models"]["tiny"]["ir"]["FP32"]["outputs"][0]["sha256"] = "0" * 64
     path.write_text(json.dumps(data))
     other = tmp_path / "elsewhere"
-    with pytest.raises(errors.IntegrityError, match=r"model.bin of the IR is not the locked one"):
+    with pytest.raises(errors.IntegrityError, match=r"model.bin of the IR differs from the locked one"):
         make_zoo(path, cache=other).convert("tiny")
     assert not [*other.glob("ir-v1/*")]
-    with pytest.raises(errors.IntegrityError, match="not the locked one"):
+    with pytest.raises(errors.IntegrityError, match="differs from the locked one"):
         make_zoo(path).convert("tiny")
 
 
@@ -202,10 +202,10 @@ def test_composites_and_what_cannot_be_converted(hub, make_zoo, tmp_path):
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": 2, "models": {}}', '{"models": {"x": 1}}'])
 def test_what_is_not_a_lock(make_zoo, tmp_path, text):
     path = tmp_path / "lock"
-    with pytest.raises(errors.UsageError, match="cannot be read"):
+    with pytest.raises(errors.UsageError, match="cannot read the lockfile"):
         make_zoo(path).fetch("silero-vad")
     path.write_text(text)
-    with pytest.raises(errors.UsageError, match="is not a lock file"):
+    with pytest.raises(errors.UsageError, match="is not a lockfile"):
         make_zoo(path).fetch("silero-vad")
 
 

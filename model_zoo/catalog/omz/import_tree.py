@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from model_zoo.catalog.omz.tree import models_root, read_omz
-from model_zoo.catalog.scan import read_entry, scan, unique_names
+from model_zoo.catalog.reader import read_without_labels
+from model_zoo.catalog.scan import find_entries, unique_names
 from model_zoo.catalog.writer import to_yaml
 from model_zoo.errors import CatalogError
 from model_zoo.files import as_cache_error, make_directory, write_file
@@ -35,7 +36,9 @@ def import_tree(folder: Path, target: Path) -> list[Path]:
     """
     root = models_root(folder)
     entries = {
-        name: path for name, path in unique_names(scan(root)[0]).items() if path.name.endswith("model.yml")
+        name: path
+        for name, path in unique_names(find_entries(root)[0]).items()
+        if path.name.endswith("model.yml")
     }
     if not entries:
         what = f"{folder}: no model.yml below it"
@@ -52,7 +55,7 @@ def import_tree(folder: Path, target: Path) -> list[Path]:
             write_file(path, text.encode("utf-8"))
     written = [target / f"{model.name}.yaml" for model in models]
     for path in written:
-        read_entry(path, target)
+        read_without_labels(path)
     return written
 
 

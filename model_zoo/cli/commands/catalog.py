@@ -29,7 +29,7 @@ def validate_command(run: Run, path: Path | None) -> None:
 
     Every wrong file is named with its line and field; composites must name stages that exist.
     """
-    from model_zoo.catalog import Catalog, read_entry, scan
+    from model_zoo.catalog import Catalog, find_entries, read_entry
     from model_zoo.catalog.reader import with_labels
 
     roots = [path] if path is not None else list(run.zoo.catalog.roots)
@@ -38,7 +38,7 @@ def validate_command(run: Run, path: Path | None) -> None:
     names: set[str] = set(run.zoo.catalog.names()) if path is None else set()
     stages: list[tuple[Path, str]] = []
     for root in roots:
-        files, _ = scan(root)
+        files, _ = find_entries(root)
         for file in files:
             count += 1
             try:

@@ -244,9 +244,9 @@ def push_command(run: Run, /, target: str, flavor: Any, arch: str, **options: An
     """
     from model_zoo.registry.image import build_image
     from model_zoo.registry.remote import push
-    from model_zoo.sources.oci.reference import target_of
+    from model_zoo.sources.oci.reference import oci_reference
 
-    place = target_of(target)
+    place = oci_reference(target)
     if place.digest is not None:
         raise UsageError(f"{target} names a digest, which follows from the content", hint="push to a tag")
     requests, contents = _gathered(run, "ir", options)
@@ -266,9 +266,9 @@ def push_command(run: Run, /, target: str, flavor: Any, arch: str, **options: An
 def pull_command(run: Run, target: str) -> None:
     """Take IRs from a registry into the cache; an interrupted pull goes on where it stopped."""
     from model_zoo.registry.remote import pull
-    from model_zoo.sources.oci.reference import target_of
+    from model_zoo.sources.oci.reference import oci_reference
 
-    _print_imported(run, pull(target_of(target), run.zoo.cache, run.settings, run.report))
+    _print_imported(run, pull(oci_reference(target), run.zoo.cache, run.settings, run.report))
 
 
 def _print_imported(run: Run, imported: Imported) -> None:

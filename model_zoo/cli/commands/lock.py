@@ -44,7 +44,7 @@ def lock_command(
     Branches and patterns are asked for anew. The file is the same for the same models, and is written
     whole: it locks the references named here and no other.
     """
-    from model_zoo.catalog.lockfile import lock_text
+    from model_zoo.catalog.lockfile import lockfile_text
     from model_zoo.files import ELSEWHERE, as_cache_error, write_file
     from model_zoo.zoo import Conversion
     from model_zoo.zoo.lockfile import lock_models
@@ -55,6 +55,6 @@ def lock_command(
     models = lock_models(run.zoo, references, Conversion(**how), convert=not files_only, report=run.report)
     run.close()
     with as_cache_error(output, hint=ELSEWHERE):
-        write_file(output, lock_text(models).encode("utf-8"))
+        write_file(output, lockfile_text(models).encode("utf-8"))
     locked = [{"name": name, "precisions": sorted(one.ir)} for name, one in models.items()]
     put_result(run, str(output), path=str(output), models=locked)

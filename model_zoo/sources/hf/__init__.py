@@ -1,1 +1,1 @@
-"""The Hugging Face Hub: ``source`` is the source kind, ``hub`` asks the Hub through huggingface_hub."""
+"""The Hugging Face Hub as a source of files."""

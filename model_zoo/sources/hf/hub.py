@@ -1,11 +1,12 @@
-"""The Hugging Face Hub, asked through huggingface_hub: what a revision means, and what it holds.
+"""Metadata from the Hugging Face Hub through huggingface_hub: which commit a revision is, and its files.
 
-Endpoint, token, proxies and certificates are those of huggingface_hub's own environment handling. Only
-metadata comes through here; the bytes are transferred by our own engine. Works with versions 1 and 2.
+huggingface_hub itself handles endpoint, token, proxies and certificates. Only metadata comes through here;
+the bytes are transferred by our own engine. Works with versions 1 and 2.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -25,8 +26,9 @@ T = TypeVar("T")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 DEFAULT_ENDPOINT = "https://huggingface.co"
 _TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub reads its variables
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
+_TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 _LONGEST_WAIT = 60.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Listing:
-    """All files of one commit, and what the model card says of it."""
+    """All files of one commit, and what the model card says about the model."""
 
     commit: str
     files: tuple[RemoteFile, ...]
@@ -53,7 +55,7 @@ class Listing:
 
 
 def endpoint() -> str:
-    """Return the hub's address, which HF_ENDPOINT may name."""
+    """Return the hub's URL, which HF_ENDPOINT may set."""
     return (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
 
 
@@ -64,7 +66,7 @@ def is_offline() -> bool:
 
 
 def _library() -> Any:  # noqa: ANN401
-    """Import huggingface_hub with its telemetry off, unless the user wants it: we send what a fetch needs."""
+    """Import huggingface_hub with its telemetry off, unless the user turned it on."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when it is imported
     import huggingface_hub
 
@@ -77,21 +79,21 @@ def authorization() -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.lower() == "authorization"}
 
 
-def address(repo: str, file: str, revision: str) -> str:
-    """Return the address of a file."""
+def file_url(repo: str, file: str, revision: str) -> str:
+    """Return the URL of a file."""
     return str(_library().hf_hub_url(repo, file, revision=revision, endpoint=endpoint()))
 
 
-def look_at(repo: str, file: str, revision: str, settings: Settings) -> tuple[str, RemoteFile]:
-    """Ask for one file's metadata.
+def file_info(repo: str, file: str, revision: str, settings: Settings) -> tuple[str, RemoteFile]:
+    """Return one file's metadata.
 
     Returns:
-        The commit that the revision means, and the file.
+        The commit that the revision stands for, and the file.
 
     Raises:
-        DownloadError: says which of the hub's reasons it was, and what to do about it.
+        DownloadError: with the hub's reason, and what to do about it.
     """
-    url = address(repo, file, revision)
+    url = file_url(repo, file, revision)
 
     def head() -> Any:  # noqa: ANN401 - the client has no types that hold over its versions
         return _client().get_hf_file_metadata(url=url, timeout=settings.connect_timeout)
@@ -99,21 +101,22 @@ def look_at(repo: str, file: str, revision: str, settings: Settings) -> tuple[st
     found = _ask(head, settings, repo, revision, file)
     commit, etag = str(found.commit_hash or ""), str(found.etag or "")
     if not COMMIT.fullmatch(commit):
-        what = f"{safe_url(url)} does not say which commit it belongs to, so it is no Hugging Face Hub"
+        what = f"{safe_url(url)} does not state its commit, so this is not a Hugging Face Hub"
         raise SourceUnavailableError(what, found=commit or None, hint="check HF_ENDPOINT")
     if COMMIT.fullmatch(revision) and commit != revision:
-        what = f"{safe_url(url)} belongs to another commit than the one asked for"
+        what = f"{safe_url(url)} belongs to a different commit"
         raise SourceUnavailableError(what, expected=revision, found=commit, hint="check HF_ENDPOINT")
+    _log.info("%s is commit %s", _name(repo, revision, None), commit)
     sha256 = etag if re.fullmatch(r"[0-9a-f]{64}", etag) else None
     blob_id = etag if COMMIT.fullmatch(etag) else None
     return commit, RemoteFile(file, found.size, sha256, blob_id)
 
 
 def list_files(repo: str, revision: str, settings: Settings) -> Listing:
-    """Ask for all files of a revision, with their sizes and digests where the hub tells them.
+    """Return all files of a revision, with their sizes and digests as far as the hub states them.
 
     Raises:
-        DownloadError: says which of the hub's reasons it was, and what to do about it.
+        DownloadError: with the hub's reason, and what to do about it.
     """
 
     def info() -> Any:  # noqa: ANN401
@@ -124,12 +127,13 @@ def list_files(repo: str, revision: str, settings: Settings) -> Listing:
     found = _ask(info, settings, repo, revision, None)
     commit = str(found.sha or "")
     if not COMMIT.fullmatch(commit):
-        what = f"the hub at {safe_url(endpoint())} does not say which commit {repo}@{revision} is"
+        what = f"the hub at {safe_url(endpoint())} does not state the commit of {repo}@{revision}"
         raise SourceUnavailableError(what, found=commit or None, hint="check HF_ENDPOINT")
-    files = [_remote(one.rfilename, one) for one in found.siblings or ()]
+    _log.info("%s is commit %s", _name(repo, revision, None), commit)
+    files = [_remote_file(file.rfilename, file) for file in found.siblings or ()]
     if not any(file.size is not None for file in files):  # an older hub, or a mirror of one
         tree = _ask(lambda: _tree(repo, commit), settings, repo, commit, None)
-        files = [_remote(one.path, one) for one in tree]
+        files = [_remote_file(file.path, file) for file in tree]
     tagged = [str(tag).partition(":")[2] for tag in found.tags or () if str(tag).startswith("license:")]
     files.sort(key=lambda file: file.path)
     return Listing(commit, tuple(files), next(iter(tagged), None), found.pipeline_tag)
@@ -137,17 +141,17 @@ def list_files(repo: str, revision: str, settings: Settings) -> Listing:
 
 def _tree(repo: str, commit: str) -> list[Any]:
     found = _client().list_repo_tree(repo, revision=commit, recursive=True)
-    return [one for one in found if hasattr(one, "blob_id")]  # folders have none
+    return [entry for entry in found if hasattr(entry, "blob_id")]  # directories have none
 
 
-def _remote(path: str, file: Any) -> RemoteFile:  # noqa: ANN401
+def _remote_file(path: str, file: Any) -> RemoteFile:  # noqa: ANN401
     return RemoteFile(path, file.size, file.lfs.sha256 if file.lfs else None, file.blob_id)
 
 
-def pick(patterns: str | None, files: tuple[RemoteFile, ...]) -> list[RemoteFile]:
-    """Return the files that match, as ``allow_patterns`` of huggingface_hub does; all without a pattern.
+def filter_files(patterns: str | None, files: tuple[RemoteFile, ...]) -> list[RemoteFile]:
+    """Return the files that match, as for ``allow_patterns`` of huggingface_hub; all if there is no pattern.
 
-    Git's own settings files never count.
+    Git's own settings files are left out.
     """
     plain = [file for file in files if file.path.rpartition("/")[2] not in {".gitattributes", ".gitignore"}]
     return list(
@@ -160,7 +164,7 @@ def _client() -> Any:  # noqa: ANN401
 
 
 def _ask(request: Callable[[], T], settings: Settings, repo: str, revision: str, file: str | None) -> T:
-    """Send a request, again where that can help, and explain a failure."""
+    """Send a request, retry if that can help, and explain a failure."""
     if settings.offline or is_offline():
         raise _offline(repo, revision, file)
     for attempt in range(1, max(1, settings.attempts) + 1):
@@ -170,6 +174,7 @@ def _ask(request: Callable[[], T], settings: Settings, repo: str, revision: str,
             wait = _wait(error, attempt)
             if wait is None or attempt >= settings.attempts:
                 raise _explain(error, repo, revision, file) from error
+            _log.info("%s: %s, retrying in %.1f s", _name(repo, revision, file), type(error).__name__, wait)
             time.sleep(wait)
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
@@ -179,12 +184,12 @@ def _status(error: Exception) -> int | None:
 
 
 def _wait(error: Exception, attempt: int) -> float | None:
-    """Return how long to wait before asking again; None where that is in vain."""
+    """Return the seconds to wait before a retry, or None if a retry is pointless."""
     errors = _library().errors
     if isinstance(error, (errors.OfflineModeIsEnabled, errors.EntryNotFoundError, ValueError)):
         return None
     status = _status(error)
-    if status is not None and status not in _PASSING:
+    if status is not None and status not in _TRANSIENT:
         return None
     stated = str(error.response.headers.get("Retry-After", "")) if status else ""  # type: ignore[attr-defined]
     wait = float(stated) if stated.isdigit() else 0.25 * 2.0**attempt
@@ -192,7 +197,7 @@ def _wait(error: Exception, attempt: int) -> float | None:
 
 
 def _offline(repo: str, revision: str, file: str | None) -> OfflineError:
-    what = f"the hub cannot be asked about {_name(repo, revision, file)}: this run is offline"
+    what = f"cannot ask the hub about {_name(repo, revision, file)}: this run is offline"
     return OfflineError(what, hint="run once without --offline, MODEL_ZOO_OFFLINE and HF_HUB_OFFLINE")
 
 
@@ -207,16 +212,16 @@ def _explain(error: Exception, repo: str, revision: str, file: str | None) -> Do
     if isinstance(error, errors.OfflineModeIsEnabled):
         return _offline(repo, revision, file)
     if isinstance(error, errors.GatedRepoError):
-        what = f"{name}: the repository is gated: its owner wants conditions accepted first"
+        what = f"{name}: the repository is gated; you must accept its conditions first"
         hint = f"accept them at {hub}/{repo}, then set HF_TOKEN to a token of that account"
     elif isinstance(error, errors.RepositoryNotFoundError):
-        what = f"{name}: {hub} has no repository {repo}, or does not show it to this account"
+        what = f"{name}: {hub} has no repository {repo}, or this account may not see it"
         hint = "check the name; for a private repository set HF_TOKEN"
     elif isinstance(error, errors.RevisionNotFoundError):
         what = f"{name}: {repo} has no revision {revision}"
-        hint = f"see {hub}/{repo}/tree/main for its branches, tags and commits"
+        hint = f"see {hub}/{repo}/tree/main for branches, tags and commits"
     elif isinstance(error, errors.EntryNotFoundError):
-        what = f"{name}: there is no {file} at this revision"
+        what = f"{name}: no {file} at this revision"
         hint = f"see {hub}/{repo}/tree/{revision} for its files"
     elif isinstance(error, errors.DisabledRepoError):
         what = f"{name}: the hub has disabled access to this repository"
@@ -224,9 +229,9 @@ def _explain(error: Exception, repo: str, revision: str, file: str | None) -> Do
     elif _status(error) is not None:
         what = f"{name}: {hub} answered {_status(error)}"
         refused = _status(error) in {401, 403}
-        hint = "check that HF_TOKEN is valid and may read it" if refused else "try again later"
+        hint = "check that HF_TOKEN is valid and grants access" if refused else "try again later"
     else:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        what = f"{name}: {hub} cannot be reached: {reason}"
+        what = f"{name}: cannot reach {hub}: {reason}"
         hint = "check the network, the proxy (HTTPS_PROXY) and HF_ENDPOINT"
     return SourceUnavailableError(what, hint=hint)

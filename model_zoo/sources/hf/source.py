@@ -27,9 +27,9 @@ _REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?"
 class HfSource(LocatedSource, frozen=True, kw_only=True):
     """A file of the repository ``hf`` (``organisation/name``) at a revision: a commit, a tag or a branch.
 
-    ``file`` may be a pattern as huggingface_hub's ``allow_patterns`` understands it (``*`` matches slashes
-    too, ``onnx/`` is the whole folder); without it all files are meant. Below the artifact's path they keep
-    the paths they have in the repository.
+    ``file`` may be a pattern as for ``allow_patterns`` of huggingface_hub (``*`` matches slashes too,
+    ``onnx/`` is the whole directory); without it all files are meant. Below the artifact's path they keep the
+    paths they have in the repository.
     """
 
     kind: ClassVar[str] = "hf"
@@ -49,16 +49,16 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
             check_relative_path(self.file)
 
     def locate(self, artifact: Artifact, settings: Settings) -> HttpLocation:
-        """The file's address, with the digest and the size that the hub vouches for.
+        """The file's URL, with the digest and the size that the hub vouches for.
 
         Raises:
-            DownloadError: says which of the hub's reasons it was, and what to do about it.
+            DownloadError: with the hub's reason, and what to do about it.
         """
-        assert self.file is not None  # noqa: S101 - what is floating was resolved before
-        url = hub.address(self.hf, self.file, self.revision)
+        assert self.file is not None  # noqa: S101 - what floats was resolved before
+        url = hub.file_url(self.hf, self.file, self.revision)
         if artifact.digests and any(url.startswith(before) for before, _ in settings.mirrors):
             return HttpLocation(url, headers=hub.authorization())  # the hub itself may be out of reach
-        _, found = hub.look_at(self.hf, self.file, self.revision, settings)
+        _, found = hub.file_info(self.hf, self.file, self.revision, settings)
         return HttpLocation(
             url,
             headers=hub.authorization(),
@@ -70,45 +70,45 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
     def resolve(
         self, artifact: Artifact, settings: Settings, seen: dict[object, Any]
     ) -> tuple[Artifact, ...]:
-        """Return the files at the commit the revision means now, the same one for all that share ``seen``.
+        """Return the files at the commit that the revision is now, the same one for all that share ``seen``.
 
         Raises:
             DownloadError: the hub's reason; or no file matches the pattern.
         """
-        place = ("hf", hub.endpoint(), self.hf, self.revision)
+        key = ("hf", hub.endpoint(), self.hf, self.revision)
         if not self.several:
             assert self.file is not None  # noqa: S101 - otherwise it stands for several
-            if place not in seen:
-                seen[place], _ = hub.look_at(self.hf, self.file, self.revision, settings)
-            return (self._at(artifact, seen[place], self.file, artifact.path),)
-        listing = self._listing(place, settings, seen)
-        found = hub.pick(self.file, listing.files)
+            if key not in seen:
+                seen[key], _ = hub.file_info(self.hf, self.file, self.revision, settings)
+            return (self._at(artifact, seen[key], self.file, artifact.path),)
+        listing = self._listing(key, settings, seen)
+        found = hub.filter_files(self.file, listing.files)
         if not found:
             what = f"{self.describe()}: no file of the repository matches"
             raise SourceUnavailableError(what, hint=f"see {hub.endpoint()}/{self.hf}/tree/{listing.commit}")
-        return tuple(self._one_of(artifact, listing.commit, one) for one in found)
+        return tuple(self._file_of(artifact, listing.commit, file) for file in found)
 
-    def _listing(self, place: object, settings: Settings, seen: dict[object, Any]) -> hub.Listing:
-        listed = ("listing", place)
-        if listed not in seen:
-            seen[listed] = hub.list_files(self.hf, seen.get(place, self.revision), settings)
-            seen.setdefault(place, seen[listed].commit)
-        listing: hub.Listing = seen[listed]
+    def _listing(self, key: object, settings: Settings, seen: dict[object, Any]) -> hub.Listing:
+        listing: hub.Listing | None = seen.get(("listing", key))
+        if listing is None:
+            listing = hub.list_files(self.hf, seen.get(key, self.revision), settings)
+            seen["listing", key] = listing
+            seen.setdefault(key, listing.commit)
         return listing
 
-    def _one_of(self, artifact: Artifact, commit: str, file: hub.RemoteFile) -> Artifact:
+    def _file_of(self, artifact: Artifact, commit: str, file: hub.RemoteFile) -> Artifact:
         path = file.path if artifact.path == "." else f"{artifact.path}/{file.path}"
         return msgspec.structs.replace(self._at(artifact, commit, file.path, path), size=file.size)
 
     def _at(self, artifact: Artifact, commit: str, file: str, path: str) -> Artifact:
-        there = msgspec.structs.replace(self, revision=commit, file=file)
+        pinned = msgspec.structs.replace(self, revision=commit, file=file)
         others = [source for source in artifact.sources if not source.several]
-        sources = tuple(there if source == self else source for source in others)
-        return msgspec.structs.replace(artifact, path=path, sources=sources or (there,))
+        sources = tuple(pinned if source == self else source for source in others)
+        return msgspec.structs.replace(artifact, path=path, sources=sources or (pinned,))
 
     @property
     def several(self) -> bool:
-        """Whether it is a pattern, a folder or the whole repository."""
+        """Whether it is a pattern, a directory or the whole repository."""
         return self.file is None or self.file.endswith("/") or any(sign in self.file for sign in "*?[")
 
     @property
@@ -118,7 +118,7 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
 
     @property
     def immutable(self) -> bool:
-        """Whether the revision is a commit, by all its 40 digits."""
+        """Whether the revision is a full commit id (40 digits)."""
         return hub.COMMIT.fullmatch(self.revision) is not None
 
     def describe(self) -> str:
@@ -127,7 +127,7 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
 
 
 def _check_blob_id(name: str, expected: str) -> Callable[[Path], None]:
-    """Return a check against git's name for the bytes: the sha1 of ``blob SIZE``, a zero byte, and them."""
+    """Return a check of git's id for the bytes: the sha1 of ``blob SIZE``, a zero byte, and the bytes."""
 
     def check(path: Path) -> None:
         seen = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
@@ -135,9 +135,7 @@ def _check_blob_id(name: str, expected: str) -> Callable[[Path], None]:
             while data := stream.read(CHUNK):
                 seen.update(data)
         if seen.hexdigest() != expected:
-            what = f"{name} delivered other bytes than the hub's commit holds"
-            raise DigestMismatchError(
-                what, expected=f"git blob {expected}", found=f"git blob {seen.hexdigest()}"
-            )
+            what, found = f"{name}: the bytes differ from the hub's commit", f"git blob {seen.hexdigest()}"
+            raise DigestMismatchError(what, expected=f"git blob {expected}", found=found)
 
     return check

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import json
+import logging
 import re
 import time
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from model_zoo.errors import (
 )
 from model_zoo.schema import Digest
 from model_zoo.sources.base import HttpLocation
+from model_zoo.sources.oci import OCI_INDEX, OCI_MANIFEST, oci_digest
 from model_zoo.sources.oci.credentials import Login, find_login
 from model_zoo.sources.url import safe_url
 from model_zoo.version import __version__
@@ -35,25 +36,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from model_zoo.settings import Settings
-    from model_zoo.sources.oci.reference import Target
+    from model_zoo.sources.oci.reference import OciReference
 
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-MANIFESTS = (
+MANIFEST_TYPES = (
     OCI_MANIFEST,
     OCI_INDEX,
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
 LARGEST_MANIFEST = 4 << 20
-"""Bytes; what the distribution specification asks registries to accept at least."""
+"""Bytes; the least that the distribution specification requires registries to accept."""
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
-_AGAIN = {408, 429, 500, 502, 503, 504}
+_RETRIED = {408, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 5.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Manifest:
+class OciManifest:
     """A manifest as the registry has it; the digest is over exactly these bytes."""
 
     data: bytes
@@ -70,11 +70,11 @@ class Manifest:
             if isinstance(found, dict):
                 return found
         what = "the registry's manifest is not a JSON object"
-        raise IntegrityError(what, found=self.digest, hint="push the image again, or name another")
+        raise IntegrityError(what, found=self.digest, hint="push the image again, or choose another")
 
 
-class _Body:
-    """A request body of known length that is made while it is sent."""
+class _StreamedBody:
+    """A request body of known length that is produced while it is sent."""
 
     def __init__(self, chunks: Iterator[bytes], length: int) -> None:
         self._chunks = chunks
@@ -91,15 +91,15 @@ class Registry:
     """One repository of one registry.
 
     Args:
-        target: which.
+        reference: the repository, and what in it is meant by default.
         settings: timeouts, attempts, and whether the network may be used.
     """
 
-    def __init__(self, target: Target, settings: Settings) -> None:
-        self.target = target
+    def __init__(self, reference: OciReference, settings: Settings) -> None:
+        self.reference = reference
         self._settings = settings
-        self._home = f"{target.scheme}://{target.host}"
-        self._base = f"{self._home}/v2/{target.repository}/"
+        self._home = f"{reference.scheme}://{reference.host}"
+        self._base = f"{self._home}/v2/{reference.repository}/"
         self._authorization = ""
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"model-zoo/{__version__}"
@@ -114,37 +114,38 @@ class Registry:
 
     # --- reading
 
-    def manifest(self, reference: str | None = None) -> Manifest | None:
-        """Return a manifest, or None where the repository has none of that name.
+    def manifest(self, name: str | None = None) -> OciManifest | None:
+        """Return a manifest, or None if the repository has none of that name.
 
         Args:
-            reference: a tag or ``sha256:…``; by default the target's own.
+            name: a tag or ``sha256:…``; by default what the reference names.
 
         Raises:
-            SourceUnavailableError: the registry refuses, or says something else than a manifest.
+            SourceUnavailableError: the registry refuses, or answers with something else.
             DigestMismatchError: what it sends is not what the reference pins.
             TransferInterruptedError: it cannot be reached.
         """
-        wanted = reference or self.target.reference
-        headers = {"Accept": ", ".join(MANIFESTS)}
+        wanted = name or self.reference.manifest_name
+        headers = {"Accept": ", ".join(MANIFEST_TYPES)}
         with self._send("GET", f"manifests/{wanted}", headers=headers, stream=True) as reply:
             if reply.status_code == requests.codes.not_found:
                 return None
             self._expect(reply, 200, f"manifest {wanted}")
             data = self._read(reply)
-        digest = digest_of(data)
+        digest = oci_digest(data)
         if wanted.startswith("sha256:") and wanted != digest:
-            what = f"{self.target}: the registry sent another manifest than the one asked for"
+            what = f"{self.reference}: the registry sent a different manifest than the one requested"
             raise DigestMismatchError(what, expected=wanted, found=digest, hint="do not use this registry")
-        return Manifest(data, digest)
+        return OciManifest(data, digest)
 
     def _read(self, reply: requests.Response) -> bytes:
+        """Return the body of a reply, up to the largest size of a manifest."""
         data = b""
         try:
             for piece in reply.iter_content(1 << 16):
                 data += piece
                 if len(data) > LARGEST_MANIFEST:
-                    what = f"{self.target}: the manifest is larger than {LARGEST_MANIFEST} bytes"
+                    what = f"{self.reference}: the manifest is larger than {LARGEST_MANIFEST} bytes"
                     raise SourceUnavailableError(what)
         except requests.RequestException as error:
             raise self._unreachable(error) from None
@@ -159,28 +160,22 @@ class Registry:
             return True
 
     def locate(self, digest: str, size: int | None) -> HttpLocation:
-        """Return where the download engine gets a blob, with credentials; raises as ``manifest``."""
-        with self._send("HEAD", f"blobs/{digest}") as reply:
-            if reply.status_code == requests.codes.not_found:
-                what = f"{self.target} has no blob {digest}"
-                raise SourceUnavailableError(what, hint="check the reference, or push it again")
-            self._expect(reply, 200, f"blob {digest}")
+        """Return where the download engine finds a blob, with credentials; raises as ``manifest``."""
+        if not self.has_blob(digest):
+            what = f"{self.reference} has no blob {digest}"
+            raise SourceUnavailableError(what, hint="check the reference, or push it again")
         headers = {"Authorization": self._authorization} if self._authorization else {}
-        return HttpLocation(
-            urljoin(self._base, f"blobs/{digest}"),
-            headers=headers,
-            digest=Digest.parse(digest),
-            size=size,
-        )
+        url = urljoin(self._base, f"blobs/{digest}")
+        return HttpLocation(url, headers=headers, digest=Digest.parse(digest), size=size)
 
     # --- writing
 
     def put_blob(self, digest: str, size: int, chunks: Callable[[int], Iterator[bytes]]) -> bool:
-        """Send a blob unless the repository has it; go on where an interrupted transfer stopped.
+        """Send a blob unless the repository has it; resume an interrupted transfer.
 
         Args:
             digest: ``sha256:…`` of the bytes.
-            size: how many they are.
+            size: their number.
             chunks: yields them from an offset on.
 
         Returns:
@@ -188,80 +183,81 @@ class Registry:
 
         Raises:
             SourceUnavailableError: the registry refuses.
-            TransferInterruptedError: it cannot be reached, or breaks off time and again.
+            TransferInterruptedError: it cannot be reached, or breaks off again and again.
         """
         if self.has_blob(digest):
             return False
-        failures, offset, place = 0, 0, ""
+        failures, offset, upload = 0, 0, ""
         while True:
             try:
-                if not place:
-                    offset, place = 0, self._begin(digest)
+                if not upload:
+                    offset, upload = 0, self._begin(digest)
                 if offset < size:
-                    place = self._patch(place, offset, size, chunks)
+                    upload = self._patch(upload, offset, size, chunks)
                     offset = size
-                self._commit(place, digest)
+                self._commit(upload, digest)
             except TransferInterruptedError:
                 failures += 1
                 if failures >= self._settings.attempts:
                     raise
                 time.sleep(min(_LONGEST_PAUSE, 0.2 * 2**failures))
                 before = offset
-                offset, place = self._progress(place)
+                offset, upload = self._progress(upload)
+                _log.info("%s: sending %s again from byte %d", self.reference, digest, offset)
                 failures = 0 if offset > before else failures
             else:
                 return True
 
     def _begin(self, digest: str) -> str:
         with self._send("POST", "blobs/uploads/", headers={"Content-Length": "0"}) as reply:
-            self._expect(reply, 202, f"beginning to send {digest}")
-            return self._place(reply)
+            self._expect(reply, 202, f"an upload of {digest}")
+            return self._upload_url(reply)
 
-    def _patch(self, place: str, offset: int, size: int, chunks: Callable[[int], Iterator[bytes]]) -> str:
+    def _patch(self, upload: str, offset: int, size: int, chunks: Callable[[int], Iterator[bytes]]) -> str:
         headers = {"Content-Type": "application/octet-stream"}
         if offset:
             headers["Content-Range"] = f"{offset}-{size - 1}"
 
-        def body() -> _Body:
-            return _Body(chunks(offset), size - offset)
+        def body() -> _StreamedBody:
+            return _StreamedBody(chunks(offset), size - offset)
 
-        with self._send("PATCH", place, headers=headers, body=body, attempts=1) as reply:
-            self._expect(reply, 202, "sending a blob")
-            return self._place(reply)
+        with self._send("PATCH", upload, headers=headers, body=body, attempts=1) as reply:
+            self._expect(reply, 202, "the bytes of a blob")
+            return self._upload_url(reply)
 
-    def _commit(self, place: str, digest: str) -> None:
-        parts = urlsplit(place)
+    def _commit(self, upload: str, digest: str) -> None:
+        parts = urlsplit(upload)
         query = "&".join(filter(None, (parts.query, urlencode({"digest": digest}))))
-        where = urlunsplit(parts._replace(query=query))
-        with self._send("PUT", where, headers={"Content-Length": "0"}, attempts=1) as reply:
-            self._expect(reply, 201, f"finishing {digest}")
+        url = urlunsplit(parts._replace(query=query))
+        with self._send("PUT", url, headers={"Content-Length": "0"}, attempts=1) as reply:
+            self._expect(reply, 201, f"the completed blob {digest}")
 
-    def _progress(self, place: str) -> tuple[int, str]:
-        """Ask how much of an interrupted upload arrived; start again where the registry cannot tell."""
-        if not place:
+    def _progress(self, upload: str) -> tuple[int, str]:
+        """Ask how much of an interrupted upload arrived; start again if the registry cannot tell."""
+        if not upload:
             return 0, ""
         try:
-            reply = self._send("GET", place, attempts=1)
+            reply = self._send("GET", upload, attempts=1)
         except TransferInterruptedError:
             return 0, ""
         reply.close()
         match = re.fullmatch(r"(?:bytes=)?0-(\d+)", reply.headers.get("Range", ""))
         if reply.status_code != requests.codes.no_content or not match:
             return 0, ""
-        return int(match[1]) + 1, self._place(reply) if "Location" in reply.headers else place
+        return int(match[1]) + 1, self._upload_url(reply) if "Location" in reply.headers else upload
 
-    def _place(self, reply: requests.Response) -> str:
-        there = urljoin(reply.url, reply.headers.get("Location", ""))
-        if urlsplit(there).scheme not in {"http", "https"} or "Location" not in reply.headers:
-            what = f"{self.target}: the registry does not say where to send the blob"
+    def _upload_url(self, reply: requests.Response) -> str:
+        url = urljoin(reply.url, reply.headers.get("Location", ""))
+        if urlsplit(url).scheme not in {"http", "https"} or "Location" not in reply.headers:
+            what = f"{self.reference}: the registry does not say where to send the blob"
             raise SourceUnavailableError(what)
-        return there
+        return url
 
-    def put_manifest(self, reference: str, data: bytes, media_type: str) -> None:
-        """Give a manifest a name; all its blobs must have been sent. Raises as ``put_blob``."""
+    def put_manifest(self, name: str, data: bytes, media_type: str) -> None:
+        """Store a manifest under a name; all its blobs must have been sent. Raises as ``put_blob``."""
         headers = {"Content-Type": media_type}
-        with self._send("PUT", f"manifests/{reference}", headers=headers, body=lambda: data) as reply:
-            self._expect(reply, 201, f"the manifest {reference}")
+        with self._send("PUT", f"manifests/{name}", headers=headers, body=lambda: data) as reply:
+            self._expect(reply, 201, f"the manifest {name}")
 
     # --- one request
 
@@ -271,54 +267,56 @@ class Registry:
         path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: Callable[[], bytes | _Body] | None = None,
+        body: Callable[[], bytes | _StreamedBody] | None = None,
         stream: bool = False,
         attempts: int | None = None,
     ) -> requests.Response:
-        """Send a request, with credentials once they are asked for, and again where that can help."""
+        """Send a request, with credentials once they are required, and again if that can help."""
         if self._settings.offline:
-            what = f"{self.target} would have to be asked, and the run is offline"
+            what = f"cannot reach {self.reference}: this run is offline"
             raise OfflineError(what, hint="run it without --offline (MODEL_ZOO_OFFLINE)")
         url = urljoin(self._base, path)
-        at_home = urlsplit(url)[:2] == urlsplit(self._home)[:2]
-        most, tried, asked = attempts or self._settings.attempts, 0, False
+        is_own_host = urlsplit(url)[:2] == urlsplit(self._home)[:2]
+        most, attempt, challenged = attempts or self._settings.attempts, 0, False
         while True:
-            tried += 1
-            named = dict(headers or {})
-            if at_home and self._authorization:
-                named["Authorization"] = self._authorization
+            attempt += 1
+            all_headers = dict(headers or {})
+            if is_own_host and self._authorization:
+                all_headers["Authorization"] = self._authorization
             try:
                 reply = self._session.request(
                     method,
                     url,
-                    headers=named,
+                    headers=all_headers,
                     data=body() if body else None,
-                    auth=_as_it_is,
+                    auth=_unchanged,
                     stream=stream,
                     timeout=(self._settings.connect_timeout, self._settings.stall_timeout),
                 )
             except requests.RequestException as error:
-                if tried >= most:
+                _log.debug("%s %s: %s", method, safe_url(url), type(error).__name__)
+                if attempt >= most:
                     raise self._unreachable(error) from None
             else:
-                if reply.status_code == requests.codes.unauthorized and at_home and not asked:
-                    asked, tried = True, tried - 1
+                _log.debug("%s %s: %d", method, safe_url(url), reply.status_code)
+                if reply.status_code == requests.codes.unauthorized and is_own_host and not challenged:
+                    challenged, attempt = True, attempt - 1
                     reply.close()
                     self._authorize(reply.headers.get("WWW-Authenticate", ""))
                     continue
-                if reply.status_code not in _AGAIN:
+                if reply.status_code not in _RETRIED:
                     return reply
                 reply.close()
-                if tried >= most:
-                    what = f"{self.target}: the registry answers {reply.status_code} time and again"
+                if attempt >= most:
+                    what = f"{self.reference}: the registry keeps answering {reply.status_code}"
                     raise TransferInterruptedError(what, hint="try again later")
-            time.sleep(min(_LONGEST_PAUSE, 0.2 * 2**tried))
+            time.sleep(min(_LONGEST_PAUSE, 0.2 * 2**attempt))
 
     def _unreachable(self, error: Exception) -> TransferInterruptedError:
-        what = f"{self.target}: the registry cannot be reached ({type(error).__name__})"
-        hint = "check the address, the network and its proxies"
-        if self.target.scheme == "https":
-            hint += f"; for a registry without TLS write http://{self.target}"
+        what = f"{self.reference}: cannot reach the registry ({type(error).__name__})"
+        hint = "check the address, the network and the proxy settings"
+        if self.reference.scheme == "https":
+            hint += f"; for a registry without TLS write http://{self.reference}"
         return TransferInterruptedError(what, hint=hint)
 
     def _expect(self, reply: requests.Response, status: int, what: str) -> None:
@@ -327,42 +325,42 @@ class Registry:
             return
         hint = None
         if code in {requests.codes.unauthorized, requests.codes.forbidden}:
-            hint = f"log in with 'docker login {self.target.host}' (or podman, skopeo), and check your rights"
-        said = f"{self.target}: the registry refuses {what}"
-        raise SourceUnavailableError(
-            said, expected=status, found=f"{code} {_reason(reply)}".strip(), hint=hint
-        )
+            login = f"docker login {self.reference.host}"
+            hint = f"log in with '{login}' (or podman, skopeo), and check your permissions"
+        message = f"{self.reference}: the registry refuses {what}"
+        found = f"{code} {_reason(reply)}".strip()
+        raise SourceUnavailableError(message, expected=status, found=found, hint=hint)
 
     # --- credentials
 
     def _authorize(self, challenge: str) -> None:
-        """Do what a 401 asks for: a password (RFC 7617) or a token from the realm it names."""
-        login = find_login(self.target.host, self.target.repository)
+        """Meet a 401's challenge: send a password (RFC 7617), or get a token from the realm it names."""
+        login = find_login(self.reference.host, self.reference.repository)
         scheme, _, rest = challenge.partition(" ")
-        stated = dict(_CHALLENGE.findall(rest))
-        if scheme.lower() == "bearer" and stated.get("realm"):
-            self._authorization = self._token(stated, login)
+        parameters = dict(_CHALLENGE.findall(rest))
+        if scheme.lower() == "bearer" and parameters.get("realm"):
+            self._authorization = self._token(parameters, login)
         elif scheme.lower() == "basic" and login is not None and login.user:
             pair = f"{login.user}:{login.password}".encode()
             self._authorization = f"Basic {base64.b64encode(pair).decode()}"
         else:
             self._authorization = ""
 
-    def _token(self, stated: Mapping[str, str], login: Login | None) -> str:
-        realm = urljoin(self._home, stated["realm"])
-        if login is not None and urlsplit(realm).scheme != "https" and self.target.scheme == "https":
-            what = f"{self.target}: the registry wants the password sent without TLS to {safe_url(realm)}"
+    def _token(self, challenge: Mapping[str, str], login: Login | None) -> str:
+        realm = urljoin(self._home, challenge["realm"])
+        if login is not None and urlsplit(realm).scheme != "https" and self.reference.scheme == "https":
+            what = f"{self.reference}: the registry demands the password without TLS at {safe_url(realm)}"
             raise SourceUnavailableError(what, hint="do not use this registry")
-        asked = {key: stated[key] for key in ("service", "scope") if stated.get(key)}
+        query = {key: challenge[key] for key in ("service", "scope") if challenge.get(key)}
         timeout = (self._settings.connect_timeout, self._settings.stall_timeout)
         try:
             if login is not None and login.identity_token:
-                form = {**asked, "grant_type": "refresh_token", "client_id": "model-zoo"}
+                form = {**query, "grant_type": "refresh_token", "client_id": "model-zoo"}
                 form["refresh_token"] = login.identity_token
                 reply = self._session.post(realm, data=form, timeout=timeout)
             else:
                 auth = (login.user, login.password) if login is not None else None
-                reply = self._session.get(realm, params=asked, auth=auth, timeout=timeout)
+                reply = self._session.get(realm, params=query, auth=auth, timeout=timeout)
             answer = reply.json() if reply.status_code == requests.codes.ok else {}
         except (requests.RequestException, ValueError) as error:
             raise self._unreachable(error) from None
@@ -370,19 +368,14 @@ class Registry:
         return f"Bearer {token}" if token else ""
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep requests from putting a login of netrc in the place of ours."""
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep requests from replacing our login by one from netrc."""
     return request
 
 
 def _reason(reply: requests.Response) -> str:
-    """Return what the registry says about an error, on one line and not long."""
+    """Return the registry's own words about an error, as one short line."""
     with contextlib.suppress(ValueError, KeyError, IndexError, TypeError, requests.RequestException):
         first = reply.json()["errors"][0]
         return re.sub(r"\s+", " ", f"{first['code']} {first.get('message', '')}").strip()[:200]
     return str(reply.reason or "")
-
-
-def digest_of(data: bytes) -> str:
-    """Return ``sha256:…`` of bytes, as descriptors write it."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -1,4 +1,4 @@
-"""Credentials for a registry, from where container tools keep them: nobody has to log in twice.
+"""Credentials for a registry, from where container tools keep them, so that nobody has to log in twice.
 
 The files and their fields are those of ``docker login`` and ``podman login`` (containers-auth.json(5)).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 import os
 import re
 import subprocess
@@ -20,6 +21,7 @@ from model_zoo.errors import SourceUnavailableError
 
 _HELPER = re.compile(r"[0-9A-Za-z._-]+")
 _HELPER_SECONDS = 30
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Login:
 
 
 def find_login(host: str, repository: str) -> Login | None:
-    """Return what is stored for a registry; the entry with the longest matching path wins.
+    """Return the login stored for a registry; the entry with the longest matching path wins.
 
     Raises:
         SourceUnavailableError: a credential helper that is configured for it cannot be run.
@@ -43,17 +45,18 @@ def find_login(host: str, repository: str) -> Login | None:
         except (OSError, ValueError):
             continue
         if isinstance(config, dict) and (login := _from_config(config, host, repository)) is not None:
+            _log.debug("using the login for %s from %s", host, path)
             return login
     return None
 
 
 def _files() -> list[Path]:
-    """Return the files to look into, most specific first."""
+    """Return the files to look in, most specific first."""
     env = os.environ
-    named = [env["REGISTRY_AUTH_FILE"]] if env.get("REGISTRY_AUTH_FILE") else []
     home = Path("~").expanduser()
     docker = Path(env["DOCKER_CONFIG"]) if env.get("DOCKER_CONFIG") else home / ".docker"
-    found = [*map(Path, named), docker / "config.json"]
+    found = [Path(env["REGISTRY_AUTH_FILE"])] if env.get("REGISTRY_AUTH_FILE") else []
+    found.append(docker / "config.json")
     if env.get("XDG_RUNTIME_DIR"):
         found.append(Path(env["XDG_RUNTIME_DIR"]) / "containers" / "auth.json")
     found.append(Path(env.get("XDG_CONFIG_HOME") or home / ".config") / "containers" / "auth.json")
@@ -62,20 +65,20 @@ def _files() -> list[Path]:
 
 def _from_config(config: dict[str, Any], host: str, repository: str) -> Login | None:
     auths = config.get("auths")
-    stored = {_place(key): value for key, value in (auths if isinstance(auths, dict) else {}).items()}
+    stored = {_scope(key): value for key, value in (auths if isinstance(auths, dict) else {}).items()}
     wanted = f"{host}/{repository}"
     matching = [key for key in stored if wanted == key or wanted.startswith(f"{key}/")]
     for key in sorted(matching, key=len, reverse=True):
         if (login := _read(stored[key])) is not None:
             return login
     helpers = config.get("credHelpers")
-    names = {_place(key): value for key, value in (helpers if isinstance(helpers, dict) else {}).items()}
+    names = {_scope(key): value for key, value in (helpers if isinstance(helpers, dict) else {}).items()}
     helper = names.get(host) or config.get("credsStore")
-    return _ask(str(helper), host) if helper else None
+    return _from_helper(str(helper), host) if helper else None
 
 
-def _place(key: str) -> str:
-    """Return ``host`` or ``host/path`` for a key, which may be an address of an older version."""
+def _scope(key: str) -> str:
+    """Return ``host`` or ``host/path`` for a key, which may be a URL of an older version."""
     bare = urlsplit(key).netloc + urlsplit(key).path if "://" in key else key
     return re.sub(r"/v[12]/?$", "", bare.rstrip("/"))
 
@@ -95,8 +98,8 @@ def _read(entry: object) -> Login | None:
     return Login(str(name), str(entry.get("password") or "")) if name else None
 
 
-def _ask(helper: str, host: str) -> Login | None:
-    """Ask ``docker-credential-HELPER``; None where it knows nothing about the host."""
+def _from_helper(helper: str, host: str) -> Login | None:
+    """Return what ``docker-credential-HELPER`` knows about the host."""
     if not _HELPER.fullmatch(helper):
         return None
     program = f"docker-credential-{helper}"
@@ -111,8 +114,8 @@ def _ask(helper: str, host: str) -> Login | None:
         )
         answer = json.loads(done.stdout) if done.returncode == 0 else {}
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        what = f"the credential helper {program} cannot be used: {type(error).__name__}"
-        raise SourceUnavailableError(what, hint="install it, or take it out of the Docker config") from error
+        what = f"cannot use the credential helper {program}: {type(error).__name__}"
+        raise SourceUnavailableError(what, hint="install it, or remove it from the Docker config") from error
     if not isinstance(answer, dict) or not answer.get("Secret"):
         return None
     if answer.get("Username") == "<token>":

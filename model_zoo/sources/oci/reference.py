@@ -18,8 +18,8 @@ _REFERENCE = re.compile(
 
 
 @dataclass(frozen=True)
-class Target:
-    """``REGISTRY/REPOSITORY[:TAG][@DIGEST]``, as people type it."""
+class OciReference:
+    """An image, an artifact or a repository in a registry."""
 
     scheme: str
     host: str
@@ -28,24 +28,23 @@ class Target:
     digest: str | None = None
 
     def __str__(self) -> str:
-        """Return it as typed, without the scheme."""
+        """Return it as people type it, without the scheme."""
         tag = f":{self.tag}" if self.tag else ""
         return f"{self.host}/{self.repository}{tag}" + (f"@{self.digest}" if self.digest else "")
 
     @property
-    def reference(self) -> str:
-        """What names the manifest: the digest, else the tag, else ``latest``."""
+    def manifest_name(self) -> str:
+        """What the registry knows the manifest by: the digest, else the tag, else ``latest``."""
         return self.digest or self.tag or "latest"
 
 
-def parse_target(text: str) -> Target:
-    """Read a target; ``oci://`` may stand before it, ``http://`` for a registry without TLS.
+def parse_oci_reference(text: str) -> OciReference:
+    """Read a reference; it may begin with ``oci://``, or with ``http://`` for a registry without TLS.
 
-    A registry on this machine (localhost, 127.0.0.0/8, ::1) is spoken to without TLS, as all container
-    tools do.
+    A registry on this machine (localhost, 127.0.0.0/8, ::1) is used without TLS, as all container tools do.
 
     Raises:
-        ValueError: it is not a target.
+        ValueError: it is not a reference.
     """
     match = _REFERENCE.fullmatch(text)
     host = match["host"] if match else ""
@@ -55,17 +54,17 @@ def parse_target(text: str) -> Target:
     scheme = match["scheme"]
     if scheme in {None, "oci"}:
         scheme = "http" if _is_local(host) else "https"
-    return Target(str(scheme), host, match["repository"], match["tag"], match["digest"])
+    return OciReference(str(scheme), host, match["repository"], match["tag"], match["digest"])
 
 
-def target_of(text: str) -> Target:
-    """Read a target that a person typed.
+def oci_reference(text: str) -> OciReference:
+    """Read a reference that a person typed.
 
     Raises:
         UsageError: it is not one.
     """
     try:
-        return parse_target(text)
+        return parse_oci_reference(text)
     except ValueError as error:
         raise UsageError(str(error), hint="for example registry.example.org/models:1.0") from error
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from model_zoo.errors import SourceUnavailableError
 from model_zoo.schema import check_relative_path
 from model_zoo.sources.base import HttpLocation, LocatedSource
-from model_zoo.sources.oci.reference import parse_target
+from model_zoo.sources.oci.reference import parse_oci_reference
+from model_zoo.text import counted
 
 if TYPE_CHECKING:
     from model_zoo.schema import Artifact
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
     from model_zoo.sources.oci.client import Registry
 
 TITLES = ("org.opencontainers.image.title", "org.cncf.model.filepath")
-"""Annotations that name the file a layer is: ORAS writes the first, ModelPack the second."""
+"""Annotations that name the file in a layer: ORAS writes the first, ModelPack the second."""
 _BLOB = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class OciSource(LocatedSource, frozen=True, kw_only=True):
     """``oci: REGISTRY/REPOSITORY[:TAG][@DIGEST]`` and the ``file`` a layer is annotated with, or a ``blob``.
 
-    Without these the artifact must have exactly one layer. A layer that is a tar is a file like any other:
+    Without either the artifact must have exactly one layer. A layer that is a tar is a file like any other:
     ``unpack`` on the artifact opens it.
     """
 
@@ -34,11 +35,11 @@ class OciSource(LocatedSource, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Check the reference."""
-        parse_target(self.oci)
+        parse_oci_reference(self.oci)
         if self.file is not None:
             check_relative_path(self.file)
         if self.blob is not None and (self.file is not None or not _BLOB.fullmatch(self.blob)):
-            msg = "blob must be sha256:… of a layer, and goes without file"
+            msg = "blob must be sha256:… of a layer, and excludes file"
             raise ValueError(msg)
 
     @property
@@ -51,31 +52,31 @@ class OciSource(LocatedSource, frozen=True, kw_only=True):
 
         Raises:
             SourceUnavailableError: the registry does not have it, or refuses.
-            IntegrityError: the registry sends another manifest than the reference pins.
+            IntegrityError: the registry sends a different manifest than the reference pins.
         """
         from model_zoo.sources.oci.client import Registry  # brings requests along
 
-        with Registry(parse_target(self.oci), settings) as registry:
+        with Registry(parse_oci_reference(self.oci), settings) as registry:
             if self.blob is not None:
                 return registry.locate(self.blob, artifact.size)
             layer = self._layer(registry)
             digest, size = str(layer.get("digest")), layer.get("size")
             if not _BLOB.fullmatch(digest) or not isinstance(size, int):
-                raise SourceUnavailableError(f"{self.describe()}: the manifest names no usable layer")
+                raise SourceUnavailableError(f"{self.describe()}: the manifest describes no usable layer")
             return registry.locate(digest, size)
 
     def _layer(self, registry: Registry) -> dict[str, Any]:
         manifest = registry.manifest()
         if manifest is None:
-            what = f"{self.describe()}: there is no such artifact"
+            what = f"{self.describe()}: no such artifact"
             raise SourceUnavailableError(what, hint="check the reference in the catalog entry")
         found = manifest.decode().get("layers")
         layers = [layer for layer in found if isinstance(layer, dict)] if isinstance(found, list) else []
         if self.file is not None:
             layers = [layer for layer in layers if self.file in _titles(layer)]
         if len(layers) != 1:
-            what = f"{self.describe()}: {len(layers)} layers fit"
-            hint = "name one with file, as its title annotation says, or with blob"
+            what = f"{self.describe()}: {counted(len(layers), 'layer')} match"
+            hint = "choose one with file, as its title annotation names it, or with blob"
             raise SourceUnavailableError(what, expected="one layer", found=len(layers), hint=hint)
         return layers[0]
 
@@ -85,5 +86,7 @@ class OciSource(LocatedSource, frozen=True, kw_only=True):
 
 
 def _titles(layer: dict[str, Any]) -> set[str]:
-    notes = layer.get("annotations")
-    return {str(notes[name]) for name in TITLES if name in notes} if isinstance(notes, dict) else set()
+    annotations = layer.get("annotations")
+    if not isinstance(annotations, dict):
+        return set()
+    return {str(annotations[name]) for name in TITLES if name in annotations}
