@@ -1,0 +1,64 @@
+"""``push``: IRs to a registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from model_zoo.cli.options import json_option, selecting_options
+from model_zoo.cli.selection import gather_contents, names_of
+from model_zoo.errors import UsageError
+from model_zoo.text import counted
+
+if TYPE_CHECKING:
+    from model_zoo.cli.session import Session
+    from model_zoo.registry.image import Flavor
+
+
+@click.command("push")
+@click.argument("target", metavar="REGISTRY/REPO[:TAG]")
+@selecting_options
+@click.option(
+    "--flavor",
+    type=click.Choice(["modelpack", "image"]),
+    default="modelpack",
+    show_default=True,
+    help="A ModelPack artifact or a container image.",
+)
+@click.option("--arch", default="amd64", show_default=True, help="Architecture recorded in an image.")
+@json_option("Print one object: reference, digest, models, blobs, sent.")
+@click.pass_obj
+def push_command(
+    session: Session,
+    /,
+    target: str,
+    *,
+    flavor: Flavor,
+    arch: str,
+    **selection: Any,  # noqa: ANN401 - what selecting_options add
+) -> None:
+    """Push IRs to a registry, and print the digest to pull them by; blobs it already has are not sent again.
+
+    Logins are those of docker, podman and skopeo. For a registry without TLS, prefix it with http://.
+    """
+    from model_zoo.registry.image import build_image
+    from model_zoo.registry.remote import push
+    from model_zoo.sources.oci.reference import target_of
+
+    repository = target_of(target)
+    if repository.digest is not None:
+        what = f"cannot push to a digest: {target}"
+        raise UsageError(what, hint="push to a tag; the digest follows from the content")
+    requests, contents = gather_contents(session, "ir", **selection)
+    image = build_image(contents.irs, flavor, mtime=session.mtime, architecture=arch)
+    sent = push(repository, image, session.settings, session.report)
+    name = f"{repository.host}/{repository.repository}@{image.digest}"
+    facts = {
+        "digest": str(image.digest),
+        "models": names_of(requests),
+        "blobs": len(image.blobs),
+        "sent": sent,
+    }
+    session.print_result(name, {"reference": name, **facts})
+    session.note_beside_result(f"sent {sent} of {counted(len(image.blobs), 'blob')}")
