@@ -163,6 +163,10 @@ class BarReport(NoReport):
         cleared: AbstractContextManager[None] = self._tqdm.external_write_mode(file=self._stream)
         return cleared
 
+    def _write_line(self, event: Event) -> None:
+        with self._above_bars():
+            self._lines(event)
+
     def _bar(self, name: str, total: int | None, initial: int = 0) -> Any:  # noqa: ANN401 - tqdm's own type
         return self._tqdm(
             desc=name,
@@ -213,14 +217,12 @@ class BarReport(NoReport):
         self._files.pop((event.model, event.file)).close()
 
     def _on_fetch_end(self, event: Event) -> None:
-        with self._above_bars():
-            self._lines(event)
+        self._write_line(event)
 
     # -- environments -----------------------------------------------------------------------------
 
     def _on_environment_begin(self, event: Event) -> None:
-        with self._above_bars():
-            self._lines(event)
+        self._write_line(event)
         self._files[event.model, event.file] = self._bar(f"{event.file}", event.total)
 
     def _on_environment_progress(self, event: Event) -> None:
@@ -233,8 +235,7 @@ class BarReport(NoReport):
         bar = self._files.pop((event.model, event.file), None)
         if bar is not None:
             bar.close()
-        with self._above_bars():
-            self._lines(event)
+        self._write_line(event)
 
     # -- converting -------------------------------------------------------------------------------
 
@@ -259,8 +260,7 @@ class BarReport(NoReport):
         bar = self._converting.pop(event.model, None)
         if bar is not None:
             bar.close()
-        with self._above_bars():
-            self._lines(event)
+        self._write_line(event)
 
     def close(self) -> None:
         """Remove every bar."""

@@ -33,7 +33,28 @@ _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the settings file may contain; see ``Settings``."""
+
+    cache: Path | None = None
+    layers: tuple[Path, ...] = ()
+    catalogs: tuple[Path, ...] = ()
+    offline: bool = False
+    mirrors: tuple[tuple[str, str], ...] = ()
+    max_size: int | None = None
+    jobs: int | None = None
+    isolate: bool = False
+    connect_timeout: float = 10.0
+    stall_timeout: float = 30.0
+    attempts: int = 5
+    connections: int = 8
+    parallel_from: int = 32 << 20
+    lock_timeout: float = 3600.0
+    adopt: tuple[Path, ...] = ()
+    remote: str | None = None
+
+
+class Settings(FileSettings, frozen=True, kw_only=True):
     """Everything a run depends on besides the catalog.
 
     Attributes:
@@ -58,44 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         source_date_epoch: modification time of exported files, in seconds since 1970, if set.
     """
 
-    cache: Path | None = None
-    layers: tuple[Path, ...] = ()
-    catalogs: tuple[Path, ...] = ()
-    offline: bool = False
-    mirrors: tuple[tuple[str, str], ...] = ()
-    max_size: int | None = None
-    jobs: int | None = None
-    isolate: bool = False
-    connect_timeout: float = 10.0
-    stall_timeout: float = 30.0
-    attempts: int = 5
-    connections: int = 8
-    parallel_from: int = 32 << 20
-    lock_timeout: float = 3600.0
-    adopt: tuple[Path, ...] = ()
-    remote: str | None = None
     source_date_epoch: int | None = None
-
-
-class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the TOML file may contain."""
-
-    cache: str | None = None
-    layers: list[str] | None = None
-    adopt: list[str] | None = None
-    catalogs: list[str] | None = None
-    offline: bool | None = None
-    mirrors: dict[str, str] | None = None
-    max_size: str | int | None = None
-    jobs: int | None = None
-    isolate: bool | None = None
-    connect_timeout: float | None = None
-    stall_timeout: float | None = None
-    attempts: int | None = None
-    connections: int | None = None
-    parallel_from: str | int | None = None
-    lock_timeout: float | None = None
-    remote: str | None = None
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:  # noqa: ANN401
@@ -160,7 +144,7 @@ def _paths(text: str) -> tuple[Path, ...]:
     return tuple(Path(part).expanduser() for part in text.split(os.pathsep) if part)
 
 
-_ENVIRONMENT: dict[str, tuple[str, Callable[[str], object]]] = {
+ENVIRONMENT: dict[str, tuple[str, Callable[[str], object]]] = {
     "MODEL_ZOO_CACHE": ("cache", lambda text: Path(text).expanduser()),
     "MODEL_ZOO_LAYERS": ("layers", _paths),
     "MODEL_ZOO_CATALOG": ("catalogs", _paths),
@@ -173,13 +157,13 @@ _ENVIRONMENT: dict[str, tuple[str, Callable[[str], object]]] = {
     "SOURCE_DATE_EPOCH": ("source_date_epoch", int),
 }
 """Variable → field, and the parser of its text."""
-VARIABLES = ("MODEL_ZOO_CONFIG", *(name for name in _ENVIRONMENT if name.startswith("MODEL_ZOO_")))
+VARIABLES = ("MODEL_ZOO_CONFIG", *(name for name in ENVIRONMENT if name.startswith("MODEL_ZOO_")))
 """Every variable of this project's own."""
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for variable, (field, parse) in _ENVIRONMENT.items():
+    for variable, (field, parse) in ENVIRONMENT.items():
         text = env.get(variable, "")
         if not text.strip():
             continue
@@ -212,23 +196,22 @@ def _from_file(env: Mapping[str, str]) -> dict[str, Any]:
         import tomllib  # only when there is a file
     else:
         import tomli as tomllib
+
+    def resolve(_: type[Path], text: str) -> Path:
+        return path.parent / Path(text).expanduser()
+
     try:
-        file = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
-        values = {k: v for k in _File.__struct_fields__ if (v := getattr(file, k)) is not None}
-        if "mirrors" in values:
-            values["mirrors"] = tuple(values["mirrors"].items())
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        if isinstance(values.get("mirrors"), dict):
+            values["mirrors"] = list(values["mirrors"].items())
         for key in ("max_size", "parallel_from"):
             if isinstance(values.get(key), str):
                 values[key] = parse_size(values[key])
+        settings = msgspec.convert(values, FileSettings, dec_hook=resolve)
     except (OSError, ValueError) as error:
         what = f"settings file {path}: {error}"
         raise UsageError(what, hint="correct the file, or point MODEL_ZOO_CONFIG at another one") from error
-    for key in ("layers", "catalogs", "adopt"):
-        if key in values:
-            values[key] = tuple(path.parent / Path(item).expanduser() for item in values[key])
-    if "cache" in values:
-        values["cache"] = path.parent / Path(values["cache"]).expanduser()
-    return values
+    return {key: getattr(settings, key) for key in values}
 
 
 def _default_cache() -> Path | None:

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger("model_zoo")
 _SECRETS = (
     (re.compile(r"(?<=://)[^/\s@]+@"), "***@"),  # user:password of a URL
-    (re.compile(r"((?:token|signature|password|secret|key|credential)=)[^&\s'\"]+", re.IGNORECASE), r"\1***"),
+    (
+        re.compile(
+            r"((?:\bsig|token|signature|password|secret|api_?key|credential)=)[^&\s'\"]+", re.IGNORECASE
+        ),
+        r"\1***",
+    ),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]+", re.IGNORECASE), r"\1 ***"),
     (re.compile(r"\bhf_\w+"), "hf_***"),
 )

@@ -145,7 +145,9 @@ class Session:
         if self.verbose > 1 and self.progress != "json":
             import traceback
 
-            click.echo("".join(traceback.format_exception(error)), err=True)
+            from model_zoo.cli.logs import redact
+
+            click.echo(redact("".join(traceback.format_exception(error))), err=True)
         self.emit("error", str(error), exit_code=error.exit_code, hint=error.hint)
 
     def print_result(self, text: str, value: object) -> None:
