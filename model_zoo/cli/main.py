@@ -46,8 +46,8 @@ GROUPS = {
     "Models": ("list", "info"),
     "Pipeline": ("fetch", "convert", "path", "why", "lock"),
     "Run": ("infer", "bench"),
-    "Hand-off": ("seed", "export", "import", "push", "pull"),
-    "Care": ("cache", "catalog", "doctor", "completion"),
+    "Distribution": ("seed", "export", "import", "push", "pull"),
+    "Maintenance": ("cache", "catalog", "doctor", "completion"),
 }
 
 

@@ -100,13 +100,13 @@ class OmzCatalog:
         selected: dict[str, Entry] = {}
         unmatched = []
         for pattern in patterns:
-            found = [one for entry in self.entries for one in self._matching(entry, pattern)]
+            found = [match for entry in self.entries for match in self._matching(entry, pattern)]
             if not found and pattern not in unmatched:
                 unmatched.append(pattern)
-            selected |= {one.model.name: one for one in found if one.model.name not in selected}
+            selected |= {match.model.name: match for match in found if match.model.name not in selected}
         if unmatched:
-            what = "No matching models: " + ", ".join(f'"{one}"' for one in unmatched)
-            ours = [one for one in unmatched if one in self._zoo.catalog.files]
+            what = "No matching models: " + ", ".join(f'"{pattern}"' for pattern in unmatched)
+            ours = [pattern for pattern in unmatched if pattern in self._zoo.catalog.files]
             raise UnknownModelError(what, hint=f"model-zoo fetch {' '.join(ours)}" if ours else None)
         return list(selected.values())
 

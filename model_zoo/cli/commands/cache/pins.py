@@ -44,8 +44,8 @@ def _change(
     from model_zoo.cache.care.pins import pins
 
     layer = session.zoo.cache.writable
-    done = [one for one in resolve_cached(session, references) if change(layer, *one)]
-    changed = [_name(*one) for one in done]
+    models = resolve_cached(session, references)
+    changed = [_name(model, precision) for model, precision in models if change(layer, model, precision)]
     pinned = [
         _name(model, p) for model, precisions in pins(layer).items() for p in sorted(precisions or [""])
     ]
