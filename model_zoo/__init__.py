@@ -97,7 +97,7 @@ def progress_bars() -> Iterator[Report]:
     >>> with model_zoo.progress_bars() as bars:                     # doctest: +SKIP
     ...     compiled = model_zoo.load("magika-standard-v3", progress=bars)
     """
-    from model_zoo.cli.progress import BarReport
+    from model_zoo.progress import BarReport
 
     bars = BarReport(sys.stderr)
     try:

@@ -1,7 +1,7 @@
 """One hierarchy of errors, one exit code per class.
 
-Every message answers four questions, in this order: what failed, what was expected and found, what is
-left on disk, and what to do next. The first is the positional argument, the others are keywords.
+Every message answers four questions, in this order: what failed, what was expected and found, what is left on
+disk, and what to do next. The first is the positional argument, the others are keywords.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from typing import ClassVar
 
 
 class ModelZooError(Exception):
-    """Base of everything this package raises on purpose.
+    """Base of every error this package raises on purpose.
 
     Args:
-        what: what failed, in one sentence without a final full stop.
-        expected: what was expected, when there is something to compare.
+        what: what failed, in one sentence without a full stop.
+        expected: what was expected, if there is something to compare.
         found: what was found instead.
         left: what is left on disk: kept partials, untouched published files.
-        hint: what the person can do next.
+        hint: what to do next.
     """
 
     exit_code: ClassVar[int] = 1
@@ -39,7 +39,7 @@ class ModelZooError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        """Return the whole message, one question a line."""
+        """Return the whole message, one line per question."""
         lines = [self.what]
         if self.expected is not None:
             lines.append(f"  expected: {self.expected}")
@@ -53,7 +53,7 @@ class ModelZooError(Exception):
 
 
 class UsageError(ModelZooError):
-    """The request itself makes no sense: wrong arguments, unknown model or precision."""
+    """The request itself is invalid: wrong arguments, unknown model or precision."""
 
     exit_code = 2
 
@@ -63,45 +63,45 @@ class UnknownModelError(UsageError):
 
 
 class UnknownPrecisionError(UsageError):
-    """The model does not come in that precision."""
+    """The model does not exist in that precision."""
 
 
 class CatalogError(ModelZooError):
-    """A catalog file is wrong; the message starts with file, line and field."""
+    """A catalog file is invalid; the message starts with file, line and field."""
 
     exit_code = 3
 
 
 class DownloadError(ModelZooError):
-    """An artifact could not be obtained from any of its sources."""
+    """A file could not be downloaded from any of its sources."""
 
     exit_code = 4
 
 
 class SourceUnavailableError(DownloadError):
-    """A source answered that it does not have the file, or could not be reached at all."""
+    """A source does not have the file, or could not be reached."""
 
 
 class TransferInterruptedError(DownloadError):
-    """A transfer broke off and its attempts are used up; the partial is kept."""
+    """A download was interrupted too often; the partial file is kept."""
 
 
 class OfflineError(DownloadError):
-    """The network would be needed, and the run is offline."""
+    """The network is needed, but the run is offline."""
 
 
 class IntegrityError(ModelZooError):
-    """Bytes arrived that are not what the catalog declares; nothing was published."""
+    """The received data is not what the catalog declares; nothing was published."""
 
     exit_code = 5
 
 
 class DigestMismatchError(IntegrityError):
-    """The digest of the bytes differs from the declared one."""
+    """The digest of the data differs from the declared one."""
 
 
 class SizeMismatchError(IntegrityError):
-    """The number of bytes differs from the declared one."""
+    """The size of the data differs from the declared one."""
 
 
 class CacheError(ModelZooError):
@@ -111,23 +111,23 @@ class CacheError(ModelZooError):
 
 
 class CacheMissError(CacheError):
-    """Something was looked for in the cache and is not there."""
+    """Something is not in the cache."""
 
 
 class CacheReadOnlyError(CacheError):
-    """The writable layer cannot be written."""
+    """The writable layer cannot be written to."""
 
 
 class CacheFullError(CacheError):
-    """The file system or the quota is full."""
+    """The disk or the quota is full."""
 
 
 class LockTimeoutError(CacheError):
-    """Another process held a lock for longer than we were willing to wait."""
+    """Another process held a lock for longer than the timeout."""
 
 
 class CacheDamagedError(CacheError):
-    """Published content is not what its manifest says."""
+    """Published content differs from its manifest."""
 
 
 class ConversionError(ModelZooError):
@@ -145,7 +145,7 @@ class UnsupportedModelError(ConversionError):
 
 
 class WorkerCrashedError(ConversionError):
-    """The conversion process died without an answer."""
+    """The conversion process died without a result."""
 
 
 class LoadError(ModelZooError):
@@ -155,8 +155,8 @@ class LoadError(ModelZooError):
 
 
 class DeviceUnavailableError(LoadError):
-    """The device asked for is not on this machine."""
+    """The requested device does not exist on this machine."""
 
 
 class CompileError(LoadError):
-    """The device's plug-in refused the model."""
+    """The device's plug-in rejected the model."""

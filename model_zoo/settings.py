@@ -1,6 +1,6 @@
-"""Environment, TOML settings file and defaults become one frozen ``Settings``.
+"""Environment variables, the TOML settings file and defaults as one frozen ``Settings``.
 
-Order of precedence: keyword argument or command-line option, environment variable, settings file, default.
+Precedence: keyword argument or command-line option, environment variable, settings file, default.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from model_zoo.errors import CacheError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _UNITS = {
     "": 1,
@@ -33,29 +33,8 @@ _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a run depends on besides the catalog.
-
-    Attributes:
-        cache: the writable layer, or None when there is no place for one.
-        layers: read-only layers, searched in order after the writable one.
-        catalogs: extra catalogs; a later one overrides an earlier one by name.
-        offline: no socket is opened, ever.
-        mirrors: URL prefix rewrites ``(from, to)``, tried before the original, in order.
-        max_size: size budget of the writable layer in bytes, for gc.
-        jobs: how many models or files are worked on at once; None lets each stage choose.
-        isolate: convert in environments built for the stack.
-        connect_timeout: seconds to wait for a connection.
-        stall_timeout: seconds without a byte after which a transfer counts as failed.
-        connections: how many connections one large file may use.
-        parallel_from: size in bytes from which a file is fetched over several connections.
-        attempts: how often one source is tried without any progress before the next one is.
-        lock_timeout: seconds to wait for another process before giving up.
-        adopt: folders to look for files in before downloading them, beside the caches of Hugging Face, torch
-            and TensorFlow Hub: ``--cache_dir`` or ``--output_dir`` of Open Model Zoo's downloader, or others.
-        remote: ``oci://REGISTRY/REPOSITORY`` through which a fleet shares its IRs.
-        source_date_epoch: seconds since 1970 stamped on exported files, when set.
-    """
+class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the settings file may contain; see ``Settings``."""
 
     cache: Path | None = None
     layers: tuple[Path, ...] = ()
@@ -73,35 +52,41 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     lock_timeout: float = 3600.0
     adopt: tuple[Path, ...] = ()
     remote: str | None = None
+
+
+class Settings(FileSettings, frozen=True, kw_only=True):
+    """Everything a run depends on besides the catalog.
+
+    Attributes:
+        cache: the writable layer, or None if there is no place for one.
+        layers: read-only layers, searched in order after the writable one.
+        catalogs: additional catalogs; a later one overrides an earlier one by name.
+        offline: never open a socket.
+        mirrors: URL prefix rewrites ``(from, to)``, tried in order before the original URL.
+        max_size: size budget of the writable layer in bytes, for ``cache gc``.
+        jobs: number of models or files to work on in parallel; None lets each stage choose.
+        isolate: convert in environments built for the framework.
+        connect_timeout: seconds to wait for a connection.
+        stall_timeout: seconds without data after which a download counts as failed.
+        attempts: how often to try one source without progress before moving on to the next.
+        connections: maximum number of connections for one large file.
+        parallel_from: size in bytes from which a file is downloaded over several connections.
+        lock_timeout: seconds to wait for another process before giving up.
+        adopt: directories to search for files before downloading them, in addition to the caches of Hugging
+            Face, torch and TensorFlow Hub, such as ``--cache_dir`` or ``--output_dir`` of Open Model Zoo's
+            downloader.
+        remote: ``oci://REGISTRY/REPOSITORY`` in which several machines share their IRs.
+        source_date_epoch: modification time of exported files, in seconds since 1970, if set.
+    """
+
     source_date_epoch: int | None = None
-
-
-class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the TOML file may say."""
-
-    cache: str | None = None
-    layers: list[str] | None = None
-    adopt: list[str] | None = None
-    catalogs: list[str] | None = None
-    offline: bool | None = None
-    mirrors: dict[str, str] | None = None
-    max_size: str | int | None = None
-    jobs: int | None = None
-    isolate: bool | None = None
-    connect_timeout: float | None = None
-    stall_timeout: float | None = None
-    attempts: int | None = None
-    connections: int | None = None
-    parallel_from: str | int | None = None
-    lock_timeout: float | None = None
-    remote: str | None = None
 
 
 def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:  # noqa: ANN401
     """Read environment and settings file, then apply the overrides that are not None.
 
     Raises:
-        UsageError: a variable or the settings file holds something that cannot be understood.
+        UsageError: a variable or the settings file has an invalid value.
     """
     env = os.environ if environ is None else environ
     values = {**_from_file(env), **_from_environment(env)}
@@ -112,20 +97,20 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
 
 
 def parse_size(text: str) -> int:
-    """Read a size such as ``20GB``, ``1.5GiB`` or ``4096`` into bytes (SI units are powers of ten).
+    """Parse a size such as ``20GB``, ``1.5GiB`` or ``4096`` into bytes (SI units are powers of ten).
 
     Raises:
         ValueError: the text is not a size.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text, re.IGNORECASE)
     if not match:
-        msg = f"{text!r} is not a size such as 20GB or 512MiB"
+        msg = f"invalid size {text!r}: expected a size such as 20GB or 512MiB"
         raise ValueError(msg)
     return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
 
 
 def parse_mirrors(text: str) -> tuple[tuple[str, str], ...]:
-    """Read ``FROM=TO`` pairs separated by commas; an ``=`` inside TO is kept.
+    """Parse ``FROM=TO`` pairs separated by commas; TO may contain ``=``.
 
     Raises:
         ValueError: a pair lacks one side.
@@ -134,50 +119,24 @@ def parse_mirrors(text: str) -> tuple[tuple[str, str], ...]:
     for item in filter(None, (part.strip() for part in text.split(","))):
         before, equals, after = item.partition("=")
         if not (before and equals and after):
-            msg = f"{item!r} is not FROM=TO"
+            msg = f"invalid mirror {item!r}: expected FROM=TO"
             raise ValueError(msg)
         pairs.append((before, after))
     return tuple(pairs)
 
 
-def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-
-    def take(variable: str, field: str, parse: Any) -> None:  # noqa: ANN401
-        text = env.get(variable)
-        if text is None or not text.strip():
-            return
-        try:
-            values[field] = parse(text)
-        except ValueError as error:
-            what = f"environment variable {variable}: {error}"
-            raise UsageError(what, found=text, hint=f"correct {variable} or unset it") from error
-
-    take("MODEL_ZOO_CACHE", "cache", lambda text: Path(text).expanduser())
-    take("MODEL_ZOO_LAYERS", "layers", _paths)
-    take("MODEL_ZOO_CATALOG", "catalogs", _paths)
-    take("MODEL_ZOO_OFFLINE", "offline", parse_flag)
-    take("MODEL_ZOO_ISOLATE", "isolate", parse_flag)
-    take("MODEL_ZOO_MAX_SIZE", "max_size", parse_size)
-    take("MODEL_ZOO_MIRRORS", "mirrors", parse_mirrors)
-    take("MODEL_ZOO_ADOPT", "adopt", _paths)
-    take("MODEL_ZOO_REMOTE", "remote", str.strip)
-    take("SOURCE_DATE_EPOCH", "source_date_epoch", int)
-    return values
-
-
 def parse_flag(text: str) -> bool:
-    """Read an on/off value as people write it in environments.
+    """Parse an on/off value as people write it in environment variables.
 
     Raises:
-        ValueError: the text is neither.
+        ValueError: the text is neither on nor off.
     """
     lowered = text.strip().lower()
     if lowered in _TRUE:
         return True
     if lowered in _FALSE:
         return False
-    msg = f"{text!r} is neither 1 nor 0"
+    msg = f"invalid flag {text!r}: expected 1 or 0"
     raise ValueError(msg)
 
 
@@ -185,12 +144,43 @@ def _paths(text: str) -> tuple[Path, ...]:
     return tuple(Path(part).expanduser() for part in text.split(os.pathsep) if part)
 
 
+ENVIRONMENT: dict[str, tuple[str, Callable[[str], object]]] = {
+    "MODEL_ZOO_CACHE": ("cache", lambda text: Path(text).expanduser()),
+    "MODEL_ZOO_LAYERS": ("layers", _paths),
+    "MODEL_ZOO_CATALOG": ("catalogs", _paths),
+    "MODEL_ZOO_OFFLINE": ("offline", parse_flag),
+    "MODEL_ZOO_ISOLATE": ("isolate", parse_flag),
+    "MODEL_ZOO_MAX_SIZE": ("max_size", parse_size),
+    "MODEL_ZOO_MIRRORS": ("mirrors", parse_mirrors),
+    "MODEL_ZOO_ADOPT": ("adopt", _paths),
+    "MODEL_ZOO_REMOTE": ("remote", str.strip),
+    "SOURCE_DATE_EPOCH": ("source_date_epoch", int),
+}
+"""Variable → field, and the parser of its text."""
+VARIABLES = ("MODEL_ZOO_CONFIG", *(name for name in ENVIRONMENT if name.startswith("MODEL_ZOO_")))
+"""Every variable of this project's own."""
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, (field, parse) in ENVIRONMENT.items():
+        text = env.get(variable, "")
+        if not text.strip():
+            continue
+        try:
+            values[field] = parse(text)
+        except ValueError as error:
+            what = f"environment variable {variable}: {error}"
+            raise UsageError(what, found=text, hint=f"correct {variable} or unset it") from error
+    return values
+
+
 def settings_file(env: Mapping[str, str]) -> Path | None:
-    """Return the settings file in use, whether it exists or not; None where there is no home for one."""
+    """Return the settings file in use, whether it exists or not; None if the account has no home."""
     named = env.get("MODEL_ZOO_CONFIG")
     if named:
         return Path(named).expanduser()
-    import platformdirs  # a fifth of start-up, and most commands name their cache
+    import platformdirs  # a fifth of start-up time
 
     try:
         return platformdirs.user_config_path("model-zoo", appauthor=False) / "config.toml"
@@ -206,28 +196,27 @@ def _from_file(env: Mapping[str, str]) -> dict[str, Any]:
         import tomllib  # only when there is a file
     else:
         import tomli as tomllib
+
+    def resolve(_: type[Path], text: str) -> Path:
+        return path.parent / Path(text).expanduser()
+
     try:
-        stated = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
-        values = {k: v for k in _File.__struct_fields__ if (v := getattr(stated, k)) is not None}
-        if "mirrors" in values:
-            values["mirrors"] = tuple(values["mirrors"].items())
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        if isinstance(values.get("mirrors"), dict):
+            values["mirrors"] = list(values["mirrors"].items())
         for key in ("max_size", "parallel_from"):
             if isinstance(values.get(key), str):
                 values[key] = parse_size(values[key])
+        settings = msgspec.convert(values, FileSettings, dec_hook=resolve)
     except (OSError, ValueError) as error:
         what = f"settings file {path}: {error}"
-        raise UsageError(what, hint="correct the file, or point MODEL_ZOO_CONFIG at another") from error
-    for key in ("layers", "catalogs", "adopt"):
-        if key in values:
-            values[key] = tuple(path.parent / Path(item).expanduser() for item in values[key])
-    if "cache" in values:
-        values["cache"] = path.parent / Path(values["cache"]).expanduser()
-    return values
+        raise UsageError(what, hint="correct the file, or point MODEL_ZOO_CONFIG at another one") from error
+    return {key: getattr(settings, key) for key in values}
 
 
 def _default_cache() -> Path | None:
-    """Return the platform's user cache folder; None where the account has no home."""
-    import platformdirs  # only when no cache is named
+    """Return the platform's user cache directory; None if the account has no home directory."""
+    import platformdirs  # only if no cache is named
 
     try:
         path = platformdirs.user_cache_path("model-zoo", appauthor=False)
@@ -240,9 +229,9 @@ def require_cache(settings: Settings) -> Path:
     """Return the writable layer.
 
     Raises:
-        CacheError: there is none, because the account has no home and no cache was named.
+        CacheError: there is none: the account has no home directory, and no cache was named.
     """
     if settings.cache is None:
-        what = "there is no folder to cache models in: this account has no home directory"
+        what = "no cache directory: this account has no home directory"
         raise CacheError(what, hint="set MODEL_ZOO_CACHE or pass --cache DIR")
     return settings.cache

@@ -1,8 +1,8 @@
-"""What other programs call a command, by the group it is typed in, and what it is called here."""
+"""Command names of other programs, by the group they are typed in, and what they are called here."""
 
 from __future__ import annotations
 
-HABITS = {
+ALIASES = {
     "": {
         **dict.fromkeys(("download", "get", "install"), "fetch"),
         **dict.fromkeys(("load", "optimize", "quantize", "compress"), "convert"),

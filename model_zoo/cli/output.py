@@ -1,6 +1,6 @@
-"""Printing: tables that fit the terminal, colour where it is welcome, sizes for people, JSON for programs.
+"""Printing: tables that fit the terminal, colour where it is welcome, JSON for programs.
 
-Results go to stdout; ``say`` and errors go to stderr. What comes from catalogs and servers is printed
+Results go to stdout; notes and errors go to stderr. What comes from catalogs and servers is printed
 without control characters, so that no file can drive the terminal.
 """
 
@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import textwrap
+import time
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -35,7 +36,7 @@ def printable(text: str) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def colourful(stream: TextIO) -> bool:
+def has_colour(stream: TextIO) -> bool:
     """Whether a stream gets colour: never with NO_COLOR, always with FORCE_COLOR, else on terminals."""
     if os.environ.get("NO_COLOR"):
         return False
@@ -44,40 +45,40 @@ def colourful(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def paint(text: str, style: str, stream: TextIO) -> str:
+def styled(text: str, style: str, stream: TextIO) -> str:
     """Return the text in a style of ``STYLES`` where the stream gets colour."""
-    if not colourful(stream):
+    if not has_colour(stream):
         return text
     return click.style(text, **STYLES[style])  # type: ignore[arg-type]
 
 
-def put(text: str, *, err: bool = False) -> None:
+def print_line(text: str, *, err: bool = False) -> None:
     """Print one line as it is, colour codes included."""
     click.echo(text, err=err, color=True)
 
 
-def say(text: str) -> None:
+def print_note(text: str) -> None:
     """Print a remark to stderr."""
-    put(printable(text), err=True)
+    print_line(printable(text), err=True)
 
 
-def put_error(text: str, title: str = "error") -> None:
+def print_error(text: str, title: str = "error") -> None:
     """Print an error's message to stderr: a title, and one labelled line for each thing to know."""
     first, *others = printable(text).splitlines() or [""]
-    lines = [f"{paint(f'{title}:', 'error' if title == 'error' else 'warning', sys.stderr)} {first}"]
+    lines = [f"{styled(f'{title}:', 'error' if title == 'error' else 'warning', sys.stderr)} {first}"]
     for line in others:
         label = re.match(r"  [a-z ]+: +", line)
         lines.append(
-            paint(label[0], "label", sys.stderr) + line[label.end() :] if label is not None else line
+            styled(label[0], "label", sys.stderr) + line[label.end() :] if label is not None else line
         )
-    put("\n".join(lines), err=True)
+    print_line("\n".join(lines), err=True)
 
 
 def print_json(value: object) -> None:
-    """Print one JSON value to stdout."""
-    import json
+    """Print one JSON value to stdout; what JSON has no type for is printed as text."""
+    import msgspec  # ten times as fast as json on the list of a large cache
 
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode())
 
 
 def terminal_width() -> int | None:
@@ -103,7 +104,7 @@ def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] | None = No
     for index, row in enumerate(titled):
         short = [_cut(cell, width) for cell, width in zip(row, widths, strict=True)]
         line = "  ".join(cell.ljust(width) for cell, width in zip(short, widths, strict=True)).rstrip()
-        put(paint(line, "title", sys.stdout) if index == 0 and titled is not cells else line)
+        print_line(styled(line, "title", sys.stdout) if index == 0 and titled is not cells else line)
 
 
 def fitted(widths: Sequence[int], limit: int) -> list[int]:
@@ -131,15 +132,20 @@ def print_fields(pairs: Sequence[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in pairs), default=0) + 2
     limit = terminal_width()
     for name, value in pairs:
-        label = paint(f"{name + ':':<{width}}", "label", sys.stdout)
+        label = styled(f"{name + ':':<{width}}", "label", sys.stdout)
         text = printable(value)
         if limit is not None and limit - width >= 2 * _NARROWEST:
             text = f"\n{' ' * width}".join(
                 textwrap.wrap(text, limit - width, break_long_words=False, break_on_hyphens=False) or [""]
             )
-        put(f"{label}{text}".rstrip())
+        print_line(f"{label}{text}".rstrip())
 
 
 def print_title(text: str) -> None:
     """Print the title of a part of the result."""
-    put(paint(text, "title", sys.stdout))
+    print_line(styled(text, "title", sys.stdout))
+
+
+def iso_time(seconds: float) -> str:
+    """Return a time (seconds since 1970) as ISO 8601 in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

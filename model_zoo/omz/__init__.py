@@ -1,5 +1,5 @@
 """Drop-ins for the commands of Open Model Zoo that left OpenVINO: same flags, layout, messages, exit codes.
 
-``arguments`` reads what they have in common, ``selection`` finds the models meant, ``output`` prints as they
-printed; one file for each command. What they do is done by ``model_zoo.zoo``, on its cache.
+One module per command; ``arguments`` parses the flags they share, ``selection`` finds the models, ``output``
+prints in their format. The work is done by ``model_zoo.zoo``, in its cache.
 """

@@ -1,4 +1,4 @@
-"""What the commands' flags have in common, and how they end."""
+"""The flags that the commands share, and their exit codes."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from model_zoo.errors import ModelZooError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from model_zoo.omz.selection import Entry, Shelf
+    from model_zoo.omz.selection import Entry, OmzCatalog
 
 FAILED = 1
-"""The exit code of everything that goes wrong and is no wrong flag."""
+"""The exit code of every failure but a wrong flag."""
 
 
 class HelpfulParser(argparse.ArgumentParser):
     """Prints the whole help after an error, as the downloader does."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the error and the help, and leave with 2."""
+        """Print the error and the help, and exit with 2."""
         sys.stderr.write(f"error: {message}\n")
         self.print_help()
         sys.exit(2)
 
 
 def positive(text: str) -> int:
-    """Read a positive integer.
+    """Parse a positive integer.
 
     Raises:
-        ArgumentTypeError: it is none.
+        ArgumentTypeError: it is not one.
     """
     if text.isdecimal() and int(text) > 0:
         return int(text)
@@ -41,7 +41,7 @@ def positive(text: str) -> int:
 
 
 def add_selection(parser: argparse.ArgumentParser, verb: str) -> None:
-    """Add the flags that name models; ``verb`` is what is done with them."""
+    """Add the flags that select models; ``verb`` says what is done with them."""
     parser.add_argument(
         "--name", metavar="PAT[,PAT...]", help=f"{verb} the models whose names fit one of the patterns"
     )
@@ -61,31 +61,33 @@ def add_selection(parser: argparse.ArgumentParser, verb: str) -> None:
     )
 
 
-def choose(parser: argparse.ArgumentParser, wishes: argparse.Namespace, shelf: Shelf) -> list[Entry]:
-    """Return the models the flags name; ``--print_all`` prints the names and leaves.
+def select_entries(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, catalog: OmzCatalog
+) -> list[Entry]:
+    """Return the models that the flags select; ``--print_all`` prints the names and exits.
 
     Raises:
-        UnknownModelError: a pattern fits nothing.
+        UnknownModelError: a pattern matches nothing.
         UsageError: the list file cannot be read.
         SystemExit: the flags contradict each other, or the names were printed.
     """
-    if wishes.print_all:
-        sys.stdout.write("".join(f"{entry.model.name}\n" for entry in shelf.entries))
+    if args.print_all:
+        sys.stdout.write("".join(f"{entry.model.name}\n" for entry in catalog.entries))
         raise SystemExit(0)
-    given = [wishes.all, wishes.name is not None, wishes.list is not None]
+    given = [args.all, args.name is not None, args.list is not None]
     if sum(given) > 1:
         parser.error('at most one of "--all", "--name" or "--list" can be specified')
     if not any(given):
         parser.error('one of "--print_all", "--all", "--name" or "--list" must be specified')
-    if wishes.all:
-        return shelf.entries
+    if args.all:
+        return catalog.entries
     from model_zoo.omz.selection import read_list
 
-    return shelf.matching(wishes.name.split(",") if wishes.name is not None else read_list(wishes.list))
+    return catalog.matching(args.name.split(",") if args.name is not None else read_list(args.list))
 
 
-def leave(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None) -> NoReturn:
-    """Run a command and leave with its exit code; errors are printed, never a traceback."""
+def exit_with(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None) -> NoReturn:
+    """Run a command and exit with its code; errors are printed without a traceback."""
     try:
         code = command(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
@@ -96,7 +98,7 @@ def leave(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None) -
         sys.stderr.write(f"error: {error}\n")
         code = FAILED
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; what is complete stays, and a transfer goes on where it stopped\n")
+        sys.stderr.write("interrupted; completed files are kept, and the next run resumes the rest\n")
         code = 130
     except BrokenPipeError:
         sys.stderr.close()

@@ -1,4 +1,4 @@
-"""``omz_converter``: what the downloader left in a folder, as OpenVINO IR in the same layout."""
+"""``omz_converter``: downloaded models as OpenVINO IR, in the layout of Open Model Zoo."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import ModelZooError
-from model_zoo.omz.arguments import FAILED, add_selection, choose, leave, positive
-from model_zoo.omz.files import put
+from model_zoo.omz.arguments import add_selection, exit_with, positive, select_entries
+from model_zoo.omz.files import copy_if_changed
 from model_zoo.omz.local import local_model
-from model_zoo.omz.output import Output, in_parallel
-from model_zoo.omz.selection import Entry, Shelf, requested, subdirectory
+from model_zoo.omz.output import Output, process
+from model_zoo.omz.selection import OmzCatalog, parse_precisions, subdirectory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from model_zoo.events import Event
     from model_zoo.schema import ConvertedModel, Model
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always.
     """
-    leave(convert, argv)
+    exit_with(convert, argv)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,57 +88,48 @@ def _jobs(text: str) -> int:
 
 
 def convert(argv: Sequence[str]) -> int:
-    """Convert what the flags name and return the exit code."""
+    """Convert what the flags select, and return the exit code."""
     parser = _parser()
-    wishes = parser.parse_args(argv)
+    args = parser.parse_args(argv)
     from model_zoo.zoo import Zoo
 
     zoo = Zoo()
-    entries = choose(parser, wishes, Shelf(zoo, wishes.models_root))
-    task = Conversions(zoo, requested(wishes.precisions), wishes)
+    entries = select_entries(parser, args, OmzCatalog(zoo, args.models_root))
+    conversions = Conversions(zoo, parse_precisions(args.precisions), args)
     out = Output()
-    if wishes.mo is not None or wishes.extra_mo_args:
+    if args.mo is not None or args.extra_mo_args:
         out.warning("there is no Model Optimizer any more; --mo and --add_mo_arg are ignored")
 
-    def one(entry: Entry, to: Output) -> bool:
-        good = [task.run(model, to) for model in entry.parts]  # every stage, whatever became of the others
-        return all(good)
-
-    done = in_parallel(1 if wishes.dry_run else wishes.jobs, one, entries, out)
-    failed = [entry.model.name for entry, good in zip(entries, done, strict=True) if not good]
-    if failed:
-        out.line("\n".join(["FAILED:", *failed]))
-        return FAILED
-    return 0
+    return process(entries, conversions.run, 1 if args.dry_run else args.jobs, out)
 
 
 class Conversions:
-    """What all conversions of one run share."""
+    """The conversions of one run."""
 
-    def __init__(self, zoo: Zoo, precisions: Sequence[str], wishes: argparse.Namespace) -> None:
+    def __init__(self, zoo: Zoo, precisions: Sequence[str], args: argparse.Namespace) -> None:
         self._zoo = zoo
         self._precisions = precisions
-        self._from: Path = wishes.download_dir
-        self._to: Path = wishes.output_dir if wishes.output_dir is not None else wishes.download_dir
-        self._dry: bool = wishes.dry_run
-        named = wishes.python
-        self._python = str(named) if named is not None and str(named) != sys.executable else None
+        self._from: Path = args.download_dir
+        self._to: Path = args.output_dir if args.output_dir is not None else args.download_dir
+        self._dry: bool = args.dry_run
+        python = None if args.python is None else str(args.python)
+        self._python = None if python == sys.executable else python
 
     def run(self, model: Model, out: Output) -> bool:
-        """Convert one model to every precision wanted; what goes wrong is printed.
+        """Convert one model to every requested precision; errors are printed.
 
         Returns:
-            Whether all of them are there.
+            Whether all of the IRs are there.
         """
         if model.framework == "openvino":
             out.section(f"Skipping {model.name} (no conversions defined)\n")
             return True
-        wanted = [one for one in self._precisions if one in model.precisions]
-        if not wanted:
+        precisions = [p for p in self._precisions if p in model.precisions]
+        if not precisions:
             out.section(f"Skipping {model.name} (all conversions skipped)\n")
             return True
         try:
-            return self._convert(model, wanted, out)
+            return self._convert(model, precisions, out)
         except ModelZooError as error:
             out.error(str(error))
             out.line()
@@ -157,27 +148,26 @@ class Conversions:
             out.line(f"Conversion command: {shlex.join(command)}")
             if not self._dry:
                 how = Conversion(trust_code=True, python=self._python)
-                done = self._zoo.pipeline().convert(Request(local, precision), how, _Stages(out))
-                self._put(done, target)
+                done = self._zoo.pipeline().convert(Request(local, precision), how, _printer(out))
+                _copy(done, target)
             out.line()
         return True
 
-    @staticmethod
-    def _put(done: ConvertedModel, target: Path) -> None:
-        digests = {entry.path: entry.sha256 for entry in done.manifest.outputs}
-        # Weights first: who finds the .xml finds both.
-        for source, suffix in ((done.bin, ".bin"), (done.xml, ".xml")):
-            put(done.model.name + suffix, source, digests[source.name], target)
+
+def _copy(converted: ConvertedModel, target: Path) -> None:
+    digests = {entry.path: entry.sha256 for entry in converted.manifest.outputs}
+    # Weights first: whoever finds the .xml finds both.
+    for source, suffix in ((converted.bin, ".bin"), (converted.xml, ".xml")):
+        copy_if_changed(converted.model.name + suffix, source, digests[source.name], target)
 
 
-class _Stages:
-    """Prints what a conversion is doing."""
+def _printer(out: Output) -> Callable[[Event], None]:
+    """Return a function that prints what a conversion is doing."""
 
-    def __init__(self, out: Output) -> None:
-        self._out = out
-
-    def __call__(self, event: Event) -> None:
+    def show(event: Event) -> None:
         if event.event == "convert_stage":
-            self._out.line(f"... {event.message}")
+            out.line(f"... {event.message}")
         elif event.event in {"note", "wait"}:
-            self._out.warning(str(event.message))
+            out.warning(str(event.message))
+
+    return show

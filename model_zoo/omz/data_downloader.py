@@ -1,4 +1,4 @@
-"""``omz_data_downloader``: the helper files for data sets, which are not part of this package."""
+"""``omz_data_downloader``: the helper files for data sets, which this package does not include."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_zoo.omz.arguments import FAILED, leave
+from model_zoo.omz.arguments import FAILED, exit_with
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,17 +26,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always.
     """
-    leave(refuse, argv)
+    exit_with(refuse, argv)
 
 
 def refuse(argv: Sequence[str]) -> int:
-    """Say what is not there and return the exit code of a failure."""
+    """Print where to get the files, and return the exit code of a failure."""
     parser = argparse.ArgumentParser(
         prog="omz_data_downloader", description="Say where the helper files for data sets are to be had."
     )
     parser.add_argument(
         "-o", "--output_dir", type=Path, metavar="DIR", default=Path.cwd(), help="where files would go"
     )
-    wishes = parser.parse_args(argv)
-    sys.stderr.write(_MESSAGE.format(folder=wishes.output_dir))
+    args = parser.parse_args(argv)
+    sys.stderr.write(_MESSAGE.format(folder=args.output_dir))
     return FAILED

@@ -1,4 +1,4 @@
-"""``omz_downloader``: models' files, in Open Model Zoo's layout."""
+"""``omz_downloader``: model files in the layout of Open Model Zoo."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from model_zoo.errors import ModelZooError
-from model_zoo.omz.arguments import FAILED, HelpfulParser, add_selection, choose, leave, positive
-from model_zoo.omz.files import FileEvents, put
-from model_zoo.omz.output import Output, in_parallel
+from model_zoo.omz.arguments import HelpfulParser, add_selection, exit_with, positive, select_entries
+from model_zoo.omz.files import FileEvents, copy_if_changed
+from model_zoo.omz.output import Output, process
 from model_zoo.omz.selection import (
     PRECISIONS,
-    Entry,
-    Shelf,
+    OmzCatalog,
+    format_set,
+    parse_precisions,
     precisions_of,
-    requested,
-    show_set,
     subdirectory,
 )
 
@@ -35,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always.
     """
-    leave(download, argv)
+    exit_with(download, argv)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,36 +75,29 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def download(argv: Sequence[str]) -> int:
-    """Download what the flags name and return the exit code."""
+    """Download what the flags select, and return the exit code."""
     parser = _parser()
-    wishes = parser.parse_args(argv)
-    zoo = _zoo(wishes)
-    entries = choose(parser, wishes, Shelf(zoo, wishes.models_root))
-    precisions = requested(wishes.precisions)
-    out = Output(as_json=wishes.progress_format == "json")
+    args = parser.parse_args(argv)
+    zoo = _zoo(args)
+    entries = select_entries(parser, args, OmzCatalog(zoo, args.models_root))
+    precisions = parse_precisions(args.precisions)
+    out = Output(as_json=args.progress_format == "json")
 
-    def one(entry: Entry, to: Output) -> bool:
-        task = Download(zoo, precisions, wishes.output_dir, wishes.cache_dir, to)
-        good = [task.run(model) for model in entry.parts]  # every stage, whatever became of the others
-        return all(good)
+    def download_model(model: Model, to: Output) -> bool:
+        return Download(zoo, precisions, args.output_dir, args.cache_dir, to).run(model)
 
-    done = in_parallel(wishes.jobs, one, entries, out)
-    failed = [entry.model.name for entry, good in zip(entries, done, strict=True) if not good]
-    if failed:
-        out.line("\n".join(["FAILED:", *failed]))
-        return FAILED
-    return 0
+    return process(entries, download_model, args.jobs, out)
 
 
-def _zoo(wishes: argparse.Namespace) -> Zoo:
+def _zoo(args: argparse.Namespace) -> Zoo:
     from model_zoo.settings import load_settings
     from model_zoo.zoo import Zoo
 
-    return Zoo(settings=load_settings(cache=wishes.cache_dir, attempts=wishes.num_attempts))
+    return Zoo(settings=load_settings(cache=args.cache_dir, attempts=args.num_attempts))
 
 
 class Download:
-    """How one model gets from its sources through the cache into the output folder."""
+    """Gets one model from its sources through the cache into the output directory."""
 
     def __init__(
         self, zoo: Zoo, precisions: Sequence[str], output: Path, cache: Path | None, out: Output
@@ -117,22 +109,22 @@ class Download:
         self._out = out
 
     def run(self, model: Model) -> bool:
-        """Download one model; what goes wrong is printed.
+        """Download one model; errors are printed.
 
         Returns:
-            Whether all its files are there.
+            Whether all of its files are there.
         """
         out = self._out
         out.group(f"Downloading {model.name}")
-        offered = precisions_of(model)
-        if not set(self._precisions) & set(offered):
-            unsupported = show_set([one for one in self._precisions if one not in offered])
+        available = precisions_of(model)
+        if not set(self._precisions) & set(available):
+            unsupported = format_set([p for p in self._precisions if p not in available])
             out.section(f"Skipping {model.name} (model is unsupported in {unsupported} precisions)")
             out.line()
             return True
         out.event("model_download_begin", model=model.name, num_files=len(model.artifacts))
         try:
-            good = self._fetch(self._without_others(model))
+            good = self._fetch(self._without_other_precisions(model))
         except ModelZooError as error:
             out.error(str(error))
             good = False
@@ -140,7 +132,7 @@ class Download:
             out.event("model_download_end", model=model.name, successful=False)
         return good
 
-    def _without_others(self, model: Model) -> Model:
+    def _without_other_precisions(self, model: Model) -> Model:
         """Return the model with only the files that the requested precisions need."""
         dropped = {
             artifact.path
@@ -157,10 +149,10 @@ class Download:
         from model_zoo.zoo import Request
 
         out = self._out
-        folder = self._output / subdirectory(model)
-        places = (folder, *([self._cache] if self._cache else []))
-        request = Request(model, adopt_from=places)
-        files = FileEvents(model, folder, self._zoo, out)
+        directory = self._output / subdirectory(model)
+        candidates = (directory, *([self._cache] if self._cache else []))
+        request = Request(model, adopt_from=candidates)
+        files = FileEvents(model, directory, self._zoo, out)
         fetched = self._zoo.fetch_all([request], files)[0]
         if not files.finish(fetched.error):
             return False
@@ -169,13 +161,14 @@ class Download:
         if archives or model.replace:
             out.event("model_postprocessing_begin", model=model.name)
         for path in archives:
-            out.section(f"Unpacking {folder / path}")
+            out.section(f"Unpacking {directory / path}")
         for edit in model.replace:
-            out.section(f"Replacing text in {folder / edit.file}")
+            out.section(f"Replacing text in {directory / edit.file}")
         if fetched.result is not None:
             for entry in fetched.result.manifest.files:
                 if entry.path not in files.copied:
-                    put(entry.path, fetched.result.files[entry.path], entry.sha256, folder)
+                    source = fetched.result.files[entry.path]
+                    copy_if_changed(entry.path, source, entry.sha256, directory)
         if archives or model.replace:
             out.event("model_postprocessing_end", model=model.name)
             out.line()
@@ -183,6 +176,6 @@ class Download:
 
 
 def _precision_of(path: str) -> str | None:
-    """Return the precision of ``PRECISION/FILE``; other files belong to every precision."""
+    """Return the precision of ``PRECISION/FILE``, or None: other files belong to every precision."""
     parts = PurePosixPath(path).parts
     return parts[0] if len(parts) == 2 and parts[0] in PRECISIONS else None  # noqa: PLR2004

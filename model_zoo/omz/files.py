@@ -1,4 +1,4 @@
-"""The events of many transfers at once, told as one file after the other, which the old events promise."""
+"""The events of parallel transfers, reported one file after the other, as the old events promise."""
 
 from __future__ import annotations
 
@@ -20,47 +20,48 @@ if TYPE_CHECKING:
     from model_zoo.zoo import Zoo
 
 
-def put(path: str, source: Path, sha256: str, folder: Path) -> None:
-    """Copy a file of the cache to ``folder / path``, unless the same bytes are there.
+def copy_if_changed(path: str, source: Path, sha256: str, directory: Path) -> None:
+    """Copy a file of the cache to ``directory / path``, unless the same bytes are there already.
 
     Raises:
-        CacheError: it cannot be written.
+        CacheError: the copy cannot be written.
     """
-    target = folder / path
+    target = directory / path
     with contextlib.suppress(OSError):
         same_size = not target.is_symlink() and target.stat().st_size == source.stat().st_size
         if same_size and hash_file(target)["sha256"].hex == sha256:
             return
-    copy_out({path: source}, folder)
+    copy_out({path: source}, directory)
 
 
 @dataclass
 class _State:
-    """How far one file is."""
+    """The progress of one file."""
 
     artifact: Artifact
     began: float | None = None
     bytes: int = 0
-    told_bytes: int = 0
+    reported_bytes: int = 0
     done: bool = False
-    told: bool = False
+    reported: bool = False
 
 
 class FileEvents:
-    """Listens to the events of one model's transfers and tells those of one file after the other.
+    """Receives the events of one model's transfers, and reports those of one file after the other.
 
-    A file is copied to the output folder before its end is told, unless it is still to be unpacked or edited.
+    A file is copied to the output directory before its end is reported, unless it still has to be unpacked or
+    edited.
 
     Args:
-        model: the model; the order of its artifacts is the order of the files.
-        folder: where its files go.
-        zoo: whose cache the files go through.
-        out: where to tell it.
+        model: the model; its artifacts define the order of the files.
+        directory: where its files go.
+        zoo: its cache receives the files.
+        out: where to print.
     """
 
-    def __init__(self, model: Model, folder: Path, zoo: Zoo, out: Output) -> None:
+    def __init__(self, model: Model, directory: Path, zoo: Zoo, out: Output) -> None:
         self._model = model
-        self._folder = folder
+        self._directory = directory
         self._cache = zoo.cache
         self._out = out
         self._states = {artifact.path: _State(artifact) for artifact in model.artifacts}
@@ -72,7 +73,7 @@ class FileEvents:
         self._advance()
 
     def __call__(self, event: Event) -> None:
-        """Take note of an event of the engine, and tell what can be told now."""
+        """Record an event of the download engine, and report what can be reported now."""
         state = self._states.get(event.file or "")
         if state is None or state.done:
             return
@@ -85,10 +86,10 @@ class FileEvents:
         self._advance()
 
     def finish(self, error: ModelZooError | None) -> bool:
-        """Tell the rest, up to the first file that is not there.
+        """Report the rest, up to the first file that is missing.
 
         Returns:
-            Whether everything is there.
+            Whether every file is there.
         """
         if error is None:
             for state in self._order:
@@ -100,23 +101,23 @@ class FileEvents:
         self._advance()
         if self._order:
             state = self._order[0]
-            self._tell_begin(state, cached=False)
+            self._report_begin(state, cached=False)
             self._out.error(str(error))
             self._out.line()
             self._event(state, "end", successful=False)
-        else:  # every file arrived, and putting them in place failed
+        else:  # every file arrived, but assembling them failed
             self._out.error(str(error))
         return False
 
     def _advance(self) -> None:
-        """Tell the file whose turn it is, and every finished one after it."""
+        """Report the file whose turn it is, and every finished one after it."""
         while self._order:
             state = self._order[0]
             if not state.done and state.began is None:
                 return
-            self._tell_begin(state, cached=state.began is None)
-            if state.bytes > state.told_bytes:
-                self._tell_progress(state)
+            self._report_begin(state, cached=state.began is None)
+            if state.bytes > state.reported_bytes:
+                self._report_progress(state)
             if not state.done:
                 return
             if state.began is not None:
@@ -126,16 +127,16 @@ class FileEvents:
             self._event(state, "end", successful=True)
             self._order.pop(0)
 
-    def _tell_begin(self, state: _State, *, cached: bool) -> None:
-        if state.told:
+    def _report_begin(self, state: _State, *, cached: bool) -> None:
+        if state.reported:
             return
-        state.told = True
+        state.reported = True
         self._event(state, "begin", size=state.artifact.size)
-        where = self._folder / state.artifact.path
+        where = self._directory / state.artifact.path
         self._out.section(f"Retrieving {where} from the cache" if cached else f"Downloading {where}")
 
-    def _tell_progress(self, state: _State) -> None:
-        state.told_bytes = state.bytes
+    def _report_progress(self, state: _State) -> None:
+        state.reported_bytes = state.bytes
         seconds = time.monotonic() - (state.began or 0.0)
         speed = int(state.bytes / 1024 / seconds) if seconds else "?"
         size = state.artifact.size or state.bytes
@@ -148,7 +149,7 @@ class FileEvents:
         artifact = state.artifact
         blob = self._cache.find_blob(artifact)
         if blob is not None and artifact.unpack is None and artifact.path not in self._edited:
-            put(artifact.path, blob, blob.name, self._folder)
+            copy_if_changed(artifact.path, blob, blob.name, self._directory)
             self.copied.add(artifact.path)
 
     def _event(self, state: _State, what: str, **fields: object) -> None:

@@ -1,4 +1,4 @@
-"""``omz_info_dumper``: what is known about models, as one JSON array."""
+"""``omz_info_dumper``: information about models as one JSON array."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from model_zoo.omz.arguments import add_selection, choose, leave
-from model_zoo.omz.selection import OMZ_FRAMEWORKS, Entry, Shelf, precisions_of, subdirectory
+from model_zoo.omz.arguments import add_selection, exit_with, select_entries
+from model_zoo.omz.selection import OMZ_FRAMEWORKS, Entry, OmzCatalog, precisions_of, subdirectory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always.
     """
-    leave(dump, argv)
+    exit_with(dump, argv)
 
 
 def dump(argv: Sequence[str]) -> int:
@@ -32,21 +32,21 @@ def dump(argv: Sequence[str]) -> int:
         prog="omz_info_dumper", description="Print what is known about models as one JSON array."
     )
     add_selection(parser, "describe")
-    wishes = parser.parse_args(argv)
+    args = parser.parse_args(argv)
     from model_zoo.zoo import Zoo
 
-    shelf = Shelf(Zoo(), wishes.models_root)
-    entries = choose(parser, wishes, shelf)
-    json.dump([describe(entry, shelf) for entry in entries], sys.stdout, indent=4)
+    catalog = OmzCatalog(Zoo(), args.models_root)
+    entries = select_entries(parser, args, catalog)
+    json.dump([describe(entry, catalog) for entry in entries], sys.stdout, indent=4)
     sys.stdout.write("\n")
     return 0
 
 
-def describe(entry: Entry, shelf: Shelf) -> dict[str, Any]:
-    """Return one model in the fields and the order of the old command."""
+def describe(entry: Entry, catalog: OmzCatalog) -> dict[str, Any]:
+    """Return one model with the fields of the old command, in their order."""
     model = entry.model
     composite = model.name if model.stages else model.omz.composite if model.omz else None
-    files = shelf.catalog.files
+    files = catalog.catalog.files
     stages = [Entry(stage, (), files[stage.name]) for stage in entry.stages]
     return {
         "name": model.name,
@@ -60,12 +60,12 @@ def describe(entry: Entry, shelf: Shelf) -> dict[str, Any]:
         "subdirectory": subdirectory(model),
         "task_type": model.task,
         "input_info": _inputs(model),
-        "model_stages": [describe(stage, shelf) for stage in stages],
+        "model_stages": [describe(stage, catalog) for stage in stages],
     }
 
 
 def _beside(config: Path | None, name: str) -> str | None:
-    """Return a file of a tree of model.yml files; our own catalog has none."""
+    """Return a file beside a ``model.yml``, if there is one; our own catalog has none."""
     if config is None or not config.name.endswith("model.yml"):
         return None
     path = config.with_name(name)
@@ -73,8 +73,8 @@ def _beside(config: Path | None, name: str) -> str | None:
 
 
 def _inputs(model: Model) -> list[dict[str, Any]]:
-    stated = model.omz.inputs if model.omz else ()
+    declared = model.omz.inputs if model.omz else ()
     return [
-        {"name": one.name, "shape": list(one.shape or ()), "layout": one.layout or ""}
-        for one in (stated or model.recipe.inputs)
+        {"name": port.name, "shape": list(port.shape or ()), "layout": port.layout or ""}
+        for port in (declared or model.recipe.inputs)
     ]

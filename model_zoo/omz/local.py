@@ -1,4 +1,4 @@
-"""A model as it lies in a downloader's output folder, which need not be what the catalog declares."""
+"""A model as a downloader left it in its output directory, which may differ from the catalog's entry."""
 
 from __future__ import annotations
 
@@ -13,72 +13,73 @@ from model_zoo.schema import Artifact
 from model_zoo.sources import parse_source
 
 if TYPE_CHECKING:
-    from model_zoo.schema import Model
+    from model_zoo.schema import FileEntry, Model
     from model_zoo.zoo import Zoo
 
 
-def local_model(model: Model, folder: Path, zoo: Zoo) -> Model:
-    """Return the model with what is in ``folder`` as its files.
+def local_model(model: Model, directory: Path, zoo: Zoo) -> Model:
+    """Return the model with the files in ``directory`` as its artifacts.
 
-    That is the catalog's own entry where every file is as the cache has it. Otherwise the files count as
-    they are: unpacked and edited already, perhaps by somebody else.
+    This is the catalog's own entry if every file is as in the cache. Otherwise the files are taken as they
+    are: unpacked and edited already, perhaps by another program.
 
     Args:
-        model: the catalog's entry.
-        folder: the folder of the model's files.
-        zoo: whose cache knows what they should be.
+        model: the entry in the catalog.
+        directory: the directory of the model's files.
+        zoo: its cache knows what the files should be.
 
     Raises:
-        ConversionError: the files that the conversion needs are not there.
+        ConversionError: files that the conversion needs are missing.
     """
     from model_zoo.zoo import Request
 
     known = zoo.plan_files(Request(model)).cached
     entries = {entry.path: entry for entry in known.manifest.files} if known is not None else {}
-    if entries and all(_is(folder / path, entry.size, entry.sha256) for path, entry in entries.items()):
+    if entries and all(_matches(directory / path, entry) for path, entry in entries.items()):
         return model
     paths = (
         sorted(entries)
-        if entries and all((folder / path).is_file() for path in entries)
-        else needed(model, folder)
+        if entries and all((directory / path).is_file() for path in entries)
+        else needed_files(model, directory)
     )
-    artifacts = tuple(_artifact(folder, path) for path in paths)
+    artifacts = tuple(_artifact(directory, path) for path in paths)
     return msgspec.structs.replace(model, artifacts=artifacts, replace=())
 
 
-def _is(path: Path, size: int, sha256: str) -> bool:
-    return path.is_file() and path.stat().st_size == size and hash_file(path)["sha256"].hex == sha256
+def _matches(path: Path, entry: FileEntry) -> bool:
+    same_size = path.is_file() and path.stat().st_size == entry.size
+    return same_size and bool(hash_file(path)["sha256"].hex == entry.sha256)
 
 
-def needed(model: Model, folder: Path) -> list[str]:
-    """Return the files below ``folder`` that converting the model may read.
+def needed_files(model: Model, directory: Path) -> list[str]:
+    """Return the files below ``directory`` that converting the model may read.
 
     Raises:
-        ConversionError: the one it starts from is not there.
+        ConversionError: the file that the conversion starts from is missing.
     """
     recipe = model.recipe
     start = recipe.model if recipe.builder is None else recipe.builder.weights
-    if not folder.is_dir() or (start is not None and not (folder / start).exists()):
-        what = f"{model.name}: {folder / (start or '')} is not there"
+    if not directory.is_dir() or (start is not None and not (directory / start).exists()):
+        what = f"{model.name}: {directory / (start or '')} does not exist"
         raise ConversionError(what, hint=f"download it with 'omz_downloader --name {model.name}'")
     if recipe.builder is None and recipe.model is not None:
-        top = folder / recipe.model
-        # A graph may keep its weights in files beside it, whose names start like its own.
+        top = directory / recipe.model
+        # A graph may keep its weights in files beside it that share the start of its name.
         beside = (
             top.parent.glob(f"{PurePosixPath(recipe.model).name.partition('.')[0]}*") if top.is_file() else ()
         )
         found = {top, *beside} if top.is_file() else set(top.rglob("*"))
     else:
-        found = set(folder.rglob("*"))
-    made = {folder / precision for precision in model.recipe.precisions}
+        found = set(directory.rglob("*"))
+    made = {directory / precision for precision in model.recipe.precisions}
     kept = [
         path for path in found if path.is_file() and not made & set(path.parents) and path.suffix != ".orig"
     ]
-    return sorted(path.relative_to(folder).as_posix() for path in kept if "__pycache__" not in path.parts)
+    return sorted(path.relative_to(directory).as_posix() for path in kept if "__pycache__" not in path.parts)
 
 
-def _artifact(folder: Path, path: str) -> Artifact:
-    file = (folder / path).absolute()
+def _artifact(directory: Path, path: str) -> Artifact:
+    file = (directory / path).absolute()
     return Artifact(
         path=path,
         size=file.stat().st_size,

@@ -1,6 +1,6 @@
 """What the commands print: headings and lines for people, or JSON events, on stdout; errors on stderr.
 
-With several jobs at once the text of each comes out in one piece and in order; events are never held back.
+With parallel jobs the text of each job is printed in one piece and in order; events are printed at once.
 """
 
 from __future__ import annotations
@@ -12,8 +12,13 @@ import sys
 import threading
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
+from model_zoo.omz.arguments import FAILED
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from model_zoo.omz.selection import Entry
+    from model_zoo.schema import Model
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -22,7 +27,7 @@ Piece = tuple[TextIO, str] | None
 
 
 class Output:
-    """Prints in one of the two formats; ``pieces`` collects text instead, for somebody else to print."""
+    """Prints in one of the two formats; ``pieces`` collects the text instead, to be printed elsewhere."""
 
     def __init__(self, *, as_json: bool = False, pieces: queue.SimpleQueue[Piece] | None = None) -> None:
         self.as_json = as_json
@@ -50,12 +55,12 @@ class Output:
         self.line(f"{'=' * 10} {text}")
 
     def progress(self, text: str) -> None:
-        """Print a line that the next one replaces, where that is possible."""
+        """Print a line that the next one replaces on a terminal."""
         if not self.as_json:
             self._print(text, sys.stdout, "\r" if sys.stdout.isatty() else "\n")
 
     def end_progress(self) -> None:
-        """Leave the line that was replaced."""
+        """End the line that was being replaced."""
         if not self.as_json and sys.stdout.isatty():
             self._print("", sys.stdout)
 
@@ -78,25 +83,49 @@ class Output:
                 sys.stdout.flush()
 
 
-def in_parallel(jobs: int, work: Callable[[T, Output], R], items: Sequence[T], out: Output) -> list[R]:
-    """Do some work for every item, several at a time, and print what each prints in the order of the items.
+def process(entries: Sequence[Entry], work: Callable[[Model, Output], bool], jobs: int, out: Output) -> int:
+    """Process every part of every entry, whatever becomes of the others, and list the entries that failed.
 
     Args:
-        jobs: how many at a time.
-        work: gets an item and where to print.
-        items: what to do it for.
-        out: the format.
+        entries: the models.
+        work: processes one part; returns whether it succeeded.
+        jobs: number of entries to process in parallel.
+        out: where to print.
+
+    Returns:
+        The exit code.
+    """
+
+    def process_parts(entry: Entry, to: Output) -> bool:
+        results = [work(model, to) for model in entry.parts]  # all of them, before the first failure counts
+        return all(results)
+
+    done = in_parallel(jobs, process_parts, entries, out)
+    failed = [entry.model.name for entry, good in zip(entries, done, strict=True) if not good]
+    if failed:
+        out.line("\n".join(["FAILED:", *failed]))
+    return FAILED if failed else 0
+
+
+def in_parallel(jobs: int, work: Callable[[T, Output], R], items: Sequence[T], out: Output) -> list[R]:
+    """Do some work for every item in parallel, and print the output of each in the order of the items.
+
+    Args:
+        jobs: number of threads.
+        work: called with an item and where to print.
+        items: the items.
+        out: where to print.
 
     Raises:
-        KeyboardInterrupt: the threads are daemons and do not hold the process back.
-        Exception: what ``work`` raised first, by the order of the items.
+        KeyboardInterrupt: the threads are daemons and do not keep the process alive.
+        Exception: the first that ``work`` raised, in the order of the items.
     """
     if jobs == 1 or len(items) <= 1:
         return [work(item, out) for item in items]
     todo: queue.SimpleQueue[tuple[int, T]] = queue.SimpleQueue()
     printed: list[queue.SimpleQueue[Piece]] = [queue.SimpleQueue() for _ in items]
     results: dict[int, R] = {}
-    faults: dict[int, BaseException] = {}
+    errors: dict[int, BaseException] = {}
 
     def run() -> None:
         with contextlib.suppress(queue.Empty):
@@ -104,8 +133,8 @@ def in_parallel(jobs: int, work: Callable[[T, Output], R], items: Sequence[T], o
                 index, item = todo.get_nowait()
                 try:
                     results[index] = work(item, Output(as_json=out.as_json, pieces=printed[index]))
-                except BaseException as fault:  # noqa: BLE001 - raised again by the thread that waits
-                    faults[index] = fault
+                except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
+                    errors[index] = error
                 printed[index].put(None)
 
     for pair in enumerate(items):
@@ -114,8 +143,8 @@ def in_parallel(jobs: int, work: Callable[[T, Output], R], items: Sequence[T], o
         threading.Thread(target=run, daemon=True).start()
     for index, pieces in enumerate(printed):
         _print_all(pieces)
-        if index in faults:
-            raise faults[index]
+        if index in errors:
+            raise errors[index]
     return [results[index] for index in range(len(items))]
 
 

@@ -1,4 +1,4 @@
-"""Which models a command means: those of the catalogs, or those of a tree of ``model.yml`` files."""
+"""Which models a command selects: from the catalogs, or from a tree of ``model.yml`` files."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from model_zoo.zoo import Zoo
 
 PRECISIONS = ("FP16", "FP16-INT1", "FP16-INT8", "FP32", "FP32-INT1", "FP32-INT8")
-"""The precisions the commands know; sorted, as they print them."""
+"""The precisions that the commands know, sorted as they print them."""
 OMZ_FRAMEWORKS = {"openvino": "dldt", "tensorflow": "tf", "keras": "tf"}
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model as the commands see it: with its stages, when it is made of several."""
+    """One model as the commands see it, with its stages if it is a composite."""
 
     model: Model
     stages: tuple[Model, ...] = ()
@@ -34,16 +34,16 @@ class Entry:
 
     @property
     def parts(self) -> tuple[Model, ...]:
-        """The models that have files: the stages, or the model itself."""
+        """The models that have files: the stages, or else the model itself."""
         return self.stages or (self.model,)
 
 
-class Shelf:
-    """The models that Open Model Zoo's commands know, sorted by name.
+class OmzCatalog:
+    """The models that the commands of Open Model Zoo know, sorted by name.
 
     Args:
         zoo: whose catalog they come from.
-        root: a tree of ``model.yml`` files to use instead; default is ``OMZ_ROOT``, if that is set.
+        root: a tree of ``model.yml`` files to use instead (default: ``OMZ_ROOT``, if set).
     """
 
     def __init__(self, zoo: Zoo, root: Path | None = None) -> None:
@@ -53,7 +53,7 @@ class Shelf:
 
     @cached_property
     def catalog(self) -> Catalog:
-        """The catalog the models are in.
+        """The catalog that contains the models.
 
         Raises:
             CatalogError: there is no such tree.
@@ -67,10 +67,10 @@ class Shelf:
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """Composites with their stages, and everything that is no stage.
+        """Composites with their stages, and every model that is not a stage.
 
         Raises:
-            CatalogError: an entry is wrong, or a composite lacks a stage.
+            CatalogError: an entry is invalid, or a stage of a composite is missing.
         """
         files = self.catalog.files
         models = {name: model for name, model in self._all().items() if model.omz is not None}
@@ -79,9 +79,9 @@ class Shelf:
         for name, model in models.items():
             if name in staged:
                 continue
-            absent = [stage for stage in model.stages if stage not in models]
-            if absent:
-                what = f"{files[name]}: stages: no catalog has a model named {absent[0]!r}"
+            missing = [stage for stage in model.stages if stage not in models]
+            if missing:
+                what = f"{files[name]}: stages: no catalog has a model named {missing[0]!r}"
                 raise CatalogError(what, hint="correct the name or add the model")
             found.append(Entry(model, tuple(models[stage] for stage in model.stages), files[name]))
         return sorted(found, key=lambda entry: entry.model.name)
@@ -90,27 +90,27 @@ class Shelf:
         return {model.name: model for model in self.catalog}
 
     def matching(self, patterns: Iterable[str]) -> list[Entry]:
-        """Return the models whose names fit one of the shell patterns, in the order of the patterns.
+        """Return the models whose names match one of the shell patterns, in the order of the patterns.
 
-        A stage is meant by its own name only where its composite's name does not fit.
+        A stage is selected by its own name only if the name of its composite does not match.
 
         Raises:
-            UnknownModelError: a pattern fits nothing; all such patterns are named.
+            UnknownModelError: a pattern matches nothing; all such patterns are named.
         """
-        chosen: dict[str, Entry] = {}
+        selected: dict[str, Entry] = {}
         unmatched = []
         for pattern in patterns:
-            found = [one for entry in self.entries for one in self._fitting(entry, pattern)]
+            found = [match for entry in self.entries for match in self._matching(entry, pattern)]
             if not found and pattern not in unmatched:
                 unmatched.append(pattern)
-            chosen |= {one.model.name: one for one in found if one.model.name not in chosen}
+            selected |= {match.model.name: match for match in found if match.model.name not in selected}
         if unmatched:
-            what = "No matching models: " + ", ".join(f'"{one}"' for one in unmatched)
-            ours = [one for one in unmatched if one in self._zoo.catalog.files]
+            what = "No matching models: " + ", ".join(f'"{pattern}"' for pattern in unmatched)
+            ours = [pattern for pattern in unmatched if pattern in self._zoo.catalog.files]
             raise UnknownModelError(what, hint=f"model-zoo fetch {' '.join(ours)}" if ours else None)
-        return list(chosen.values())
+        return list(selected.values())
 
-    def _fitting(self, entry: Entry, pattern: str) -> list[Entry]:
+    def _matching(self, entry: Entry, pattern: str) -> list[Entry]:
         if fnmatch.fnmatchcase(entry.model.name, pattern):
             return [entry]
         stages = [stage for stage in entry.stages if fnmatch.fnmatchcase(stage.name, pattern)]
@@ -118,7 +118,7 @@ class Shelf:
 
 
 def read_list(path: Path) -> list[str]:
-    """Return the patterns of a list file: the first word of each line, quoted or not; ``#`` starts a comment.
+    """Return the patterns in a list file: the first word of each line, perhaps quoted; ``#`` is a comment.
 
     Raises:
         UsageError: the file cannot be read, or a quote in it is not closed.
@@ -132,31 +132,31 @@ def read_list(path: Path) -> list[str]:
 
 
 def precisions_of(model: Model) -> tuple[str, ...]:
-    """Return the precisions a model comes in or can be converted to, sorted as the commands print them."""
+    """Return the precisions that a model has or can be converted to, sorted as the commands print them."""
     return tuple(sorted(model.precisions))
 
 
-def requested(text: str | None) -> tuple[str, ...]:
-    """Read ``--precisions``: all that are known, unless some are named.
+def parse_precisions(text: str | None) -> tuple[str, ...]:
+    """Parse ``--precisions``; the default is all that are known.
 
     Raises:
-        UsageError: one is not known.
+        UsageError: one is unknown.
     """
     if text is None:
         return PRECISIONS
-    wanted = set(text.split(","))
-    unknown = sorted(wanted - set(PRECISIONS))
+    requested = set(text.split(","))
+    unknown = sorted(requested - set(PRECISIONS))
     if unknown:
         raise UsageError(f"Unknown precisions specified: {', '.join(unknown)}.")
-    return tuple(sorted(wanted))
+    return tuple(sorted(requested))
 
 
 def subdirectory(model: Model) -> str:
-    """Return the folder of a model's files below the output folder."""
-    assert model.omz is not None  # noqa: S101 - a shelf holds no others
+    """Return the directory of a model's files below the output directory."""
+    assert model.omz is not None  # noqa: S101 - the catalog contains no others
     return model.omz.subdirectory
 
 
-def show_set(words: Sequence[str]) -> str:
-    """Return words as the old commands printed a set of them: ``{'FP16', 'FP32'}``."""
+def format_set(words: Sequence[str]) -> str:
+    """Format words as the old commands printed a set of them: ``{'FP16', 'FP32'}``."""
     return "{" + ", ".join(f"'{word}'" for word in sorted(words)) + "}"

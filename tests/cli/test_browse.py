@@ -77,7 +77,7 @@ def test_the_long_list(shell, catalog):
     [
         (["--framework", "jax"], "no model has the framework 'jax'\n"),
         (["--source", "oci"], "no model has the source 'oci'\n"),
-        (["zooey", "--task", "counting", "--framework", "pytorch"], "no model of these names has the task"),
+        (["zooey", "--task", "counting", "--framework", "pytorch"], "no model with such a name has the task"),
         (["magica"], "no name matches magica; did you mean magika"),
         (["qqqqqqqq"], "no name matches qqqqqqqq\n"),
     ],
@@ -98,7 +98,7 @@ def test_an_empty_list_explains_itself_on_stderr(shell, catalog, arguments, text
         (["--task", "clasification"], "the task 'clasification'", "did you mean: classification, "),
         (["--source", "weel"], "no model has the source 'weel'", "did you mean: wheel"),
         (["--framework", "torch"], "no model has the framework 'torch'", "did you mean: pytorch"),
-        (["--framework", "zzzzz"], "no model has the framework 'zzzzz'", "there are: onnx, "),
+        (["--framework", "zzzzz"], "no model has the framework 'zzzzz'", "choose from: onnx, "),
     ],
 )
 def test_a_filter_that_nothing_can_pass_is_wrong_usage(shell, catalog, arguments, what, hint, more):
@@ -154,7 +154,7 @@ def test_cached_counts_every_precision(shell, catalog):
     ir = shell("convert", "zooey-one@FP16").out.strip()
     done = shell("path", "zooey-one")
     assert done.code == 6
-    assert "in the cache there is zooey-one@FP16" in done.err
+    assert "or use the cached zooey-one@FP16" in done.err
     folder = Path(ir).parents[2]
     shutil.rmtree(folder / "files-v1")
     assert shell("list", "--cached").out.split() == ["zooey-one"]
@@ -165,5 +165,5 @@ def test_path_and_why_of_what_cannot_be_converted(shell, catalog):
     file.write_text(file.read_text() + "convertible: false\nreason: it knows no rest\n")
     done = shell("path", "zooey-one")
     assert done.code == 6
-    assert "none can be made: it knows no rest" in done.err
+    assert "this model cannot be converted: it knows no rest" in done.err
     assert shell("why", "zooey-one").out == "zooey-one cannot be converted: it knows no rest\n"

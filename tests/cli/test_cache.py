@@ -45,7 +45,7 @@ def test_info(shell, filled, monkeypatch, tmp_path):
     monkeypatch.setenv("MODEL_ZOO_LAYERS", str(tmp_path / "low"))
     text = shell("cache", "info").out
     assert f"{filled} (writable)" in text
-    assert "(read-only, not there)" in text
+    assert "(read-only, does not exist)" in text
     assert "20.0 GB" in text
 
 
@@ -57,8 +57,8 @@ def test_info_says_what_cannot_be_written_and_what_is_not_there(shell, tmp_path,
         if folder.name.startswith(("pytest-", "popen-")):
             folder.chmod(0o755)
     tmp_path.chmod(0o755)
-    assert f"{tmp_path / 'cache'} (writable, not there yet)" in shell("cache", "info").out
-    assert f"{tmp_path / 'nowhere'} (read-only, not there)" in shell("cache", "info").out
+    assert f"{tmp_path / 'cache'} (writable, does not exist yet)" in shell("cache", "info").out
+    assert f"{tmp_path / 'nowhere'} (read-only, does not exist)" in shell("cache", "info").out
     os.seteuid(54321)
     try:
         done = shell("cache", "info", "--json")
@@ -66,7 +66,7 @@ def test_info_says_what_cannot_be_written_and_what_is_not_there(shell, tmp_path,
     finally:
         os.seteuid(0)
     assert [layer["writable"] for layer in done.json["layers"]] == [False, False]
-    assert f"{tmp_path / 'cache'} (cannot be written, not there yet)" in text
+    assert f"{tmp_path / 'cache'} (not writable, does not exist yet)" in text
 
 
 def test_info_makes_nothing(shell, tmp_path):
@@ -105,9 +105,9 @@ def test_ls(shell, filled, monkeypatch):
 
 
 def test_verify_and_repair(shell, filled):
-    assert "no fault" in shell("cache", "verify").out
+    assert "no problems found" in shell("cache", "verify").out
     assert shell("cache", "verify", "--json").json["ok"]
-    assert shell("cache", "repair").out == "nothing to mend\n"
+    assert shell("cache", "repair").out == "nothing to repair\n"
     flip(blobs(filled)[0])
     flip(ir(filled) / "model.bin")
     (filled / "notes.txt").write_text("mine")
@@ -144,7 +144,7 @@ def test_repair_says_what_it_cannot_get_again(shell, filled, catalog):
         flip(blob)
     done = shell("cache", "repair")
     assert done.code == 4
-    assert "what was damaged of zooey-one was removed" in done.err
+    assert "the damaged parts of zooey-one were removed" in done.err
     assert shell("cache", "verify").code == 0
     (catalog / "zooey-one.yaml").unlink()
     done = shell("cache", "repair", "--json")
@@ -160,7 +160,7 @@ def test_damage_below_is_left(shell, filled, monkeypatch, tmp_path):
     done = shell("cache", "repair", "--json")
     assert done.code == 6
     assert "only read" in done.json["left"][0]["why"]
-    assert "not mended" in shell("cache", "repair").out
+    assert "not repaired" in shell("cache", "repair").out
 
 
 def test_gc(shell, filled, monkeypatch):
@@ -187,7 +187,7 @@ def test_gc(shell, filled, monkeypatch):
     assert len(blobs(filled)) == 1
     done = shell("cache", "gc")
     assert done.code == 0
-    assert "over the budget" in done.err
+    assert "over its budget" in done.err
     assert "kept files zooey-two: pinned" in done.err
     assert shell("cache", "unpin", "zooey-two").code == 0
     assert "freed" in shell("cache", "gc", "--max-size", "0").out

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from model_zoo.cli.checks import machine, network, storage
-from model_zoo.cli.checks import settings as wishes
-from model_zoo.cli.checks.network import address_problem
+from model_zoo.cli.checks import settings as settings_checks
+from model_zoo.cli.checks.network import url_problem
 from model_zoo.cli.commands.doctor import exit_code
 from model_zoo.files.lock import lock
 from model_zoo.settings import Settings
@@ -48,7 +48,7 @@ def problems(findings):
 @pytest.fixture
 def healthy(monkeypatch):
     """Machine checks are made once, in the test of the whole; elsewhere they only take time."""
-    monkeypatch.setattr("model_zoo.cli.checks.machine.examine_machine", lambda: iter(()))
+    monkeypatch.setattr("model_zoo.cli.checks.machine.check_machine", lambda: iter(()))
 
 
 def test_the_whole_on_this_machine(shell, tmp_path):
@@ -81,7 +81,7 @@ def test_people_get_marks_and_hints(shell, healthy, monkeypatch):
     assert re.search(r"^ +note: +did you mean MODEL_ZOO_CACHE\?", done.out, re.MULTILINE)
     assert lines[-1] == "1 problem, marked !!"
     monkeypatch.delenv("HTTPS_PROXY")
-    assert shell("doctor").out.splitlines()[-1] == "nothing is wrong"
+    assert shell("doctor").out.splitlines()[-1] == "no problems found"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_no_socket_is_opened(shell, healthy, monkeypatch):
 
 
 def test_wrong_settings_are_found_and_the_rest_still_examined(shell, monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "examine_machine", lambda: iter([machine.ok("python", "python", "here")]))
+    monkeypatch.setattr(machine, "check_machine", lambda: iter([machine.ok("python", "python", "here")]))
     monkeypatch.setenv("MODEL_ZOO_MAX_SIZE", "much")
     done = shell("doctor", "--json")
     assert done.code == 2
@@ -127,7 +127,7 @@ def only_json(done, check):
 
 def test_every_variable_that_is_read_is_known():
     text = (ROOT / "model_zoo" / "settings.py").read_text(encoding="utf-8")
-    assert set(re.findall(r"MODEL_ZOO_[A-Z_]+", text)) <= set(wishes.VARIABLES)
+    assert set(re.findall(r"MODEL_ZOO_[A-Z_]+", text)) <= set(settings_checks.VARIABLES)
 
 
 def test_a_missing_catalog_is_found(shell, healthy, monkeypatch, tmp_path):
@@ -142,14 +142,14 @@ def test_a_missing_catalog_is_found(shell, healthy, monkeypatch, tmp_path):
 
 
 def examine(cache, **more):
-    return list(storage.examine_storage(Settings(cache=cache, **more)))
+    return list(storage.check_storage(Settings(cache=cache, **more)))
 
 
 def test_a_cache_that_is_there(shell, catalog, tmp_path):
     assert shell("fetch", "zooey-one").code == 0
     findings = examine(tmp_path / "cache")
     assert problems(findings) == {}
-    assert only(findings, "parts").found == "all ours"
+    assert only(findings, "parts").found == "all writable"
     assert only(findings, "stale locks").found == "none"
     assert "hard links" in only(findings, "links").found
     assert only(findings, "file system").found
@@ -219,7 +219,7 @@ def test_parts_that_are_links_or_not_ours(tmp_path, monkeypatch):
     (tmp_path / "cache" / "ir-v1").mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     found = problems(examine(tmp_path / "cache"))
-    assert "ir-v1 cannot be written" in found["parts"].found
+    assert "ir-v1 is not writable" in found["parts"].found
 
 
 def test_locks_left_behind_and_held_for_long(tmp_path):
@@ -231,7 +231,7 @@ def test_locks_left_behind_and_held_for_long(tmp_path):
         os.utime(held, (time.time() - 7200, time.time() - 7200))
         findings = examine(tmp_path / "cache")
     assert problems(findings) == {}
-    assert only(findings, "stale locks").found == "1 of processes that have ended"
+    assert only(findings, "stale locks").found == "1 left by processes that have ended"
     assert f"by PID {os.getpid()}" in only(findings, "lock held").found
     assert "2.0 h" in only(findings, "lock held").found
     assert held.read_text().startswith(f"{os.getpid()}@"), "looking changed whose lock it is"
@@ -241,7 +241,7 @@ def test_locks_that_do_not_lock(tmp_path, monkeypatch):
     import fcntl
 
     monkeypatch.setattr(fcntl, "flock", lambda descriptor, how: None)
-    assert problems(examine(tmp_path))["locks"].found == "two owners hold one lock at once"
+    assert problems(examine(tmp_path))["locks"].found == "two processes can hold the same lock"
 
     def unsupported(descriptor, how):
         raise OSError(38, "Function not implemented")
@@ -282,7 +282,7 @@ def test_layers(tmp_path, shell, catalog):
     layers = (tmp_path / "cache", tmp_path / "empty", tmp_path / "absent", tmp_path / "top")
     findings = [one for one in examine(tmp_path / "top", layers=layers) if one.area == "layers"]
     assert [one.status for one in findings] == ["ok", "note", "wrong", "note"]
-    assert "cannot be read" in findings[2].found
+    assert "cannot read" in findings[2].found
     assert "itself" in findings[3].found
 
 
@@ -295,10 +295,10 @@ def test_layers(tmp_path, shell, catalog):
         ("http://proxy:3128", None),
         ("proxy.example.org:3128", None),
         ("socks5h://127.0.0.1:1080", None),
-        ("http//proxy:3128", "names no host"),
-        ("http://", "names no host"),
+        ("http//proxy:3128", "has no host"),
+        ("http://", "has no host"),
         ("htp://proxy", "has the scheme 'htp'"),
-        ("htp//proxy", "has // where none belongs"),
+        ("htp//proxy", "contains a misplaced //"),
         ("http://proxy:abc", "ort"),
         ("http://proxy:99999", "ort"),
         ("http://proxy:0", "port 0"),
@@ -306,13 +306,13 @@ def test_layers(tmp_path, shell, catalog):
         ("http://[::1", "IPv6"),
     ],
 )
-def test_addresses_of_proxies(text, problem):
-    found = address_problem(text, network.PROXY_SCHEMES)
+def test_urls_of_proxies(text, problem):
+    found = url_problem(text, network.PROXY_SCHEMES)
     assert found is None if problem is None else problem in str(found)
 
 
 def look(env, *, connect=False, **settings):
-    return list(network.examine_network(Settings(**settings), env, connect=connect))
+    return list(network.check_network(Settings(**settings), env, connect=connect))
 
 
 def test_proxies():
@@ -336,9 +336,9 @@ def test_certificates(tmp_path):
     good.write_text(PEM)
     bad.write_text("no")
     assert only(look({"SSL_CERT_FILE": str(good)}), "SSL_CERT_FILE").status == "ok"
-    assert "folder of 2" in only(look({"REQUESTS_CA_BUNDLE": str(tmp_path)}), "REQUESTS_CA_BUNDLE").found
+    assert "directory of 2" in only(look({"REQUESTS_CA_BUNDLE": str(tmp_path)}), "REQUESTS_CA_BUNDLE").found
     found = problems(look({"REQUESTS_CA_BUNDLE": str(bad), "CURL_CA_BUNDLE": str(tmp_path / "absent")}))
-    assert "holds no certificate" in found["REQUESTS_CA_BUNDLE"].found
+    assert "contains no certificate" in found["REQUESTS_CA_BUNDLE"].found
     assert "No such file" in found["CURL_CA_BUNDLE"].found
 
 
@@ -382,7 +382,7 @@ def test_reaching_out(monkeypatch):
         assert server.seen()[0].method == "HEAD"
     reached = [one for one in findings if one.check == "reachable"]
     assert [one.status for one in reached] == ["ok", "wrong"]
-    assert "cannot be reached" in reached[1].found
+    assert "cannot reach" in reached[1].found
     findings = look(env, connect=True, offline=True)
     assert only(findings, "reachable").status == "note"
 
@@ -424,7 +424,7 @@ GOOD = "__version__ = '0.28.0'\nclass ops:\n    nms = staticmethod(lambda *a: No
             TORCH,
             "raise RuntimeError('operator torchvision::nms does not exist')",
             "wrong",
-            "(it asks for torch>=2.14) do not work together: RuntimeError: operator torchvision::nms",
+            "(which requires torch>=2.14) do not work together: RuntimeError: operator torchvision::nms",
         ),
         (
             "raise OSError('libtorch_cuda.so: cannot open')",
@@ -441,7 +441,7 @@ def test_torch_and_torchvision(tmp_path, monkeypatch, torch, torchvision, status
         make_package(tmp_path, "torchvision", "0.28.0", torchvision, ["numpy", "torch>=2.14"])
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    findings = list(machine.torch_findings(machine._ask(machine._TORCH)))
+    findings = [machine.torch_finding(machine._query(machine._TORCH))]
     assert "torch" not in sys.modules, "frameworks are asked in a process of their own"
     assert [one.status for one in findings] == [status]
     assert text in findings[0].found
@@ -453,7 +453,7 @@ def test_torch_is_asked_where_it_is_installed(tmp_path, monkeypatch):
     make_package(tmp_path, "torch", "2.13.0", TORCH)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    findings = list(machine.examine_machine())
+    findings = list(machine.check_machine())
     assert only(findings, "torch works").found == "torch 2.13.0+cpu"
     assert "torchvision" in only(findings, "torch").found
 
@@ -465,7 +465,7 @@ def test_openvino_that_is_broken_or_sees_nothing():
     findings = list(machine.openvino_findings(answer))
     assert problems(findings)["devices"].exit_code == 8
     assert "onnx" in only(findings, "frontends").hint
-    answer = {"version": "1", "devices": {"GPU.0": "does not answer: driver"}, "frontends": []}
+    answer = {"version": "1", "devices": {"GPU.0": "does not respond: driver"}, "frontends": []}
     assert "driver" in problems(machine.openvino_findings(answer))["device GPU.0"].hint
 
 
@@ -491,6 +491,6 @@ def test_pip_and_the_clock():
 
 
 def test_a_question_without_an_answer_is_a_problem(monkeypatch):
-    assert "exit code 0" in machine._ask("pass")["problem"]
+    assert "exit code 0" in machine._query("pass")["problem"]
     monkeypatch.setattr(machine.sys, "executable", "/no/such/python")
-    assert machine._ask("pass")["problem"]
+    assert machine._query("pass")["problem"]

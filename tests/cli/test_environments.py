@@ -143,7 +143,7 @@ def test_verify_repair_and_gc_of_a_broken_one(shell, cache):
 @pytest.fixture
 def examined(shell, monkeypatch):
     """Return what the doctor says of environments."""
-    monkeypatch.setattr("model_zoo.cli.checks.machine.examine_machine", lambda: iter(()))
+    monkeypatch.setattr("model_zoo.cli.checks.machine.check_machine", lambda: iter(()))
 
     def ask():
         done = shell("doctor", "--json")
@@ -174,4 +174,4 @@ def test_doctor_shows_them_and_what_is_wrong(examined, cache):
     assert (second["status"], third["status"]) == ("note", "note")
     assert "is gone" in second["found"]
     assert "is 3.99.1 now, and it was made with 3.1" in third["found"]
-    assert "builds it again" in second["hint"]
+    assert "rebuilds it" in second["hint"]

@@ -276,7 +276,7 @@ def stage(shell, server, tmp_path, monkeypatch, quick):
 
 
 NOT_PROVOKED = {
-    "ModelZooError": "the base, and what a bug is shown as: tests/cli/test_frame.py",
+    "ModelZooError": "the base, and what a bug is shown as: tests/cli/test_main.py",
     "DownloadError": "its subclasses are",
     "IntegrityError": "its subclasses are",
     "LoadError": "its subclasses are",

@@ -217,10 +217,10 @@ def test_pushed_models_are_pulled_into_another_cache(zoo, catalog, registry, tmp
 def test_commands_push_and_pull(command, catalog, registry, tmp_path):
     pushed = command("push", f"{registry.host}/m:1", "tiny@FP16")
     assert pushed.returncode == 0, pushed.stderr
-    assert "3 of 3 blobs sent" in pushed.stderr
+    assert "sent 3 of 3 blobs" in pushed.stderr
     again = command("push", f"{registry.host}/m:1", "tiny@FP16")
     assert again.stdout == pushed.stdout
-    assert "0 of 3 blobs sent" in again.stderr
+    assert "sent 0 of 3 blobs" in again.stderr
     env = {"MODEL_ZOO_CACHE": str(tmp_path / "there")}
     pulled = command("pull", pushed.stdout.strip(), env=env)
     assert pulled.returncode == 0, pulled.stderr

@@ -337,7 +337,7 @@ def test_child_that_was_refused_something_fails(zoo, catalog, tmp_path, monkeypa
 def test_command_prints_the_seed_and_a_summary(command, tmp_path):
     done = command("seed", "out", "tiny@FP16", "other")
     assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'out'}\n"), done.stderr
-    assert "every model was read from it offline" in done.stderr
+    assert "every model was read back offline" in done.stderr
     again = command("seed", "out", "other")
     assert "0 written" not in again.stderr  # the note of what it holds is another
     assert "removed" in again.stderr

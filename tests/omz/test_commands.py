@@ -13,7 +13,7 @@ import pytest
 
 from model_zoo.errors import ConversionError
 from model_zoo.omz import converter, data_downloader, downloader, info_dumper
-from model_zoo.omz.local import needed
+from model_zoo.omz.local import needed_files
 from model_zoo.omz.output import Output, in_parallel
 from model_zoo.schema import Builder, Model, Recipe
 from tests.omz.tree import Tree, representative
@@ -456,7 +456,7 @@ def test_what_a_conversion_reads_of_a_folder(tmp_path):
     def read(framework="tensorflow", **recipe):
         fields = {"name": "m", "task": "t", "license": "MIT", "description": "x", "framework": framework}
         model = Model(schema=1, stages=("a",), recipe=Recipe(precisions=("FP16", "FP32"), **recipe), **fields)
-        return needed(model, tmp_path)
+        return needed_files(model, tmp_path)
 
     assert read(model="g/net.ckpt.meta") == ["g/net.ckpt.index", "g/net.ckpt.meta"]
     assert read(model="saved") == ["saved/saved_model.pb", "saved/variables/v"]
@@ -466,7 +466,7 @@ def test_what_a_conversion_reads_of_a_folder(tmp_path):
     with pytest.raises(ConversionError, match="is not there"):
         read(model="absent.pb")
     with pytest.raises(ConversionError, match="is not there"):
-        needed(
+        needed_files(
             Model(schema=1, stages=("a",), name="m", task="t", license="MIT", description="x"),
             tmp_path / "no",
         )

@@ -1,45 +1,41 @@
-"""What ``doctor`` examines, a file for each kind of place. A check looks and tells; it mends nothing.
+"""What ``doctor`` checks, one module per area. A check only looks; it repairs nothing.
 
-``machine`` is Python, OpenVINO and the packages beside them, ``network`` what stands between here and a
-download, ``storage`` the cache and its layers, ``environments`` those that conversions run in, ``wishes`` the
-settings and the catalogs.
+A check is here only if it finds a problem before a command runs into it. Where the rule is part of the
+library, the check calls the library and shows its error.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
-Status = Literal["ok", "note", "wrong"]
+if TYPE_CHECKING:
+    from model_zoo.errors import ModelZooError
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was examined.
+    """The result of one check.
 
     Attributes:
         area: what it belongs to, such as ``cache``.
         check: a short stable name, unique within the area.
-        status: ``ok``; ``note`` for what is worth knowing and stops nothing; ``wrong`` for a problem.
+        status: ``ok``; ``note`` for something worth knowing that stops nothing; ``wrong`` for a problem.
         found: what was found, in a few words.
         hint: what to do about it.
-        exit_code: the exit code of the class of errors that this would cause; 0 unless it is wrong.
+        exit_code: the exit code of the errors that the problem would cause; 0 unless it is wrong.
     """
 
     area: str
     check: str
-    status: Status
+    status: Literal["ok", "note", "wrong"]
     found: str
     hint: str | None = None
     exit_code: int = 0
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return asdict(self)
-
 
 def ok(area: str, check: str, found: str) -> Finding:
-    """Return a finding that all is well."""
+    """Return a finding without a problem."""
     return Finding(area, check, "ok", found)
 
 
@@ -51,3 +47,8 @@ def note(area: str, check: str, found: str, hint: str | None = None) -> Finding:
 def wrong(area: str, check: str, found: str, hint: str, exit_code: int) -> Finding:
     """Return a problem."""
     return Finding(area, check, "wrong", found, hint, exit_code)
+
+
+def from_error(area: str, check: str, error: ModelZooError) -> Finding:
+    """Return the problem that an error of the library stands for."""
+    return Finding(area, check, "wrong", error.what, error.hint, error.exit_code)

@@ -1,4 +1,4 @@
-"""Converter environments: which there are, and do they still start."""
+"""Converter environments: which exist, and whether they still start."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ if TYPE_CHECKING:
     from model_zoo.cache.environments import Environment
     from model_zoo.settings import Settings
 
-AREA = "environments"
-_AGAIN = "the next conversion in it builds it again; 'model-zoo cache gc' removes it"
+_AREA = "environments"
 
 
-def examine_environments(settings: Settings) -> Iterator[Finding]:
-    """Examine the environments of every layer; each one's interpreter is started."""
-    where = "in environments (MODEL_ZOO_ISOLATE, settings)" if settings.isolate else "in this interpreter"
-    yield ok(AREA, "conversions", f"{where}, unless --isolate, --no-isolate or --python say otherwise")
-    found = [one for layer in Cache(settings.cache, settings.layers).layers for one in environments(layer)]
-    for one in found:
-        yield _environment(one)
+def check_environments(settings: Settings) -> Iterator[Finding]:
+    """Check the environments of every layer by starting their interpreters."""
+    default = "in environments (MODEL_ZOO_ISOLATE, settings)" if settings.isolate else "in this interpreter"
+    yield ok(_AREA, "conversions", f"{default}, unless --isolate, --no-isolate or --python says otherwise")
+    found = [e for layer in Cache(settings.cache, settings.layers).layers for e in environments(layer)]
+    for environment in found:
+        yield _check(environment)
     if not found:
         stacks = ", ".join(sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}")))
-        yield ok(AREA, "built", f"none; 'convert --isolate' builds what it needs: {stacks}")
+        yield ok(_AREA, "built", f"none; 'convert --isolate' builds them as needed: {stacks}")
 
 
-def _environment(one: Environment) -> Finding:
-    name = f"{KIND}:{one.stack} {one.digest[:8]}"
-    fault = one.fault or fault_of(one.directory, str(one.python_version))
+def _check(environment: Environment) -> Finding:
+    name = f"{KIND}:{environment.stack} {environment.digest[:8]}"
+    python = environment.python_version
+    fault = environment.fault or fault_of(environment.directory, str(python))
     if fault is not None:
-        return note(AREA, name, f"{one.directory} cannot be used: {fault}", _AGAIN)
-    packages = one.packages
-    versions = ", ".join(f"{known} {packages[known]}" for known in one.pinned if known in packages)
-    return ok(AREA, name, f"Python {one.python_version}, {human_size(one.size)}: {versions}")
+        hint = "the next conversion that needs it rebuilds it; 'model-zoo cache gc' removes it"
+        return note(_AREA, name, f"{environment.directory} is unusable: {fault}", hint)
+    packages = environment.packages
+    versions = ", ".join(f"{name} {packages[name]}" for name in environment.pinned if name in packages)
+    return ok(_AREA, name, f"Python {python}, {human_size(environment.size)}: {versions}")

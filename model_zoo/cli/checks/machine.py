@@ -20,17 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DISTRIBUTION = "model-zoo"
-FRAMEWORKS = ("torch", "torchvision", "tensorflow", "tensorflow-cpu", "nncf", "jax", "keras")
-STACKS = {"torch", "tensorflow", "nncf"}
-"""Extras for conversions, which a converter environment brings as well."""
-OLDEST_NOW = 1767225600
-"""2026-01-01, seconds since 1970: no clock that is right shows less to somebody who has this version."""
-PATIENCE = 120.0
-"""Seconds for one of the questions below; importing a framework from a cold disk takes a while."""
+_STACKS = {"torch", "tensorflow", "nncf"}
+"""Extras for conversions, which a converter environment provides as well."""
+_RELEASED = 1767225600
+"""2026-01-01, seconds since 1970: no correct clock shows an earlier time to anyone who has this version."""
+_TIMEOUT = 120.0
+"""Seconds for each script below; importing a framework from a cold disk takes a while."""
 
 _OPENVINO = """
 import json, sys
-sys.modules["openvino_telemetry"] = None  # it would look up a host
+sys.modules["openvino_telemetry"] = None  # it would resolve a host name
 import openvino
 from openvino.frontend import FrontEndManager
 core = openvino.Core()
@@ -39,12 +38,12 @@ for name in core.available_devices:
     try:
         devices[name] = str(core.get_property(name, "FULL_DEVICE_NAME"))
     except Exception as error:
-        devices[name] = f"does not answer: {error}"
+        devices[name] = f"does not respond: {error}"
 print(json.dumps({"version": openvino.get_version(), "devices": devices,
                   "frontends": sorted(FrontEndManager().get_available_front_ends())}))
 """
 _PIP = "import pip, pip._internal; print('pip', pip.__version__)"
-"""Not ``pip --version``, which tries whether this machine has IPv6, with a socket."""
+"""Not ``pip --version``, which opens a socket to find out whether this machine has IPv6."""
 _TORCH = """
 import json, torch
 found = {"torch": torch.__version__}
@@ -61,41 +60,43 @@ print(json.dumps(found))
 """
 
 
-def examine_machine() -> Iterator[Finding]:
-    """Examine what runs here. Frameworks are asked in processes of their own, as importing one may crash."""
+def check_machine() -> Iterator[Finding]:
+    """Check what runs here. Frameworks run in processes of their own, as importing one may crash."""
     with ThreadPoolExecutor() as pool:
-        openvino = pool.submit(_ask, _OPENVINO)
-        torch = pool.submit(_ask, _TORCH) if _version("torch") else None
-        pip = pool.submit(_run, "-c", _PIP)
-        yield from _python()
+        openvino = pool.submit(_query, _OPENVINO)
+        torch = pool.submit(_query, _TORCH) if _version("torch") else None
+        pip = pool.submit(_run, _PIP)
+        system = f"{platform.system()} {platform.machine()}"
+        yield ok("python", "python", f"Python {platform.python_version()} on {system}, {sys.executable}")
+        yield ok("python", DISTRIBUTION, __version__)
         yield from _packages()
         yield pip_finding(*pip.result())
         yield clock_finding(time.time())
         yield from openvino_findings(openvino.result())
         yield from _extras()
         if torch is not None:
-            yield from torch_findings(torch.result())
+            yield torch_finding(torch.result())
 
 
-def _run(*arguments: str) -> tuple[int, str, str]:
-    """Run this Python; return its exit code, what it printed, and its last line of complaint."""
+def _run(code: str) -> tuple[int, str, str]:
+    """Run code in this Python; return its exit code, its output, and its last line on stderr."""
     try:
         done = subprocess.run(
-            [sys.executable, *arguments], capture_output=True, encoding="utf-8", errors="replace",
-            timeout=PATIENCE, check=False, stdin=subprocess.DEVNULL,
+            [sys.executable, "-c", code], capture_output=True, encoding="utf-8", errors="replace",
+            timeout=_TIMEOUT, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         return 1, "", str(error)
-    complaint = done.stderr.strip().splitlines()
-    return done.returncode, done.stdout, complaint[-1] if complaint else ""
+    return done.returncode, done.stdout, "".join(done.stderr.strip().splitlines()[-1:])
 
 
-def _ask(code: str) -> dict[str, Any]:
-    exit_code, answer, complaint = _run("-c", code)
+def _query(code: str) -> dict[str, Any]:
+    """Return the JSON that code prints, or its ``problem``."""
+    exit_code, output, error = _run(code)
     try:
-        found: dict[str, Any] = json.loads(answer.strip().splitlines()[-1])
+        found: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
     except (ValueError, IndexError):
-        return {"problem": complaint or f"ended with exit code {exit_code} and without an answer"}
+        return {"problem": error or f"ended with exit code {exit_code} and no output"}
     return found
 
 
@@ -106,14 +107,8 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _python() -> Iterator[Finding]:
-    where = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
-    yield ok("python", "python", f"{where}, {sys.executable}")
-    yield ok("python", DISTRIBUTION, __version__)
-
-
 def _requirements() -> list[tuple[str, str | None]]:
-    """Return what this package's metadata asks for: the distribution, and the extra it belongs to."""
+    """Return what this package's metadata requires: each distribution, and the extra it belongs to."""
     try:
         lines = requires(DISTRIBUTION) or []
     except PackageNotFoundError:
@@ -142,75 +137,70 @@ def _extras() -> Iterator[Finding]:
         if extra is not None:
             extras.setdefault(extra, []).append(name)
     for extra, names in sorted(extras.items()):
-        missing = [name for name in names if not (_version(name) or _version(name.removesuffix("-cpu")))]
+        found = {name: _version(name) or _version(name.removesuffix("-cpu")) for name in names}
+        missing = [name for name in names if not found[name]]
         if missing:
-            hint = f"pip install {' '.join(missing)}, if you want what it is for"
-            if extra in STACKS:
-                hint += "; 'convert --isolate' does without"
+            hint = f"pip install {' '.join(missing)}, if you need it"
+            hint += "; 'convert --isolate' works without it" if extra in _STACKS else ""
             yield note("extras", extra, f"not installed: {', '.join(missing)}", hint)
         else:
-            yield ok("extras", extra, ", ".join(f"{name} {_version(name) or ''}".strip() for name in names))
+            yield ok("extras", extra, ", ".join(f"{name} {found[name]}" for name in names))
 
 
 def openvino_findings(answer: dict[str, Any]) -> Iterator[Finding]:
-    """Tell what OpenVINO said of itself."""
+    """Yield what OpenVINO reports about itself: its version, devices and frontends."""
+    code = LoadError.exit_code
     if "problem" in answer:
         hint = "pip install --force-reinstall openvino; on Windows its C++ runtime may be missing too"
-        yield wrong("openvino", "import", str(answer["problem"]), hint, LoadError.exit_code)
+        yield wrong("openvino", "import", str(answer["problem"]), hint, code)
         return
     yield ok("openvino", "version", answer["version"])
-    devices: dict[str, str] = answer["devices"]
-    for name, full in devices.items():
-        if full.startswith("does not answer"):
-            hint = "reinstall the driver of this device"
-            yield wrong("openvino", f"device {name}", full, hint, LoadError.exit_code)
+    for name, description in answer["devices"].items():
+        if description.startswith("does not respond"):
+            yield wrong("openvino", f"device {name}", description, "reinstall this device's driver", code)
         else:
-            yield ok("openvino", f"device {name}", full)
-    if not devices:
-        hint = "reinstall openvino: even without any driver it brings the device CPU"
-        yield wrong("openvino", "devices", "none", hint, LoadError.exit_code)
-    missing = sorted({"ir", "onnx", "paddle", "pytorch", "tf", "tflite"} - set(answer["frontends"]))
+            yield ok("openvino", f"device {name}", description)
+    if not answer["devices"]:
+        hint = "reinstall openvino: it includes the CPU device, which needs no driver"
+        yield wrong("openvino", "devices", "none", hint, code)
     found = ", ".join(answer["frontends"])
-    if missing:
-        hint = f"models of {', '.join(missing)} cannot be read; install the openvino package of PyPI"
+    if missing := sorted({"ir", "onnx", "paddle", "pytorch", "tf", "tflite"} - set(answer["frontends"])):
+        hint = f"{', '.join(missing)} models cannot be read; install openvino from PyPI"
         yield note("openvino", "frontends", found or "none", hint)
     else:
         yield ok("openvino", "frontends", found)
 
 
-def torch_findings(answer: dict[str, Any]) -> Iterator[Finding]:
-    """Tell whether torch and torchvision can be imported, together."""
+def torch_finding(answer: dict[str, Any]) -> Finding:
+    """Return whether torch and torchvision can be imported, and work together."""
     problem = answer.get("problem")
     if problem is None:
         versions = ", ".join(f"{name} {found}" for name, found in answer.items())
-        yield ok("extras", "torch works", versions)
-        return
+        return ok("extras", "torch works", versions)
     torch, vision = _version("torch"), _version("torchvision")
     if "torch" in answer:
         wants = next((line for line in requires("torchvision") or [] if re.match(r"torch\b(?!-)", line)), "")
-        asks = f" (it asks for {wants})" if wants else ""
-        found = f"torch {torch} and torchvision {vision}{asks} do not work together: {problem}"
-        hint = (
-            "they were built for each other or not at all: reinstall both at once and from one index, "
-            "as in pip install --force-reinstall torch torchvision"
-        )
+        required = f" (which requires {wants})" if wants else ""
+        found = f"torch {torch} and torchvision {vision}{required} do not work together: {problem}"
+        hint = "reinstall a matching pair from one index: pip install --force-reinstall torch torchvision"
     else:
         found, hint = f"torch {torch} cannot be imported: {problem}", "pip install --force-reinstall torch"
-    yield wrong("extras", "torch works", found, hint, ConversionError.exit_code)
+    return wrong("extras", "torch works", found, hint, ConversionError.exit_code)
 
 
-def pip_finding(exit_code: int, answer: str, complaint: str) -> Finding:
-    """Tell whether pip, which fetches models out of wheels, can be run."""
+def pip_finding(exit_code: int, output: str, error: str) -> Finding:
+    """Return whether pip, which fetches models from wheels, runs."""
     if exit_code == 0:
-        return ok("python", "pip runs", answer.partition(" from ")[0].removeprefix("pip ").strip())
-    hint = f"{sys.executable} -m ensurepip, or install your system's package of pip"
-    return wrong("python", "pip runs", complaint or "does not run", hint, DownloadError.exit_code)
+        return ok("python", "pip runs", output.partition(" from ")[0].removeprefix("pip ").strip())
+    hint = f"{sys.executable} -m ensurepip, or install your system's pip package"
+    return wrong("python", "pip runs", error or "does not run", hint, DownloadError.exit_code)
 
 
 def clock_finding(now: float) -> Finding:
-    """Tell whether the clock can be right: certificates and cache times depend on it."""
+    """Return whether the clock can be right: certificates and times in the cache depend on it."""
     shown = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(now))
-    if now >= OLDEST_NOW:
+    if now >= _RELEASED:
         return ok("python", "clock", shown)
-    hint = "set the clock: no certificate is valid at that time, so every download will fail"
-    return wrong("python", "clock", f"{shown} is before this version was made", hint, DownloadError.exit_code)
+    hint = "set the clock: certificates are not valid at that time, so every download fails"
+    found = f"{shown} is before this version was released"
+    return wrong("python", "clock", found, hint, DownloadError.exit_code)

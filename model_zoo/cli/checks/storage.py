@@ -1,7 +1,8 @@
-"""The cache: can it be written, on what does it lie, do its locks lock, what is left of dead processes."""
+"""The cache: whether it is writable, whether its locks lock, and what dead processes left in it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -9,259 +10,214 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_zoo.cache import Cache
+from model_zoo.cache import Layer
 from model_zoo.cache.care.open_files import PROC
 from model_zoo.cache.layout import TAG_NAME
 from model_zoo.cache.usage_lock import is_alive
-from model_zoo.cli.checks import Finding, note, ok, wrong
+from model_zoo.cli.checks import Finding, from_error, note, ok, wrong
 from model_zoo.download.adopt import search_roots
 from model_zoo.errors import CacheError, LockTimeoutError
-from model_zoo.files import clone
+from model_zoo.files import cache_error, clone
 from model_zoo.files.lock import lock, owner_of
+from model_zoo.settings import require_cache
 from model_zoo.text import counted, human_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from model_zoo.cache import Layer
     from model_zoo.settings import Settings
 
-CODE = CacheError.exit_code
-LITTLE = 1 << 30
+_CODE = CacheError.exit_code
+_LOW_SPACE = 1 << 30
 """Free bytes below which the next model may not fit."""
-SKEW = 300.0
+_MAX_SKEW = 300.0
 """Seconds that a file server's clock may differ from ours before times in the cache mean nothing."""
-LONG = 3600.0
-"""Seconds a lock may be held before somebody should look at its owner."""
-ELSEWHERE = "point MODEL_ZOO_CACHE (or --cache) at a folder that is yours"
-NETWORKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "lustre", "beegfs", "ceph"}
+_LONG = 3600.0
+"""Seconds after which a held lock deserves a look at its owner."""
+_NETWORKED = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "lustre", "beegfs", "ceph"}
 
 
-def examine_storage(settings: Settings) -> Iterator[Finding]:
-    """Examine the writable layer and those below it. What is written for a try is removed again."""
-    yield from _home()
-    if settings.cache is None:
-        hint = "set MODEL_ZOO_CACHE, or HOME"
-        yield wrong("cache", "folder", "none: this account has no home directory", hint, CODE)
-    else:
-        yield from _writable(Cache(settings.cache), settings.max_size)
-        yield _adoption(Cache(settings.cache), settings.adopt)
-    for root in settings.layers:
-        yield _layer(root, settings.cache)
-
-
-def _home() -> Iterator[Finding]:
+def check_storage(settings: Settings) -> Iterator[Finding]:
+    """Check the writable layer and those below it. Whatever a check writes is removed again."""
     if os.name == "posix" and not os.environ.get("HOME"):
-        hint = (
-            "set HOME, or MODEL_ZOO_CACHE and MODEL_ZOO_CONFIG, so that every process uses the same folders"
-        )
+        hint = "set HOME, or MODEL_ZOO_CACHE and MODEL_ZOO_CONFIG, so that all processes use the same paths"
         yield note("cache", "home", "HOME is not set", hint)
+    try:
+        layer = Layer(require_cache(settings))
+    except CacheError as error:
+        yield from_error("cache", "folder", error)
+    else:
+        yield from _writable_layer(layer, settings.max_size)
+        yield _adoption(layer, settings.adopt)
+    for root in settings.layers:
+        yield _read_only_layer(root, settings.cache)
 
 
-def _writable(cache: Cache, budget: int | None) -> Iterator[Finding]:
-    assert cache.top is not None  # noqa: S101 - it was made with one
-    layer = cache.top
-    there = _nearest(layer.root)
-    if not there.is_dir():
-        yield wrong("cache", "folder", f"{there} is a file, not a folder", ELSEWHERE, CODE)
+def _writable_layer(layer: Layer, budget: int | None) -> Iterator[Finding]:
+    nearest = next((path for path in (layer.root, *layer.root.parents) if path.exists()), layer.root)
+    exists = nearest == layer.root
+    if not nearest.is_dir():
+        hint = "point MODEL_ZOO_CACHE (or --cache) at a directory of your own"
+        yield wrong("cache", "folder", f"{nearest} is a file, not a directory", hint, _CODE)
         return
-    new = there != layer.root
-    yield ok("cache", "folder", f"{layer.root}{' (will be created)' if new else ''}")
-    kind = file_system(there)
-    if kind in NETWORKS:
-        yield note(
-            "cache", "file system", f"{kind}, over a network", "a local disk is quicker and locks better"
-        )
+    yield ok("cache", "folder", f"{layer.root}{'' if exists else ' (will be created)'}")
+    kind = file_system(nearest)
+    if kind in _NETWORKED:
+        hint = "a local disk is faster, and its locks are more reliable"
+        yield note("cache", "file system", f"{kind}, over a network", hint)
     elif kind is not None:
         yield ok("cache", "file system", kind)
-    yield from _space(there, budget)
+    yield from _space(nearest, budget)
     try:
-        with tempfile.TemporaryDirectory(prefix=".model-zoo-doctor-", dir=there) as scratch:
+        with tempfile.TemporaryDirectory(prefix=".model-zoo-doctor-", dir=nearest) as scratch:
             yield ok("cache", "writable", "yes")
-            yield from _try_out(Path(scratch))
+            yield from _try_features(Path(scratch))
     except OSError as error:
-        owner = _owner(there)
-        found = f"{there} cannot be written: {error.strerror or error}{owner}"
-        yield wrong("cache", "writable", found, f"make it writable, or {ELSEWHERE}", CODE)
+        yield from_error("cache", "writable", cache_error(error, nearest))
         return
-    if not new:
-        yield from _shelves(layer)
+    if exists:
+        yield from _parts(layer)
         yield from _locks(layer)
 
 
-def _nearest(path: Path) -> Path:
-    """Return the path, or the nearest folder above it that is there."""
-    return next((one for one in (path, *path.parents) if one.exists()), path)
-
-
-def _owner(path: Path) -> str:
-    try:
-        uid = path.stat().st_uid
-    except OSError:
-        return ""
-    mine = os.getuid() if hasattr(os, "getuid") else uid
-    return "" if uid == mine else f"; it belongs to user {uid}, and this is user {mine}"
-
-
 def file_system(path: Path) -> str | None:
-    """Return the kind of file system a path is on, where the platform tells (Linux)."""
+    """Return the type of the file system a path is on, where the platform tells (Linux)."""
     try:
         lines = (PROC / "self" / "mounts").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
-    real, best, kind = os.path.realpath(path), "", None
+    real, best, kind = Path(os.path.realpath(path)), "", None
     for line in lines:
-        fields = line.split(" ")
-        point = fields[1].replace("\\040", " ")
-        inside = real == point or real.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):
-            best, kind = point, fields[2]
+        _, point, found, *_ = line.replace("\\040", "\0").split(" ")
+        point = point.replace("\0", " ")
+        if real.is_relative_to(point) and len(point) >= len(best):
+            best, kind = point, found
     return kind
 
 
-def _space(there: Path, budget: int | None) -> Iterator[Finding]:
-    usage = shutil.disk_usage(there)
+def _space(directory: Path, budget: int | None) -> Iterator[Finding]:
+    usage = shutil.disk_usage(directory)
     found = f"{human_size(usage.free)} free of {human_size(usage.total)}"
-    full = "free some, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE at a larger disk"
-    if usage.free < LITTLE:
-        yield wrong("cache", "space", found, full, CODE)
+    hint = "free space, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE at a larger disk"
+    inodes = os.statvfs(directory) if hasattr(os, "statvfs") else None
+    if inodes and inodes.f_files and not inodes.f_favail:
+        yield wrong("cache", "inodes", "none left: no file can be created", hint, _CODE)
+    if usage.free < _LOW_SPACE:
+        yield wrong("cache", "space", found, hint, _CODE)
     else:
         yield ok("cache", "space", found)
-    if hasattr(os, "statvfs"):
-        nodes = os.statvfs(there)
-        if nodes.f_files and not nodes.f_favail:
-            yield wrong("cache", "inodes", "none left: no file can be created", full, CODE)
-    if budget is None:
-        yield ok("cache", "budget", "none (MODEL_ZOO_MAX_SIZE)")
-    elif budget > usage.total:
-        hint = "set MODEL_ZOO_MAX_SIZE to less than the disk holds, or 'cache gc' will never make room"
-        yield wrong("cache", "budget", f"{human_size(budget)}, more than the whole disk", hint, CODE)
+    shown = human_size(budget) if budget is not None else "none (MODEL_ZOO_MAX_SIZE)"
+    if budget is not None and budget > usage.total:
+        hint = "lower MODEL_ZOO_MAX_SIZE, or 'cache gc' will never make room"
+        yield wrong("cache", "budget", f"{shown}, more than the whole disk", hint, _CODE)
     else:
-        yield ok("cache", "budget", human_size(budget))
+        yield ok("cache", "budget", shown)
 
 
-def _try_out(scratch: Path) -> Iterator[Finding]:
-    """Try in an empty folder what the cache relies on."""
-    first = scratch / "first"
-    first.write_bytes(b"x")
-    skew = first.stat().st_mtime - time.time()
-    if abs(skew) > SKEW:
-        found = f"differs from this machine's by {skew:+.0f} s"
+def _try_features(scratch: Path) -> Iterator[Finding]:
+    """Try out, in an empty directory, what the cache relies on."""
+    file = scratch / "file"
+    file.write_bytes(b"x")
+    skew = file.stat().st_mtime - time.time()
+    if abs(skew) > _MAX_SKEW:
+        hint = "set the clocks of this machine and its file server"
         yield wrong(
-            "cache", "clock of the disk", found, "set the clocks of this machine and its file server", CODE
+            "cache", "clock of the disk", f"differs from this machine's by {skew:+.0f} s", hint, _CODE
         )
-    yield _lock_finding(scratch / "lock")
-    ways = list(_links(first, scratch))
-    if ways:
-        yield ok("cache", "links", ", ".join(ways))
+    yield _try_lock(scratch / "lock")
+    if links := list(_link_kinds(file, scratch)):
+        yield ok("cache", "links", ", ".join(links))
     else:
-        hint = "each model will take its space twice: a disk with hard links or symbolic links saves that"
+        hint = "each model will be stored twice; a disk with hard or symbolic links avoids that"
         yield note("cache", "links", "neither hard links, nor reflinks, nor symbolic links", hint)
 
 
-def _lock_finding(path: Path) -> Finding:
+def _try_lock(path: Path) -> Finding:
     hint = "keep the cache on a local disk, or run one process at a time"
     with lock(path, timeout=0) as works:
         if not works:
             return note("cache", "locks", "not supported by this file system", hint)
         try:
             with lock(path, timeout=0):
-                return wrong("cache", "locks", "two owners hold one lock at once", hint, CODE)
+                return wrong("cache", "locks", "two processes can hold the same lock", hint, _CODE)
         except LockTimeoutError:
             return ok("cache", "locks", "work")
 
 
-def _links(first: Path, scratch: Path) -> Iterator[str]:
-    try:
-        os.link(first, scratch / "hard")
-        yield "hard links"
-    except OSError:
-        pass
-    try:
-        if clone(first, scratch / "clone"):
-            yield "reflinks"
-    except OSError:
-        pass
-    try:
-        (scratch / "soft").symlink_to("first")
-        yield "symbolic links"
-    except (OSError, NotImplementedError):
-        pass
+def _link_kinds(file: Path, scratch: Path) -> Iterator[str]:
+    makers: dict[str, Callable[[Path], bool | None]] = {
+        "hard links": lambda target: os.link(file, target),
+        "reflinks": lambda target: clone(file, target),
+        "symbolic links": lambda target: target.symlink_to(file.name),
+    }
+    for kind, make in makers.items():
+        with contextlib.suppress(OSError, NotImplementedError):
+            if make(scratch / kind) is not False:
+                yield kind
 
 
-def _adoption(cache: Cache, folders: Sequence[Path]) -> Finding:
-    """Say where bytes of other programs are looked for, and whether any were taken from there."""
-    found = ", ".join(str(root.directory) for root in search_roots(os.environ, folders))
-    found = found or "nothing: neither those programs' caches nor MODEL_ZOO_ADOPT name a folder that is there"
-    notes = [path for layer in cache.layers for path in (layer.state / "adopted").rglob("*")]
-    count = sum(1 for path in notes if path.is_file())
+def _adoption(layer: Layer, directories: Sequence[Path]) -> Finding:
+    """Say where other programs' files are looked for, and how many were adopted."""
+    found = ", ".join(str(root.directory) for root in search_roots(os.environ, directories))
+    found = found or "nothing: no cache of another program and no MODEL_ZOO_ADOPT directory exists"
+    count = sum(1 for path in (layer.state / "adopted").rglob("*") if path.is_file())
     return ok("cache", "adoption", f"{counted(count, 'file')} adopted so far; looks in {found}")
 
 
-def _shelves(layer: Layer) -> Iterator[Finding]:
-    """Find parts of the cache that somebody else made, as a run with sudo does."""
-    parts = [layer.blobs, layer.models, layer.irs, layer.compiled, layer.envs]
-    parts += [layer.partials, layer.locks, layer.state]
-    foreign = [part for part in parts if part.exists() and not os.access(part, os.W_OK | os.X_OK)]
-    linked = [part for part in parts if not layer.owns(part)]
-    for part in foreign:
-        found = f"{part} cannot be written{_owner(part)}"
-        yield wrong("cache", "parts", found, f"chown or remove it, or {ELSEWHERE}", CODE)
-    for part in linked:
-        hint = "point MODEL_ZOO_CACHE at the other disk instead; links inside the cache are not followed"
-        yield wrong("cache", "parts", f"{part} passes through a symbolic link", hint, CODE)
-    if not foreign and not linked:
-        yield ok("cache", "parts", "all ours")
+def _parts(layer: Layer) -> Iterator[Finding]:
+    """Find parts of the cache that another user created, as a run with sudo does, and links."""
+    problems = []
+    for part in (layer.blobs, layer.models, layer.irs, layer.compiled, layer.envs, layer.partials,
+                 layer.locks, layer.state):  # fmt: skip
+        try:
+            layer.check_own(part)
+        except CacheError as error:
+            problems.append(from_error("cache", "parts", error))
+        if part.exists() and not os.access(part, os.W_OK | os.X_OK):
+            hint = "change its owner, remove it, or point MODEL_ZOO_CACHE elsewhere"
+            problems.append(wrong("cache", "parts", f"{part} is not writable", hint, _CODE))
+    yield from problems or [ok("cache", "parts", "all writable")]
 
 
 def _locks(layer: Layer) -> Iterator[Finding]:
-    """Find locks held for long, and what processes that died left behind."""
-    held, left = [], 0
-    for path in sorted(layer.locks.rglob("*.lock")) if layer.locks.is_dir() else []:
-        owner, age = owner_of(path), _age(path)
-        try:
-            with lock(path, timeout=0, shared=True) as works:  # which signs nothing
-                left += path.parent.name == "users"
-                if not works and _is_ours(owner) and age > LONG:
-                    held.append((path, owner, age))
-        except LockTimeoutError:
-            if age > LONG:
-                held.append((path, owner, age))
-        except CacheError:
-            continue
-    for path, owner, age in held:
-        hint = "look at that process; when it ends, the lock is free"
-        yield note("cache", "lock held", f"{path.name} by {owner}, for {age / 3600:.1f} h", hint)
-    if left:
-        text = f"{left} of processes that have ended"
-        yield note("cache", "stale locks", text, "harmless: 'model-zoo cache gc' removes them")
-    if not held and not left:
+    """Find locks that have been held for long, and what dead processes left behind."""
+    held, stale = [], 0
+    for path in sorted(layer.locks.rglob("*.lock")):
+        with contextlib.suppress(OSError, CacheError):
+            owner, age = owner_of(path), time.time() - path.stat().st_mtime
+            try:
+                with lock(path, timeout=0, shared=True) as works:  # which leaves the owner's name alone
+                    stale += path.parent.name == "users"
+                    busy = not works and _is_running(owner)
+            except LockTimeoutError:
+                busy = True
+            if busy and age > _LONG:
+                held.append((path.name, owner, age))
+    for name, owner, age in held:
+        hint = "check that process; the lock is free when it ends"
+        yield note("cache", "lock held", f"{name} by {owner}, for {age / 3600:.1f} h", hint)
+    if stale:
+        found = f"{stale} left by processes that have ended"
+        yield note("cache", "stale locks", found, "harmless; 'model-zoo cache gc' removes them")
+    elif not held:
         yield ok("cache", "stale locks", "none")
 
 
-def _is_ours(owner: str) -> bool:
+def _is_running(owner: str) -> bool:
     pid = owner.removeprefix("PID ").partition(" ")[0]
     return pid.isdigit() and is_alive(int(pid))
 
 
-def _age(path: Path) -> float:
-    try:
-        return time.time() - path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def _layer(root: Path, top: Path | None) -> Finding:
+def _read_only_layer(root: Path, top: Path | None) -> Finding:
     if top is not None and root.absolute() == top.absolute():
-        return note(
-            "layers", "layer", f"{root} is the writable cache itself", "take it out of MODEL_ZOO_LAYERS"
-        )
+        hint = "remove it from MODEL_ZOO_LAYERS"
+        return note("layers", "layer", f"{root} is the writable cache itself", hint)
     try:
         names = {path.name for path in root.iterdir()}
     except OSError as error:
-        hint = "correct MODEL_ZOO_LAYERS, or mount the folder and make it readable"
-        return wrong("layers", "layer", f"{root} cannot be read: {error.strerror}", hint, CODE)
+        hint = "correct MODEL_ZOO_LAYERS, or mount the directory and make it readable"
+        return wrong("layers", "layer", f"cannot read {root}: {error.strerror}", hint, _CODE)
     if not names & {TAG_NAME, "blobs-v1", "ir-v1", "files-v1"}:
-        hint = "name the folder that holds blobs-v1 and ir-v1, as 'model-zoo seed' writes it"
-        return note("layers", "layer", f"{root} holds no models", hint)
+        hint = "name the directory that contains blobs-v1 and ir-v1, as 'model-zoo seed' writes it"
+        return note("layers", "layer", f"{root} contains no models", hint)
     return ok("layers", "layer", str(root))

@@ -1,70 +1,73 @@
-"""``doctor``: what is wrong on this machine, and how to mend it."""
+"""``doctor``: what is wrong on this machine, and how to fix it."""
 
 from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from model_zoo.cli.output import paint, print_json, print_title, printable, put
+from model_zoo.cli.options import json_option
+from model_zoo.cli.output import print_json, print_line, print_title, printable, styled
+from model_zoo.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from model_zoo.cli.checks import Finding
-    from model_zoo.cli.main import Run
+    from model_zoo.cli.session import Session
 
-SEVERITY = (2, 6, 8, 7, 4, 3, 5, 1)
-"""Exit codes, worst first: nothing runs with wrong settings, little without a cache or a device."""
+_SEVERITY = (2, 6, 8, 7, 4, 3, 5, 1)
+"""Exit codes, worst first: nothing runs with invalid settings, little without a cache or a device."""
 _MARKS = {"ok": ("ok", "good"), "note": ("--", "warning"), "wrong": ("!!", "error")}
 
 
 @click.command("doctor")
 @click.option("--network", is_flag=True, help="Also try to reach the mirrors and Hugging Face.")
-@click.option("--json", "as_json", is_flag=True, help="One object.")
+@json_option("Print one object: ok, exit_code, version, checks.")
 @click.pass_obj
-def doctor_command(run: Run, *, network: bool, as_json: bool) -> None:
-    """Examine versions, devices, extras, cache, catalogs and network settings; say how to mend what is wrong.
+def doctor_command(session: Session, *, network: bool) -> None:
+    """Check versions, devices, extras, cache, catalogs and network settings, and say how to fix problems.
 
-    Exits 0 if nothing is wrong, else with the code of the worst problem: 2 settings, 6 cache, 8 devices,
-    7 conversion, 4 downloads, 3 catalogs. Opens no socket without --network.
+    Exits with 0 if nothing is wrong, otherwise with the code of the worst problem: 2 settings, 6 cache,
+    8 devices, 7 conversion, 4 downloads, 3 catalogs. Opens no socket without --network.
     """
-    findings = list(examine(run, connect=network))
+    findings = list(check_all(session, connect=network))
     code = exit_code(findings)
-    if as_json:
+    if session.as_json:
         from model_zoo.version import __version__
 
-        checks = [finding.as_dict() for finding in findings]
+        checks = [asdict(finding) for finding in findings]
         print_json({"ok": code == 0, "exit_code": code, "version": __version__, "checks": checks})
     else:
         _print(findings)
     raise SystemExit(code)
 
 
-def examine(run: Run, *, connect: bool = False) -> Iterator[Finding]:
+def check_all(session: Session, *, connect: bool = False) -> Iterator[Finding]:
     """Yield what every check finds, area by area."""
-    from model_zoo.cli.checks.environments import examine_environments
-    from model_zoo.cli.checks.machine import examine_machine
-    from model_zoo.cli.checks.network import examine_network
-    from model_zoo.cli.checks.settings import examine_catalogs, examine_wishes
-    from model_zoo.cli.checks.storage import examine_storage
+    from model_zoo.cli.checks.environments import check_environments
+    from model_zoo.cli.checks.machine import check_machine
+    from model_zoo.cli.checks.network import check_network
+    from model_zoo.cli.checks.settings import check_catalogs, check_settings
+    from model_zoo.cli.checks.storage import check_storage
 
-    wishes = list(examine_wishes(run, os.environ))
-    yield from wishes
-    if not any(finding.status == "wrong" for finding in wishes):
-        yield from examine_storage(run.settings)
-        yield from examine_environments(run.settings)
-        yield from examine_catalogs(run)
-        yield from examine_network(run.settings, os.environ, connect=connect)
-    yield from examine_machine()
+    findings = list(check_settings(session, os.environ))
+    yield from findings
+    if not any(finding.status == "wrong" for finding in findings):
+        yield from check_storage(session.settings)
+        yield from check_environments(session.settings)
+        yield from check_catalogs(session)
+        yield from check_network(session.settings, os.environ, connect=connect)
+    yield from check_machine()
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """Return the exit code of the worst problem, 0 where there is none."""
+    """Return the exit code of the worst problem, 0 if there is none."""
     codes = {finding.exit_code for finding in findings if finding.status == "wrong"}
-    return min(codes, key=SEVERITY.index, default=0)
+    return min(codes, key=_SEVERITY.index, default=0)
 
 
 def _print(findings: Sequence[Finding]) -> None:
@@ -75,10 +78,11 @@ def _print(findings: Sequence[Finding]) -> None:
             area = finding.area
             print_title(area)
         mark, style = _MARKS[finding.status]
-        put(f"  {paint(mark, style, sys.stdout)}  {finding.check:<{width}}  {printable(finding.found)}")
+        found = printable(finding.found)
+        print_line(f"  {styled(mark, style, sys.stdout)}  {finding.check:<{width}}  {found}")
         if finding.hint:
-            label = "next:" if finding.status == "wrong" else "note:"
-            put(f"      {'':<{width}}  {paint(label, 'label', sys.stdout)} {printable(finding.hint)}")
+            label = styled("next:" if finding.status == "wrong" else "note:", "label", sys.stdout)
+            print_line(f"      {'':<{width}}  {label} {printable(finding.hint)}")
     problems = sum(finding.status == "wrong" for finding in findings)
-    text = f"{problems} problem{'s' if problems > 1 else ''}, marked !!" if problems else "nothing is wrong"
-    put(paint(text, "error" if problems else "good", sys.stdout))
+    text = f"{counted(problems, 'problem')}, marked !!" if problems else "no problems found"
+    print_line(styled(text, "error" if problems else "good", sys.stdout))

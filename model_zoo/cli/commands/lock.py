@@ -2,59 +2,52 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.cli.commands.pipeline import converting_options, json_option, put_result
+from model_zoo.cli.options import converting_options, json_option, output_option
 from model_zoo.errors import UsageError
 
 if TYPE_CHECKING:
-    from model_zoo.cli.main import Run
+    from pathlib import Path
+
+    from model_zoo.cli.session import Session
 
 
 @click.command("lock")
 @click.argument("references", nargs=-1, required=True, metavar="REF…")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="LOCK",
-    default="model-zoo.lock",
-    show_default=True,
-    help="The file to write.",
-)
-@click.option("--files-only", is_flag=True, help="Lock the files, and no IR.")
+@output_option("LOCK", "The file to write.", default="model-zoo.lock", show_default=True)
+@click.option("--files-only", is_flag=True, help="Lock files only, no IRs.")
 @converting_options
-@json_option("One object: path, and models with the name and precisions of each.")
+@json_option("Print one object: path, and models with the name and precisions of each.")
 @click.pass_obj
 def lock_command(
-    run: Run,
+    session: Session,
     /,
     references: tuple[str, ...],
     *,
     output: Path,
     files_only: bool,
-    require_pinned: bool,
     **how: Any,  # noqa: ANN401 - the fields of Conversion
 ) -> None:
-    """Fetch and convert models, and write down exactly what they are: revisions, digests, IR keys.
+    """Fetch and convert models, and record exactly what they are: revisions, digests, IR keys.
 
-    Branches and patterns are asked for anew. The file is the same for the same models, and is written
-    whole: it locks the references named here and no other.
+    Branches and patterns are resolved again. The same models always give the same file. An existing file is
+    replaced: only the models named here are locked.
     """
     from model_zoo.catalog.lockfile import lockfile_text
     from model_zoo.files import ELSEWHERE, as_cache_error, write_file
     from model_zoo.zoo import Conversion
     from model_zoo.zoo.lockfile import lock_models
 
-    if run.locked is not None:
-        raise UsageError("a lock is made without another one", hint="leave --locked out")
-    run.require_pinned = require_pinned
-    models = lock_models(run.zoo, references, Conversion(**how), convert=not files_only, report=run.report)
-    run.close()
+    if session.lockfile is not None:
+        raise UsageError("a lock file cannot be made from another one", hint="leave out --locked")
+    models = lock_models(
+        session.zoo, references, Conversion(**how), convert=not files_only, report=session.report
+    )
+    session.close_progress()
     with as_cache_error(output, hint=ELSEWHERE):
         write_file(output, lockfile_text(models).encode("utf-8"))
-    locked = [{"name": name, "precisions": sorted(one.ir)} for name, one in models.items()]
-    put_result(run, str(output), path=str(output), models=locked)
+    rows = [{"name": name, "precisions": sorted(model.ir)} for name, model in models.items()]
+    session.print_result(str(output), {"path": str(output), "models": rows})

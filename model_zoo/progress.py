@@ -1,8 +1,7 @@
-"""Progress out of events: bars on a terminal, a line per model elsewhere, or one JSON object per line."""
+"""Progress displays made from events: bars on a terminal, a line per model elsewhere, or JSON objects."""
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -12,86 +11,86 @@ import msgspec
 from model_zoo.text import human_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from model_zoo.events import Event
 
-_WORTH_SAYING = 2.0
-"""Seconds of waiting before another attempt that people are told of."""
+_SHORTEST_WAIT = 2.0
+"""Seconds; shorter waits before another attempt are not shown."""
 
 
 class ProgressReport(Protocol):
     """A callable for events that is closed at the end."""
 
     def __call__(self, event: Event) -> None:
-        """Take one event; from any thread."""
+        """Show one event; called from any thread."""
+
+    def write(self, text: str) -> None:
+        """Write a line that is no event, such as one of the log, above whatever is displayed."""
 
     def close(self) -> None:
-        """Leave the terminal as it should be for whatever is printed next."""
+        """Remove what is displayed, so that the next output starts on a line of its own."""
 
 
 def make_report(mode: str, stream: TextIO) -> ProgressReport:
     """Return the report for ``--progress``.
 
     Args:
-        mode: ``auto`` (bars on a terminal, else lines), ``bar``, ``json`` or ``none``.
+        mode: ``auto`` (bars on a terminal, otherwise lines), ``bar``, ``json`` or ``none``.
         stream: where it is written, usually stderr.
     """
     if mode == "json":
         return JsonReport(stream)
     if mode == "none":
-        return NoReport()
+        return NoReport(stream)
     if mode == "bar" or stream.isatty():
         return BarReport(stream)
     return LineReport(stream)
 
 
 class NoReport:
-    """Says nothing."""
+    """Shows no event."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
         """Ignore the event."""
 
+    def write(self, text: str) -> None:
+        """Write a line."""
+        with self._lock:
+            self._write(text)
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: every line was written whole."""
 
 
-class JsonReport:
-    """Writes each event as one JSON object on a line of its own."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._guard = threading.Lock()
+class JsonReport(NoReport):
+    """Writes each event as one JSON object on a line of its own; fields that are not set are left out."""
 
     def __call__(self, event: Event) -> None:
-        """Write the event; fields that are not set are left out."""
-        line = msgspec.json.encode(event).decode()
-        with self._guard:
-            self._stream.write(line + "\n")
-            self._stream.flush()
-
-    def close(self) -> None:
-        """Nothing to close: every line was written whole."""
+        """Write the event."""
+        self.write(msgspec.json.encode(event).decode())
 
 
-class LineReport:
-    """Writes one line per model and stage when it is done, and what people should know meanwhile."""
+class LineReport(NoReport):
+    """Writes one line per model and stage when it is done, and whatever people should know meanwhile."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._guard = threading.Lock()
+        super().__init__(stream)
         self._began: dict[tuple[str, str | None], float] = {}
 
     def __call__(self, event: Event) -> None:
-        """Write a line, if the event is worth one."""
-        with self._guard:
-            line = self._line(event)
-            if line:
+        """Write a line, if the event deserves one."""
+        with self._lock:
+            if line := self._line(event):
                 self._write(line)
-
-    def _write(self, line: str) -> None:
-        self._stream.write(line + "\n")
-        self._stream.flush()
 
     def _line(self, event: Event) -> str:
         stage, _, moment = event.event.partition("_")
@@ -119,30 +118,26 @@ class LineReport:
             seconds = time.monotonic() - began
         return "" if seconds is None else f" in {seconds:.1f} s"
 
-    def close(self) -> None:
-        """Nothing to close."""
-
 
 def notice(event: Event) -> str:
-    """Return what people should know at once: waits, long pauses, a source that failed, adopted bytes."""
+    """Return what people should know at once: waits, long pauses, failed sources, adopted files."""
     name = ": ".join(filter(None, (event.model, event.file)))
     if event.event in {"wait", "source_failed", "adopted", "note"}:
-        word = {"source_failed": "source failed: ", "adopted": "adopted "}.get(event.event, "")
-        return f"{name}: {word}{event.message or ''}".rstrip()
-    if event.event == "retry" and (event.seconds or 0) >= _WORTH_SAYING:
-        return f"{name}: {event.message}; trying again in {event.seconds:.0f} s"
+        prefix = {"source_failed": "source failed: ", "adopted": "adopted "}.get(event.event, "")
+        return f"{name}: {prefix}{event.message or ''}".rstrip()
+    if event.event == "retry" and (event.seconds or 0) >= _SHORTEST_WAIT:
+        return f"{name}: {event.message}; retrying in {event.seconds:.0f} s"
     return ""
 
 
-class BarReport:
-    """Draws a bar per file under way and one for all of them, with rate and time left."""
+class BarReport(NoReport):
+    """Draws a bar per file in transfer and one for all of them, with rate and time left."""
 
     def __init__(self, stream: TextIO) -> None:
         from tqdm.auto import tqdm  # only where bars are drawn
 
+        super().__init__(stream)
         self._tqdm: Any = tqdm
-        self._stream = stream
-        self._guard = threading.Lock()
         self._files: dict[tuple[str | None, str | None], Any] = {}
         self._sizes: dict[tuple[str | None, str | None], int] = {}
         self._announced: dict[str | None, int] = {}
@@ -152,22 +147,25 @@ class BarReport:
 
     def __call__(self, event: Event) -> None:
         """Draw, or write a line above the bars."""
-        with self._guard:
+        with self._lock:
             draw = getattr(self, f"_on_{event.event}", None)
             if draw is not None:
                 draw(event)
             elif text := notice(event):
-                self._say(text)
+                self._write(text)
 
-    def _say(self, text: str) -> None:
-        with self._writing():
-            self._stream.write(text + "\n")
-            self._stream.flush()
+    def _write(self, text: str) -> None:
+        with self._above_bars():
+            super()._write(text)
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        with self._tqdm.external_write_mode(file=self._stream):
-            yield
+    def _above_bars(self) -> AbstractContextManager[None]:
+        """Clear the bars while the block writes, and draw them again below it."""
+        cleared: AbstractContextManager[None] = self._tqdm.external_write_mode(file=self._stream)
+        return cleared
+
+    def _write_line(self, event: Event) -> None:
+        with self._above_bars():
+            self._lines(event)
 
     def _bar(self, name: str, total: int | None, initial: int = 0) -> Any:  # noqa: ANN401 - tqdm's own type
         return self._tqdm(
@@ -219,14 +217,12 @@ class BarReport:
         self._files.pop((event.model, event.file)).close()
 
     def _on_fetch_end(self, event: Event) -> None:
-        with self._writing():
-            self._lines(event)
+        self._write_line(event)
 
     # -- environments -----------------------------------------------------------------------------
 
     def _on_environment_begin(self, event: Event) -> None:
-        with self._writing():
-            self._lines(event)
+        self._write_line(event)
         self._files[event.model, event.file] = self._bar(f"{event.file}", event.total)
 
     def _on_environment_progress(self, event: Event) -> None:
@@ -239,8 +235,7 @@ class BarReport:
         bar = self._files.pop((event.model, event.file), None)
         if bar is not None:
             bar.close()
-        with self._writing():
-            self._lines(event)
+        self._write_line(event)
 
     # -- converting -------------------------------------------------------------------------------
 
@@ -265,12 +260,11 @@ class BarReport:
         bar = self._converting.pop(event.model, None)
         if bar is not None:
             bar.close()
-        with self._writing():
-            self._lines(event)
+        self._write_line(event)
 
     def close(self) -> None:
         """Remove every bar."""
-        with self._guard:
+        with self._lock:
             bars = [*self._files.values(), *self._converting.values()]
             for bar in [*bars, *([self._total] if self._total is not None else [])]:
                 bar.close()

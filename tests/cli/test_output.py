@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_zoo.cli import output as report
+from model_zoo.cli import output
 from model_zoo.text import human_size
 
 
@@ -53,37 +53,37 @@ def test_sizes(size, text):
 
 def test_colour_goes_to_terminals_only(show, monkeypatch):
     terminal = Terminal()
-    assert report.colourful(terminal)
-    assert not report.colourful(io.StringIO())
+    assert output.has_colour(terminal)
+    assert not output.has_colour(io.StringIO())
     monkeypatch.setenv("TERM", "dumb")
-    assert not report.colourful(terminal)
+    assert not output.has_colour(terminal)
 
 
 def test_no_color_wins_over_everything(show, monkeypatch):
     terminal = Terminal()
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert report.colourful(io.StringIO())
+    assert output.has_colour(io.StringIO())
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not report.colourful(terminal)
-    assert report.paint("x", "error", terminal) == "x"
+    assert not output.has_colour(terminal)
+    assert output.styled("x", "error", terminal) == "x"
     monkeypatch.setenv("NO_COLOR", "")
     monkeypatch.setenv("FORCE_COLOR", "0")
-    assert report.colourful(terminal), "empty means unset, and 0 forces nothing"
+    assert output.has_colour(terminal), "empty means unset, and 0 forces nothing"
 
 
 def test_errors_are_coloured_without_changing_their_words(show, monkeypatch):
     text = "it broke\n  expected: a\n  next:     try b"
-    shown = show(report.put_error, text)
+    shown = show(output.print_error, text)
     assert "\x1b[31m\x1b[1merror:\x1b[0m it broke" in shown
     assert click.unstyle(shown) == f"error: {text}\n"
     monkeypatch.setenv("NO_COLOR", "1")
-    assert show(report.put_error, text, "warning") == f"warning: {text}\n"
+    assert show(output.print_error, text, "warning") == f"warning: {text}\n"
 
 
 def test_a_table_fits_the_terminal_and_keeps_names_whole(show, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     rows = [["a-rather-long-name", "some words that are long", "12.3 MB"], ["short", "x", "1 B"]]
-    lines = show(report.print_table, rows, ("NAME", "WHAT", "SIZE")).splitlines()
+    lines = show(output.print_table, rows, ("NAME", "WHAT", "SIZE")).splitlines()
     assert len(lines) == 3
     assert all(len(line) <= 40 for line in lines)
     assert lines[0].startswith("NAME ")
@@ -92,14 +92,14 @@ def test_a_table_fits_the_terminal_and_keeps_names_whole(show, monkeypatch):
 
 
 def test_a_pipe_gets_whole_rows_and_no_header(capsys):
-    report.print_table([["a" * 300, "b"]], ("NAME", "WHAT"))
-    report.print_table([])
+    output.print_table([["a" * 300, "b"]], ("NAME", "WHAT"))
+    output.print_table([])
     assert capsys.readouterr().out == f"{'a' * 300}  b\n"
 
 
 @given(st.lists(st.integers(0, 200), min_size=1, max_size=6), st.integers(1, 200))
 def test_fitted_widths(widths, limit):
-    fit = report.fitted(widths, limit)
+    fit = output.fitted(widths, limit)
     assert len(fit) == len(widths)
     assert all(after == before or 8 <= after < before for before, after in zip(widths, fit, strict=True))
     total = sum(fit) + 2 * (len(fit) - 1)
@@ -111,29 +111,29 @@ def test_fitted_widths(widths, limit):
 def test_fields_wrap_on_a_terminal(show, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     pairs = [("name", "x"), ("description", "one two three four five six seven eight")]
-    assert show(report.print_fields, pairs).splitlines() == [
+    assert show(output.print_fields, pairs).splitlines() == [
         "name:        x",
         "description: one two three four five six",
         "             seven eight",
     ]
     monkeypatch.setenv("COLUMNS", "14")
-    assert "too narrow to wrap" in show(report.print_fields, [("description", "too narrow to wrap")])
+    assert "too narrow to wrap" in show(output.print_fields, [("description", "too narrow to wrap")])
 
 
 def test_fields_in_a_pipe_are_one_line(capsys):
-    report.print_fields([("a", "x " * 200), ("empty", "")])
+    output.print_fields([("a", "x " * 200), ("empty", "")])
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_what_others_wrote_cannot_drive_the_terminal(capsys):
-    report.say("name\x1b]0;title\x07\r\u202eend\ttab")
+    output.print_note("name\x1b]0;title\x07\r\u202eend\ttab")
     assert capsys.readouterr().err == "name\ufffd]0;title\ufffd\ufffd\ufffdend\ttab\n"
-    report.print_table([["\x1b[2Jx"]])
-    report.print_fields([("a", "\x1b[2Jx")])
+    output.print_table([["\x1b[2Jx"]])
+    output.print_fields([("a", "\x1b[2Jx")])
     assert "\x1b" not in capsys.readouterr().out
 
 
 def test_titles_are_bold_on_a_terminal(show, capsys):
-    assert show(report.print_title, "files") == "\x1b[1mfiles\x1b[0m\n"
-    report.print_title("files")
+    assert show(output.print_title, "files") == "\x1b[1mfiles\x1b[0m\n"
+    output.print_title("files")
     assert capsys.readouterr().out == "files\n"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from model_zoo.cli.progress import BarReport, JsonReport, LineReport, NoReport, make_report
 from model_zoo.events import Event
+from model_zoo.progress import BarReport, JsonReport, LineReport, NoReport, make_report
 from model_zoo.text import human_size
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def test_lines_are_few() -> None:
     assert re.fullmatch(r"a: fetched 3\.0 kB in \d+\.\d s", lines[4])
     assert lines[:4] == [
         "a: y: waiting for PID 3 on host",
-        "a: x: answered 503; trying again in 30 s",
+        "a: x: answered 503; retrying in 30 s",
         "a: x: source failed: http://h/x answered 404",
         "a: y: adopted /some/where",
     ]

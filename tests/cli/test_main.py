@@ -1,4 +1,4 @@
-"""The frame: help, near names, options in either place, and an exit code for every end."""
+"""The program: help, near names, options in either place, and an exit code for every end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import click
 import pytest
 
 from model_zoo.cli.examples import EXAMPLES
-from model_zoo.cli.main import COMMANDS, GROUPS, Run, cli, run
+from model_zoo.cli.main import COMMANDS, GROUPS, cli, run
+from model_zoo.cli.session import Session
 from model_zoo.errors import CacheMissError
 from model_zoo.version import __version__
 
@@ -56,7 +57,7 @@ def test_every_example_parses():
             assert words[0] == "model-zoo"
             assert line.startswith(f"model-zoo {path}")
             arguments = words[1 + len(path.split()) :]
-            parent = click.Context(cli, obj=Run(), **cli.context_settings)
+            parent = click.Context(cli, obj=Session(), **cli.context_settings)
             command.make_context(path, arguments, parent=parent)
 
 
@@ -155,8 +156,8 @@ def test_both_catalogs_count_when_one_stands_on_each_side(catalog, tmp_path, mon
 
     @click.command("probe")
     @click.pass_obj
-    def probe(run_):
-        seen.append(run_)
+    def probe(session):
+        seen.append(session)
 
     monkeypatch.setitem(COMMANDS, "probe", (f"{__name__}:probe", "Probe."))
     monkeypatch.setattr(sys.modules[__name__], "probe", probe, raising=False)
@@ -191,7 +192,7 @@ def end(monkeypatch):
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [
-        (KeyboardInterrupt(), 130, "interrupted; what is complete stays"),
+        (KeyboardInterrupt(), 130, "interrupted; completed files are kept"),
         (click.Abort(), 130, "interrupted"),
         (SystemExit(7), 7, ""),
         (SystemExit("bad"), 1, ""),
@@ -219,7 +220,7 @@ def test_a_bug_says_where_it_is(end, capfd):
     end(ZeroDivisionError("by zero"))
     error = capfd.readouterr().err
     assert f"model-zoo {__version__}: ZeroDivisionError: by zero (" in error
-    assert "test_frame.py:" in error
+    assert "test_main.py:" in error
     assert "-v -v" in error
 
 

@@ -1,0 +1,135 @@
+"""``list``: the models of the catalogs."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from model_zoo.cli.options import json_option
+from model_zoo.cli.output import print_json, print_table
+from model_zoo.errors import UsageError
+from model_zoo.text import human_size, near_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from click.shell_completion import CompletionItem
+
+    from model_zoo.cli.session import Session
+    from model_zoo.schema import Model
+
+
+def _values_of(model: Model, field: str) -> set[str]:
+    """Return a model's values of a filter."""
+    if field == "source":
+        return {source.kind for artifact in model.artifacts for source in artifact.sources}
+    value = getattr(model, field)
+    return {str(value)} if value else set()
+
+
+def _known_values(session: Session, field: str) -> set[str]:
+    """Return the values of a filter that some model in the catalogs has."""
+    return {value for model in session.zoo.catalog for value in _values_of(model, field)}
+
+
+def _completer(field: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem as Item
+
+        values = sorted(_known_values(context.obj, field))
+        return [Item(value) for value in values if value.startswith(incomplete)]
+
+    return complete
+
+
+@click.command("list")
+@click.argument("patterns", nargs=-1, metavar="[PATTERN…]")
+@click.option("--task", help="Only models for this task.", shell_complete=_completer("task"))
+@click.option("--framework", help="Only models of this framework.", shell_complete=_completer("framework"))
+@click.option(
+    "--source",
+    help="Only models with a source of this kind, such as wheel, url or hf.",
+    shell_complete=_completer("source"),
+)
+@click.option("--cached", is_flag=True, help="Only models that are in the cache.")
+@click.option("-l", "--long", is_flag=True, help="Print a table: name, task, framework, size, cached or not.")
+@json_option("Print an array with one object per model.")
+@click.pass_obj
+def list_command(
+    session: Session, /, patterns: tuple[str, ...], *, long: bool, cached: bool, **filters: str | None
+) -> None:
+    """Print the names of the models that match every filter, one per line.
+
+    A PATTERN is a shell wildcard or a word that the name contains.
+    """
+    zoo = session.zoo
+    if not (session.as_json or long or cached or any(filters.values())):
+        from model_zoo.catalog import match_names
+
+        names = match_names(zoo.catalog.names(), patterns)
+        click.echo("".join(f"{name}\n" for name in names), nl=False)
+        if not names:
+            _explain_no_match(session, patterns, filters)
+        return
+    models = zoo.list_models(*patterns, cached=True if cached else None, **filters)
+    if not models:
+        _check_filters(session, filters)
+        if not cached:
+            _explain_no_match(session, patterns, filters)
+    if not (session.as_json or long):
+        click.echo("".join(f"{model.name}\n" for model in models), nl=False)
+        return
+    from model_zoo.zoo.info import summary
+
+    rows = [summary(zoo, model) for model in models]
+    if session.as_json:
+        print_json(rows)
+    else:
+        print_table([_cells(row) for row in rows], ("NAME", "TASK", "FRAMEWORK", "SIZE", "CACHED"))
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    cached = "yes" if row["cached"] else "no"
+    return [row["name"], row["task"], row["framework"] or "composite", human_size(row["size"]), cached]
+
+
+def _check_filters(session: Session, filters: Mapping[str, str | None]) -> None:
+    """Refuse a filter value that no model can have.
+
+    Raises:
+        UsageError: names similar values.
+    """
+    for field, value in filters.items():
+        if value is None or value in _valid_values(field):
+            continue
+        known = _known_values(session, field)
+        if value in known:
+            continue
+        near = near_names(value, known)
+        hint = f"did you mean: {', '.join(near)}" if near else f"choose from: {', '.join(sorted(known))}"
+        raise UsageError(f"no model has the {field} {value!r}", hint=hint)
+
+
+def _valid_values(field: str) -> set[str]:
+    """Return the values of a filter that a model could have, though none may have them now."""
+    from typing import get_args
+
+    from model_zoo.schema import Framework
+    from model_zoo.sources import known_names
+
+    return {"framework": set(get_args(Framework)), "source": set(known_names())}.get(field, set())
+
+
+def _explain_no_match(session: Session, patterns: tuple[str, ...], filters: Mapping[str, str | None]) -> None:
+    """Say on stderr why no model is printed, and which names are similar."""
+    given = " and ".join(f"the {field} {value!r}" for field, value in filters.items() if value)
+    if given:
+        session.note(f"no model{' with such a name' if patterns else ''} has {given}")
+    elif patterns:
+        names = session.zoo.catalog.names()
+        words = {word for name in names for word in (name, *re.split(r"[-_.]", name))}
+        near = [word for pattern in patterns for word in near_names(pattern, words)]
+        suggestion = f"; did you mean {' or '.join(near)}?" if near else ""
+        session.note(f"no name matches {' '.join(patterns)}{suggestion}")

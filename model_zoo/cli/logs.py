@@ -1,0 +1,76 @@
+"""``-v``: the library's log on stderr, without secrets."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LOGGER = logging.getLogger("model_zoo")
+_SECRETS = (
+    (re.compile(r"(?<=://)[^/\s@]+@"), "***@"),  # user:password of a URL
+    (
+        re.compile(
+            r"((?:\bsig|token|signature|password|secret|api_?key|credential)=)[^&\s'\"]+", re.IGNORECASE
+        ),
+        r"\1***",
+    ),
+    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]+", re.IGNORECASE), r"\1 ***"),
+    (re.compile(r"\bhf_\w+"), "hf_***"),
+)
+
+
+def redact(text: str) -> str:
+    """Return the text without credentials in URLs, authorization headers and Hugging Face tokens."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+class _RedactingFormatter(logging.Formatter):
+    """Redacts the finished line, whatever the arguments and the traceback brought in.
+
+    The library logs no secret to begin with; this is the second line of defence.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+class _LineHandler(logging.Handler):
+    """Passes each formatted record to a function."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__()
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._write(self.format(record))
+        except Exception:  # noqa: BLE001 - as logging's own handlers do: a log line must not end the run
+            self.handleError(record)
+
+
+def show_logs(verbosity: int, write: Callable[[str], None]) -> None:
+    """Pass the log of ``model_zoo`` to a function from now on.
+
+    Args:
+        verbosity: 1 shows INFO, 2 or more DEBUG and where each line comes from.
+        write: gets each line; called from any thread.
+    """
+    hide_logs()
+    handler = _LineHandler(write)
+    origin = " (%(module)s:%(lineno)d)" if verbosity > 1 else ""
+    handler.setFormatter(_RedactingFormatter(f"model-zoo: %(message)s{origin}"))
+    _LOGGER.addHandler(handler)
+    _LOGGER.setLevel(logging.DEBUG if verbosity > 1 else logging.INFO)
+
+
+def hide_logs() -> None:
+    """Undo ``show_logs``."""
+    for handler in [handler for handler in _LOGGER.handlers if isinstance(handler, _LineHandler)]:
+        _LOGGER.removeHandler(handler)
+    _LOGGER.setLevel(logging.NOTSET)

@@ -1,0 +1,163 @@
+"""Options that several commands share, and the global ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def global_options(*, hidden: bool) -> list[click.Option]:
+    """Return the options of the whole program.
+
+    They belong before the command; ``hidden`` ones are accepted after its name too, where people put them.
+    """
+    more: dict[str, Any] = {"hidden": hidden, "expose_value": False, "callback": _set_global}
+    if hidden:
+        more["default"] = None
+    return [
+        click.Option(
+            ["--catalog", "catalogs"],
+            multiple=True,
+            metavar="P",
+            help="Add a catalog directory or file; repeatable.",
+            type=click.Path(),
+            **more,
+        ),
+        click.Option(
+            ["--cache"],
+            metavar="DIR",
+            help="Writable cache layer (default: MODEL_ZOO_CACHE, else the user cache).",
+            type=click.Path(),
+            **more,
+        ),
+        click.Option(
+            ["--offline"], is_flag=True, help="Never open a socket (same as MODEL_ZOO_OFFLINE=1).", **more
+        ),
+        click.Option(
+            ["--progress"],
+            type=click.Choice(["auto", "bar", "json", "none"]),
+            help="How to show progress; auto: bars on a terminal, otherwise one line per model.",
+            **more,
+        ),
+        click.Option(["-q", "--quiet"], is_flag=True, help="Print results and errors only.", **more),
+        click.Option(
+            ["-v", "--verbose"],
+            count=True,
+            help="Log requests, retries and cache decisions; -v -v adds debug output and tracebacks.",
+            **more,
+        ),
+    ]
+
+
+def _set_global(
+    context: click.Context, param: click.Parameter, value: Sequence[str] | str | int | None
+) -> None:
+    """Store a global option in the session; one that is not given changes nothing."""
+    session = context.obj
+    if not value or session is None:
+        return
+    name = str(param.name)
+    before = getattr(session, name)
+    setattr(session, name, before + value if name in {"catalogs", "verbose"} else value)
+    if name == "verbose":
+        from model_zoo.cli.logs import show_logs
+
+        show_logs(session.verbose, session.log)
+
+
+def _set_in_session(context: click.Context, param: click.Parameter, value: object) -> None:
+    setattr(context.obj, str(param.name), value)
+
+
+def session_option(*names: str, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401 - click's own
+    """Return an option whose value goes to the attribute of its name in the session."""
+    return click.option(*names, expose_value=False, callback=_set_in_session, **attributes)
+
+
+def json_option(text: str) -> Callable[[F], F]:
+    """Return ``--json``; ``text`` says what is printed then."""
+    return session_option("--json", "as_json", is_flag=True, help=text)
+
+
+require_pinned_option = session_option(
+    "--require-pinned", is_flag=True, help="Refuse files that are not pinned by a full digest."
+)
+trust_code_option = click.option(
+    "--trust-code", is_flag=True, help="Allow recipes to run their own Python code."
+)
+isolate_option = click.option(
+    "--isolate/--no-isolate",
+    default=None,
+    help="Convert in an environment built for the framework (default: MODEL_ZOO_ISOLATE).",
+)
+dry_run_option = click.option(
+    "-n", "--dry-run", is_flag=True, help="Change nothing; print what would be done."
+)
+device_option = click.option(
+    "--device", default="AUTO", show_default=True, metavar="D", help="OpenVINO device name."
+)
+precisions_option = click.option(
+    "--precision", "precisions", metavar="P,…", help="Precisions to make (default: each model's first)."
+)
+jobs_option = click.option("-j", "--jobs", type=click.IntRange(1), help="Number of parallel conversions.")
+all_option = click.option("--all", "everything", is_flag=True, help="Every model in the catalogs.")
+references_argument = click.argument("references", nargs=-1, metavar="REF…")
+
+
+def contents_option(default: str | None) -> Callable[[F], F]:
+    """Return ``--with``: which half of the cache is handed out."""
+    return click.option(
+        "--with",
+        "what",
+        type=click.Choice(["files", "ir", "both"]),
+        default=default,
+        show_default=default is not None,
+        help="The files as fetched, the IRs, or both.",
+    )
+
+
+def output_option(metavar: str, text: str, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401 - click's own
+    """Return ``-o``/``--output`` for a path."""
+    return click.option(
+        "-o", "--output", type=click.Path(path_type=Path), metavar=metavar, help=text, **attributes
+    )
+
+
+def fetching_options(command: F) -> F:
+    """Add the options of every command that may fetch."""
+    locked = session_option(
+        "--locked",
+        "lockfile",
+        type=click.Path(path_type=Path),
+        metavar="LOCK",
+        help="Refuse anything that differs from this lock file (see 'lock').",
+    )
+    return require_pinned_option(locked(command))
+
+
+def converting_options(command: F) -> F:
+    """Add the options of every command that may convert: the fields of ``Conversion``."""
+    python = click.option("--python", metavar="PY", help="Python interpreter to convert with.")
+    calibrate = click.option(
+        "--calibrate",
+        "calibration",
+        metavar="DATA",
+        help="Images, .npy or .npz files to calibrate quantization with, or 'random'.",
+    )
+    return fetching_options(calibrate(isolate_option(python(trust_code_option(command)))))
+
+
+def selecting_options(command: F) -> F:
+    """Add the options of every command that hands out IRs: which models, and how to make them."""
+    options = (all_option, precisions_option, jobs_option)
+    command = converting_options(command)
+    for option in reversed(options):
+        command = option(command)
+    return references_argument(command)
