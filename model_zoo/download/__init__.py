@@ -7,7 +7,7 @@ order (``artifact``) until the whole digest is proven; then the caller publishes
 - ``tasks``: what to download, what was downloaded, and the candidates of a source, mirrors first
 - ``adopt``: the files of other programs that are tried first
 - ``artifact``: one artifact over its candidates; which failure is tried again, and where
-- ``transfer``: one attempt over HTTP, in one piece or in ``parallel`` ``segments``; ``body_writer`` writes
+- ``transfer``: one attempt over HTTP, in one piece or in ``parallel`` segments; ``body_writer`` writes
 - ``exchange``: a request and the check of its response; ``http`` sends, ``response`` checks what it claims
 - ``partial``: the bytes so far and their sidecar; ``hasher`` follows the writers
 - ``local``, ``bundle``: files on this machine, and files inside something fetched whole

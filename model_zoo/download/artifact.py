@@ -257,7 +257,6 @@ class ArtifactDownload:
     def _transfer(self, candidate: Candidate, location: HttpLocation) -> Download:
         self.progress.begin()
         transfer = self._prepare(candidate, location)
-        transfer.check_declared()
         transfer.run()
         size = self.partial.size
         if size is None or self.partial.prefix_length() != size:  # never publish a file with holes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from model_zoo.download.failures import CancelledError, TransientError
 from model_zoo.download.local import wrong_size
+from model_zoo.download.response import PIECE
 from model_zoo.files import cache_error
 
 if TYPE_CHECKING:
@@ -15,12 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from model_zoo.download.hasher import StreamHasher
+    from model_zoo.download.parallel import SegmentQueue
     from model_zoo.download.partial import Partial
     from model_zoo.download.progress import ProgressReporter
     from model_zoo.download.response import Body, DecodedBody
-    from model_zoo.download.segments import SegmentQueue
 
-PIECE = 256 << 10
 _MIN_RATE = 1024
 """Bytes a second below which another candidate is tried, if there is one."""
 

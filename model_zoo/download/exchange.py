@@ -10,7 +10,7 @@ from model_zoo.download.disk_space import require_space
 from model_zoo.download.failures import ContentChangedError, RangeError, TransientError
 from model_zoo.download.http import redirect_target
 from model_zoo.download.local import wrong_size
-from model_zoo.download.response import CheckedResponse, RangeRequest, check
+from model_zoo.download.response import PIECE, CheckedResponse, RangeRequest, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _MAX_PAGES = 3
 _MAX_PAGE_SIZE = 1 << 20
-_PIECE = 256 << 10
 
 
 @dataclass
@@ -101,7 +100,7 @@ class Exchange:
             if not (response.whole and response.html):
                 return response
             page = b""
-            while len(page) < _MAX_PAGE_SIZE and (data := response.body.read(_PIECE)):
+            while len(page) < _MAX_PAGE_SIZE and (data := response.body.read(PIECE)):
                 page += data
             response.body.close()
             target = onward(page.decode("utf-8", errors="replace"))

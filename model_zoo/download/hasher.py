@@ -22,16 +22,6 @@ _THREAD_FROM = 4 << 20
 """Bytes to hash from which a thread pays off."""
 _FLUSH_EVERY = 16 << 20
 
-_thread_local = threading.local()
-
-
-def _buffer() -> memoryview:
-    """Return this thread's buffer: one for all the files it hashes, not one for each."""
-    if not hasattr(_thread_local, "buffer"):
-        _thread_local.buffer = memoryview(bytearray(_PIECE))
-    buffer: memoryview = _thread_local.buffer
-    return buffer
-
 
 class StreamHasher:
     """Hashes a partial from its start, as far as the writers have come.
@@ -84,7 +74,7 @@ class StreamHasher:
                 return
 
     def _hash_up_to(self, target: int) -> None:
-        buffer = _buffer()
+        buffer = memoryview(bytearray(min(_PIECE, max(0, target - self._position))))
         while self._position < target and not self._ended:
             room = min(len(buffer), target - self._position)
             count = self._partial.read_into(buffer[:room], self._position)

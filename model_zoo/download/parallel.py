@@ -17,12 +17,58 @@ from model_zoo.download.response import Body, DecodedBody, RangeRequest
 from model_zoo.errors import ModelZooError
 
 if TYPE_CHECKING:
-    from model_zoo.download.body_writer import BodyWriter
-    from model_zoo.download.exchange import Exchange
-    from model_zoo.download.segments import SegmentQueue
+    from collections.abc import Callable, Iterable
 
+    from model_zoo.download.exchange import Exchange
+
+MIN_SIZE = 4 << 20
+_MAX_SIZE = 64 << 20
+_PER_CONNECTION = 4
 _MAX_FRUITLESS = 2
 """How often in a row a connection may bring nothing before the others go on without it."""
+
+
+def segment_size(size: int, connections: int) -> int:
+    """Return how large the segments are: several per connection, so that a slow one holds up little."""
+    return max(MIN_SIZE, min(_MAX_SIZE, size // (connections * _PER_CONNECTION)))
+
+
+class SegmentQueue:
+    """A queue of segments ``[first, end)``, earliest first so that hashing can follow.
+
+    ``fatal`` ends the work on all of them; ``last_error`` is why a connection gave up.
+    """
+
+    def __init__(self, gaps: Iterable[tuple[int, int]], size: int) -> None:
+        self._guard = threading.Lock()
+        self._open = [
+            (start, min(start + size, end)) for first, end in gaps for start in range(first, end, size)
+        ]
+        self.fatal: BaseException | None = None
+        self.last_error: Exception | None = None
+
+    def __len__(self) -> int:
+        """Return how many segments nobody works on."""
+        return len(self._open)
+
+    def claim(self) -> tuple[int, int] | None:
+        """Take the earliest segment."""
+        with self._guard:
+            return self._open.pop(0) if self._open and self.fatal is None else None
+
+    def claim_at(self, first: int) -> int | None:
+        """Take the segment that starts exactly there and return its end; None if it is taken."""
+        with self._guard:
+            for index, (start, end) in enumerate(self._open):
+                if start == first and self.fatal is None:
+                    del self._open[index]
+                    return end
+        return None
+
+    def put_back(self, gaps: Iterable[tuple[int, int]]) -> None:
+        """Return what is missing of a segment."""
+        with self._guard:
+            self._open = sorted([*self._open, *gaps])
 
 
 class OpenSegment(NamedTuple):
@@ -39,22 +85,25 @@ class ParallelTransfer:
 
     Args:
         exchange: sends the requests.
-        writer: writes the bodies.
+        write: writes a body, as ``BodyWriter.write`` does.
         segments: what is to be fetched.
         budget: limits the connections beyond the first, over all files.
+        stop: set when the run is interrupted.
     """
 
     def __init__(
         self,
         exchange: Exchange,
-        writer: BodyWriter,
+        write: Callable[[Body | DecodedBody, bytes, int, int, SegmentQueue], int],
         segments: SegmentQueue,
         budget: threading.BoundedSemaphore,
+        stop: threading.Event,
     ) -> None:
         self._exchange = exchange
-        self._writer = writer
+        self._write = write
         self._segments = segments
         self._budget = budget
+        self._stop = stop
         self._candidate = exchange.candidate
 
     def run(self, opened: OpenSegment) -> None:
@@ -121,7 +170,7 @@ class ParallelTransfer:
             if refused or fruitless >= _MAX_FRUITLESS:
                 self._candidate.connections = max(1, self._candidate.connections - 1)
                 return
-            if self._writer.stop.wait(backoff(fruitless, None)):
+            if self._stop.wait(backoff(fruitless, None)):
                 raise CancelledError
 
     def _missing(self, first: int, end: int) -> list[tuple[int, int]]:
@@ -131,7 +180,7 @@ class ParallelTransfer:
     def _fetch(self, first: int, end: int, opened: OpenSegment | None) -> None:
         body, head, *_ = opened or OpenSegment(self._request(first, end), b"", first, end)
         try:
-            self._writer.write(body, head, first, end, self._segments)
+            self._write(body, head, first, end, self._segments)
         except BaseException:
             body.close()
             raise

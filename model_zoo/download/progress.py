@@ -27,33 +27,15 @@ class ProgressReporter:
         self._last = 0.0
         self._begun = False
 
-    def _send(
-        self,
-        event: EventKind,
-        count: int | None = None,
-        total: int | None = None,
-        message: str | None = None,
-        seconds: float | None = None,
-    ) -> None:
-        model, file = self._task.model, self._task.artifact.path
-        self._report(
-            Event(
-                event=event,
-                model=model,
-                file=file,
-                bytes=count,
-                total=total,
-                message=message,
-                seconds=seconds,
-            )
-        )
+    def _send(self, event: EventKind, **details: int | float | str | None) -> None:
+        self._report(Event(event=event, model=self._task.model, file=self._task.artifact.path, **details))  # type: ignore[arg-type]
 
     def begin(self) -> None:
         """Report that the transfer begins; only the first time."""
         with self._guard:
             if not self._begun:
                 self._begun = True
-                self._send("download_begin", 0, self._total)
+                self._send("download_begin", bytes=0, total=self._total)
 
     def set_total(self, total: int) -> None:
         """Set the size of the whole file."""
@@ -69,13 +51,13 @@ class ProgressReporter:
                 return
             self._most = count
             self._last = now
-            self._send("download_progress", count, self._total)
+            self._send("download_progress", bytes=count, total=self._total)
 
     def finish(self, size: int) -> None:
         """Report that the whole file is there and verified."""
         self.begin()
         with self._guard:
-            self._send("download_end", max(size, self._most), size)
+            self._send("download_end", bytes=max(size, self._most), total=size)
 
     def message(self, event: EventKind, message: str, seconds: float | None = None) -> None:
         """Report an event that carries a message."""

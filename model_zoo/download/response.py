@@ -16,7 +16,12 @@ from model_zoo.download.http import explain
 from model_zoo.sources.url import safe_url
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import requests
+
+PIECE = 256 << 10
+"""Bytes that are read at once."""
 
 _TRANSIENT = {408, 425, 429}
 _MAY_MEAN_RANGE = {400, 405, 406, 412, 413, 416, 417, 431, 501, 505}
@@ -261,59 +266,53 @@ class Body:
 
 
 class DecodedBody:
-    """A body that came compressed although that was not asked for, decompressed.
+    """A body that came compressed although that was not asked for, decompressed."""
 
-    Raises (from ``read``):
-        TransientError: the compressed bytes are damaged or incomplete.
-    """
+    at_end = False  # which only the next read can tell
 
     def __init__(self, body: Body, encoding: str) -> None:
         self._body = body
-        self._wbits = _ANY_WRAPPER
-        self._may_be_bare = encoding == "deflate"  # some send it without the wrapper that it should have
-        self._inflate = zlib.decompressobj(self._wbits)
-        self._pending = b""
-        self._begun = False
-        self.at_end = False  # which only the next read can tell
+        self._pieces = _decompress(body, may_be_bare=encoding == "deflate")
 
     def read(self, most: int) -> bytes:
-        """Return decompressed bytes; nothing at the end."""
-        while True:
-            if not self._pending:
-                self._pending = self._body.read(most)
-                if not self._pending:
-                    return self._end()
-            data = self._step(most)
-            if data:
-                return data
+        """Return some decompressed bytes, never more than ``PIECE``; nothing at the end.
 
-    def _step(self, most: int) -> bytes:
-        if self._inflate.eof:  # gzip files may be several, one after the other
-            self._inflate = zlib.decompressobj(self._wbits)
-            self._begun = False
-        try:
-            data = self._inflate.decompress(self._pending, most)
-        except zlib.error as error:
-            if self._may_be_bare and not self._begun:
-                self._may_be_bare, self._wbits = False, _NO_WRAPPER
-                self._inflate = zlib.decompressobj(self._wbits)
-                return b""
-            self._body.close()
-            what = f"the compressed response is damaged: {error}"
-            raise TransientError(what) from error
-        self._begun = True
-        self._pending = self._inflate.unconsumed_tail or self._inflate.unused_data
-        return data
-
-    def _end(self) -> bytes:
-        if not self._inflate.eof:
-            what = "the compressed response is incomplete"
-            raise TransientError(what)
-        return b""
+        Raises:
+            TransientError: the compressed bytes are damaged or incomplete.
+        """
+        del most
+        return next(self._pieces, b"")
 
     def close(self) -> None:
         """Stop reading."""
         self._body.close()
+
+
+def _decompress(body: Body, *, may_be_bare: bool) -> Iterator[bytes]:
+    """Yield decompressed bytes in small pieces. Deflate ``may_be_bare``: some send it without its wrapper."""
+    window = _ANY_WRAPPER
+    inflate = zlib.decompressobj(window)
+    while data := body.read(PIECE):
+        while data:
+            if inflate.eof:  # a gzip file may have several members
+                inflate = zlib.decompressobj(window)
+            try:
+                piece = inflate.decompress(data, PIECE)
+            except zlib.error as error:
+                if not may_be_bare:
+                    what = f"the compressed response is damaged: {error}"
+                    raise TransientError(what) from error
+                window = _NO_WRAPPER
+                inflate = zlib.decompressobj(window)
+                piece = b""
+            else:
+                data = inflate.unconsumed_tail or inflate.unused_data
+            may_be_bare = False
+            if piece:
+                yield piece
+    if not inflate.eof:
+        what = "the compressed response is incomplete"
+        raise TransientError(what)
 
 
 def looks_like_html(head: bytes, *, ended: bool) -> bool | None:

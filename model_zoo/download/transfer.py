@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from model_zoo.download.body_writer import PIECE
 from model_zoo.download.failures import RangeError, RefusedError, TransientError
-from model_zoo.download.parallel import OpenSegment, ParallelTransfer
-from model_zoo.download.response import Body, CheckedResponse, DecodedBody, RangeRequest, looks_like_html
-from model_zoo.download.segments import SegmentQueue, segment_size
+from model_zoo.download.parallel import OpenSegment, ParallelTransfer, SegmentQueue, segment_size
+from model_zoo.download.response import (
+    PIECE,
+    Body,
+    CheckedResponse,
+    DecodedBody,
+    RangeRequest,
+    looks_like_html,
+)
 
 if TYPE_CHECKING:
     import threading
@@ -47,16 +52,6 @@ class Transfer:
         self._candidate = self.exchange.candidate
         self._name = self.exchange.name
 
-    def check_declared(self) -> None:
-        """Compare what the artifact and the source declare, before anything is sent.
-
-        Raises:
-            SizeMismatchError: they cannot both be right.
-        """
-        size = self.exchange.location.size
-        if size is not None and self.exchange.declared != size:
-            raise self.exchange.wrong_size(size)
-
     def run(self) -> None:
         """Fetch what is missing.
 
@@ -66,6 +61,8 @@ class Transfer:
             CacheError: the bytes cannot be written.
         """
         exchange, partial = self.exchange, self._partial
+        if exchange.location.size not in {None, exchange.declared}:
+            raise exchange.wrong_size(exchange.location.size)  # artifact and source cannot both be right
         self._drop_unusable()
         size = partial.size if exchange.declared is None else exchange.declared
         if size is not None and partial.bytes_done() and partial.prefix_length() == size:
@@ -256,4 +253,5 @@ class Transfer:
         self._run_parallel(OpenSegment(response.body, b"", request.first, request.end), segments)
 
     def _run_parallel(self, opened: OpenSegment, segments: SegmentQueue) -> None:
-        ParallelTransfer(self.exchange, self.writer, segments, self.budget).run(opened)
+        writer = self.writer
+        ParallelTransfer(self.exchange, writer.write, segments, self.budget, writer.stop).run(opened)

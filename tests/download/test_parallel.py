@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from model_zoo.download import segments
+from model_zoo.download import parallel
 from model_zoo.errors import DigestMismatchError, DownloadError, SizeMismatchError
 from tests.server import Answer, Exchange, Server, pattern, redirect, status
 
@@ -24,7 +24,7 @@ SLOW = Answer(pace=0.002, piece=1 << 14)
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segments, "MIN_SIZE", 100_000)
+    monkeypatch.setattr(parallel, "MIN_SIZE", 100_000)
 
 
 def test_parts_over_several_connections(server: Server, store: Store) -> None:
