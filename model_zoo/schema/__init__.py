@@ -1,7 +1,7 @@
-"""The nouns, as frozen typed structs: what a catalog says and what the pipeline hands on. No I/O.
+"""What a catalog says and what the pipeline returns, as frozen typed structs. No I/O.
 
-Everything here is built from plain data by msgspec, which names the field in its errors; rules that types
-cannot express are checked in ``__post_init__`` and reported at the same place.
+msgspec builds them from plain data and names the field in its errors. Rules that types cannot express are
+checked in ``__post_init__``, and reported in the same way.
 """
 
 from __future__ import annotations
