@@ -1,7 +1,7 @@
-"""What is handed out: models made available in the user's own cache, and the layer they amount to.
+"""What an export contains: models made available in the user's own cache, and the layer they make up.
 
-A layer is described as a list of members before anything is written, so that a folder (``seed``) and a tar
-(``export --format tar``) hold the same bytes under the same names.
+A layer is described as a list of members before anything is written, so that a directory (``seed``) and a tar
+(``export --format tar``) have the same bytes under the same names.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _HERE = Layer(Path())
 
 @dataclass
 class Contents:
-    """Models in the cache that are to be handed out, and those that could not be made available."""
+    """Models in the cache that are to be exported, and those that could not be made available."""
 
     irs: list[ConvertedModel] = field(default_factory=list)
     fetched: list[FetchedModel] = field(default_factory=list)
@@ -56,25 +56,25 @@ def gather(
 
     Args:
         zoo: whose cache.
-        requests: which models; composites are expanded already.
+        requests: the models; composites are already expanded.
         what: files as fetched, IRs, or both.
         how: how to convert.
         report: gets events.
-        jobs: conversions at once.
+        jobs: parallel conversions.
     """
     contents = Contents()
     failed: dict[str, ModelZooError] = {}
     if what in {"ir", "both"}:
         for converted in zoo.convert_all(requests, how, report=report, jobs=jobs):
             if converted.result is not None:
-                manifest = _handed_out(zoo, converted.request, converted.result.manifest)
+                manifest = _exported_manifest(zoo, converted.request, converted.result.manifest)
                 contents.irs.append(msgspec.structs.replace(converted.result, manifest=manifest))
             elif converted.error is not None:
                 failed.setdefault(converted.request.name, converted.error)
     if what in {"files", "both"}:
         for fetched in zoo.fetching.fetch_all(requests, report):
             if fetched.result is not None:
-                manifest = _handed_out(zoo, fetched.request, fetched.result.manifest)
+                manifest = _exported_manifest(zoo, fetched.request, fetched.result.manifest)
                 contents.fetched.append(msgspec.structs.replace(fetched.result, manifest=manifest))
             elif fetched.error is not None:
                 failed.setdefault(fetched.request.name, fetched.error)
@@ -82,15 +82,15 @@ def gather(
     return contents
 
 
-def _handed_out(zoo: Zoo, request: Request, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a manifest as it leaves this cache.
+def _exported_manifest(zoo: Zoo, request: Request, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a manifest as it is exported.
 
-    A lock adds digests to what the catalog declares. Whoever gets the layer asks by the catalog alone, so
-    what is looked up is what that declares.
+    A lockfile adds digests to what the catalog declares. Whoever receives the layer has only the catalog, so
+    look-ups must work with what that declares.
     """
     found = portable(manifest)
     if "files" in found and not any(artifact.precision for artifact in request.model.artifacts):
-        found["precision"] = None  # whichever was asked for first, the files are the same
+        found["precision"] = None  # the files are the same for all of them
     if request.locked is None:
         return found
     if request.name in zoo.catalog.files:
@@ -104,40 +104,37 @@ def _handed_out(zoo: Zoo, request: Request, manifest: Mapping[str, Any]) -> dict
         return found | {"resolution": {"of": key_of(declared), "artifacts": plain(request.model.artifacts)}}
     found["declaration"] = declaration_of(request.model, wanted)
     if "artifacts" in found:
-        found["artifacts"] = [_named(artifact, wanted) for artifact in found["artifacts"]]
+        found["artifacts"] = [_with_names(artifact, wanted) for artifact in found["artifacts"]]
     return found
 
 
-def _named(said: Mapping[str, Any], declared: Sequence[Artifact]) -> dict[str, Any]:
-    """Return what a manifest says of an artifact, with the names that its declaration is looked up under."""
-    names = [alias_names(artifact) for artifact in declared if artifact.path == said["path"]]
-    return {**said, "names": [f"{kind}:{name}" for kind, name in (names[0] if names else ())]}
+def _with_names(entry: Mapping[str, Any], declared: Sequence[Artifact]) -> dict[str, Any]:
+    """Return a manifest's entry of an artifact, with the names under which its declaration is looked up."""
+    names = [alias_names(artifact) for artifact in declared if artifact.path == entry["path"]]
+    return {**entry, "names": [f"{kind}:{name}" for kind, name in (names[0] if names else ())]}
 
 
 def layer_members(contents: Contents, cache: Cache, mtime: int) -> list[Member]:
-    """Return every file of the layer that holds exactly these models, with the notes its look-ups need.
+    """Return every file of the layer with exactly these models, including the notes for its look-ups.
 
     Raises:
-        CacheMissError: a blob left the cache meanwhile.
+        CacheMissError: a blob was removed from the cache meanwhile.
     """
-    found: dict[str, Member] = {}
+    members: list[Member] = []
     notes = Derived()
     for ir in contents.irs:
-        _add(found, ir_members(ir.directory, ir.manifest, _HERE.ir(ir.key).as_posix()))
+        members += ir_members(ir.directory, ir.manifest, _HERE.ir(ir.key).as_posix())
         notes.add_ir(ir.key, ir.manifest, mtime)
     for fetched in contents.fetched:
-        _add(found, _files_members(fetched, cache))
+        members += _files_members(fetched, cache)
         notes.add_files(fetched.manifest)
-    _add(found, _note_members(notes))
-    asked = sorted({(ir.model.name, ir.precision) for ir in contents.irs})
-    held = sorted({fetched.model.name for fetched in contents.fetched})
-    said = msgspec.json.encode({"schema": 1, "irs": asked, "files": held}) + b"\n"
-    _add(found, [Member(TAG_NAME, TAG.encode("ascii")), Member(f"state-v1/{SEED_NOTE}", said)])
-    return [found[path] for path in sorted(found)]
-
-
-def _add(found: dict[str, Member], members: list[Member]) -> None:
-    found.update((member.path, member) for member in members)
+    members += _note_members(notes)
+    irs = sorted({(ir.model.name, ir.precision) for ir in contents.irs})
+    files = sorted({fetched.model.name for fetched in contents.fetched})
+    seed_note = msgspec.json.encode({"schema": 1, "irs": irs, "files": files}) + b"\n"
+    members += [Member(TAG_NAME, TAG.encode("ascii")), Member(f"state-v1/{SEED_NOTE}", seed_note)]
+    by_path = {member.path: member for member in members}  # models may share blobs
+    return [by_path[path] for path in sorted(by_path)]
 
 
 def _files_members(fetched: FetchedModel, cache: Cache) -> list[Member]:
@@ -162,12 +159,12 @@ def _blob(cache: Cache, sha256: str, fetched: FetchedModel) -> Path:
     for layer in cache.layers:
         if (path := layer.blob(sha256)).is_file():
             return path
-    what = f"{fetched.model.name}: the blob {sha256} is not in the cache any more"
-    raise CacheMissError(what, hint="run 'model-zoo cache repair', then the same command again")
+    what = f"{fetched.model.name}: blob {sha256} is no longer in the cache"
+    raise CacheMissError(what, hint="run 'model-zoo cache repair', then this command again")
 
 
 def _note_members(notes: Derived) -> list[Member]:
-    """Return the notes as a cache keeps them, all of them and marked complete: it writes them itself."""
+    """Return the complete notes, in the form in which the cache itself writes them."""
     with tempfile.TemporaryDirectory(prefix="model-zoo-notes-") as folder:
         layer = Layer(Path(folder))
         layer.prepare()
