@@ -1,4 +1,4 @@
-"""One file for a transfer: a layer as a deterministic tar, and back into a cache."""
+"""A layer as one deterministic tar file for transfers, and back into a cache."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def export_tar(contents: Contents, cache: Cache, out: Path, *, mtime: int) -> Path:
-    """Write a layer as one tar file, whole or not at all; unpacked anywhere it is a layer again.
+    """Write a layer as one tar file, completely or not at all; unpacked anywhere it is a layer again.
 
     Raises:
-        CacheError: it cannot be written, or a file of the cache is not what it was.
+        CacheError: it cannot be written, or a file of the cache changed.
     """
     return write_stream(Tar(layer_members(contents, cache, mtime), mtime).chunks(), out)
 
 
 def import_tar(zoo: Zoo, file: Path) -> Imported:
-    """Take a tar that ``export_tar`` wrote into the zoo's cache; every digest is computed again first.
+    """Import a tar written by ``export_tar`` into the zoo's cache; every digest is verified first.
 
     Raises:
         IntegrityError: something in it is wrong; nothing was published.
@@ -36,7 +36,5 @@ def import_tar(zoo: Zoo, file: Path) -> Imported:
         CacheError: the cache cannot be written.
     """
     if not file.is_file():
-        raise UsageError(
-            f"there is no file {file}", hint="name a tar made by 'model-zoo export --format tar'"
-        )
+        raise UsageError(f"no such file: {file}", hint="name a tar made by 'model-zoo export --format tar'")
     return import_layer(zoo.cache, {"": file}, file.name, timeout=zoo.settings.lock_timeout)

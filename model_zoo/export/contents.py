@@ -1,7 +1,7 @@
-"""What is handed out: models made available in the user's own cache, and the layer they amount to.
+"""What an export contains: models made available in the user's own cache, and the layer they make up.
 
-A layer is described as a list of members before anything is written, so that a folder (``seed``) and a tar
-(``export --format tar``) hold the same bytes under the same names.
+A layer is described as a list of members before anything is written, so that a directory (``seed``) and a tar
+(``export --format tar``) have the same bytes under the same names.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _HERE = Layer(Path())
 
 @dataclass
 class Contents:
-    """Models in the cache that are to be handed out, and those that could not be made available."""
+    """Models in the cache that are to be exported, and those that could not be made available."""
 
     irs: list[ConvertedModel] = field(default_factory=list)
     fetched: list[FetchedModel] = field(default_factory=list)
@@ -57,11 +57,11 @@ def gather(
 
     Args:
         zoo: whose cache.
-        requests: which models; composites are expanded already.
+        requests: the models; composites are already expanded.
         what: files as fetched, IRs, or both.
         how: how to convert.
         report: gets events.
-        jobs: conversions at once.
+        jobs: parallel conversions.
     """
     contents = Contents()
     failed: dict[str, ModelZooError] = {}
@@ -89,9 +89,9 @@ def gather(
 
 
 def _as_declared(zoo: Zoo, request: Request, manifest: _Manifest) -> _Manifest:
-    """Return a manifest that is looked up by what the catalog declares.
+    """Return a manifest as it is exported: looked up by what the catalog declares.
 
-    A lock file adds digests to what the catalog declares, and whoever gets the layer may not have it.
+    A lockfile adds digests to what the catalog declares. Whoever receives the layer has only the catalog.
     """
     if request.locked is None:
         return manifest
@@ -107,41 +107,38 @@ def _as_declared(zoo: Zoo, request: Request, manifest: _Manifest) -> _Manifest:
         return msgspec.structs.replace(manifest, resolution=resolution)
     manifest = msgspec.structs.replace(manifest, declaration=declaration_of(request.model, wanted))
     if isinstance(manifest, FilesManifest):
-        artifacts = tuple(_named(record, wanted) for record in manifest.artifacts)
+        artifacts = tuple(_with_names(record, wanted) for record in manifest.artifacts)
         manifest = msgspec.structs.replace(manifest, artifacts=artifacts)
     return manifest
 
 
-def _named(record: ArtifactRecord, declared: Sequence[Artifact]) -> ArtifactRecord:
-    """Return what a manifest says of an artifact, with the names that its declaration is looked up under."""
+def _with_names(record: ArtifactRecord, declared: Sequence[Artifact]) -> ArtifactRecord:
+    """Return the record of an artifact, with the names under which its declaration is looked up."""
     names = next((alias_names(artifact) for artifact in declared if artifact.path == record.path), [])
     return msgspec.structs.replace(record, names=tuple(f"{kind}:{name}" for kind, name in names))
 
 
 def layer_members(contents: Contents, cache: Cache, mtime: int) -> list[Member]:
-    """Return every file of the layer that holds exactly these models, with the notes its look-ups need.
+    """Return every file of the layer with exactly these models, including the notes for its look-ups.
 
     Raises:
-        CacheMissError: a blob left the cache meanwhile.
+        CacheMissError: a blob was removed from the cache meanwhile.
     """
-    found: dict[str, Member] = {}
+    members: list[Member] = []
     notes = Derived()
     for ir in contents.irs:
-        _add(found, ir_members(ir.directory, ir.manifest, _HERE.ir(ir.key).as_posix()))
+        members += ir_members(ir.directory, ir.manifest, _HERE.ir(ir.key).as_posix())
         notes.add_ir(ir.key, ir.manifest, mtime)
     for fetched in contents.fetched:
-        _add(found, _files_members(fetched, cache))
+        members += _files_members(fetched, cache)
         notes.add_files(fetched.manifest)
-    _add(found, _note_members(notes))
-    asked = sorted({(ir.model.name, ir.precision) for ir in contents.irs})
-    held = sorted({fetched.model.name for fetched in contents.fetched})
-    said = msgspec.json.encode({"schema": 1, "irs": asked, "files": held}) + b"\n"
-    _add(found, [Member(TAG_NAME, TAG.encode("ascii")), Member(f"state-v1/{SEED_NOTE}", said)])
-    return [found[path] for path in sorted(found)]
-
-
-def _add(found: dict[str, Member], members: list[Member]) -> None:
-    found.update((member.path, member) for member in members)
+    members += _note_members(notes)
+    irs = sorted({(ir.model.name, ir.precision) for ir in contents.irs})
+    files = sorted({fetched.model.name for fetched in contents.fetched})
+    seed_note = msgspec.json.encode({"schema": 1, "irs": irs, "files": files}) + b"\n"
+    members += [Member(TAG_NAME, TAG.encode("ascii")), Member(f"state-v1/{SEED_NOTE}", seed_note)]
+    by_path = {member.path: member for member in members}  # models may share blobs
+    return [by_path[path] for path in sorted(by_path)]
 
 
 def _files_members(fetched: FetchedModel, cache: Cache) -> list[Member]:
@@ -166,12 +163,12 @@ def _blob(cache: Cache, sha256: str, fetched: FetchedModel) -> Path:
     for layer in cache.layers:
         if (path := layer.blob(sha256)).is_file():
             return path
-    what = f"{fetched.model.name}: the blob {sha256} is not in the cache any more"
-    raise CacheMissError(what, hint="run 'model-zoo cache repair', then the same command again")
+    what = f"{fetched.model.name}: blob {sha256} is no longer in the cache"
+    raise CacheMissError(what, hint="run 'model-zoo cache repair', then this command again")
 
 
 def _note_members(notes: Derived) -> list[Member]:
-    """Return the notes as a cache keeps them, all of them and marked complete: it writes them itself."""
+    """Return the complete notes, in the form in which the cache itself writes them."""
     with tempfile.TemporaryDirectory(prefix="model-zoo-notes-") as folder:
         layer = Layer(Path(folder))
         layer.prepare()

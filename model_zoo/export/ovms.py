@@ -1,4 +1,4 @@
-"""OpenVINO Model Server: IRs as models with versions, generative models as graphs, and the configuration.
+"""OpenVINO Model Server: IRs as versioned models, generative models as graphs, and the configuration.
 
 A generative model is served by a graph of one node, ``graph.pbtxt`` beside its files: a text protocol buffer
 whose node is one of the server's calculators. Names and options of the calculators are those of the server's
@@ -33,10 +33,10 @@ class Node:
     """The only node of a generative model's graph.
 
     Attributes:
-        calculator: the server's name of what runs.
-        packet: the tag, and the name, under which the server hands it the loaded model.
-        streams: what the tags of its input and output begin with.
-        device: what its option for the device is called.
+        calculator: the server's name for what runs.
+        packet: the tag and the name under which it receives the loaded model.
+        streams: the prefix of the tags of its input and output.
+        device: the name of its option for the device.
         options: more of its options, as lines.
         loops: whether it is called again for each part of an answer.
     """
@@ -49,7 +49,7 @@ class Node:
     loops: bool = False
 
 
-# cache_size 0 lets the cache of keys and values grow as requests need it.
+# cache_size 0 lets the key-value cache grow on demand.
 _LLM = Node(
     "HttpLLMCalculator",
     "LLM_NODE_RESOURCES:llm",
@@ -87,20 +87,20 @@ def export_ovms(
     """Copy models as a repository of OpenVINO Model Server, with the ``config.json`` that serves them.
 
     An IR is ``OUT/NAME/VERSION/model.xml`` and listed under ``model_config_list``; a generative model is
-    ``OUT/NAME/`` with its graph, under ``mediapipe_config_list``, and has no versions. Entries for others
-    stay. Paths are relative to the configuration, which the server understands since 2023.1, unless
+    ``OUT/NAME/`` with its graph, listed under ``mediapipe_config_list``, and has no versions. Entries for
+    other models stay. Paths are relative to the configuration, as the server supports since 2023.1, unless
     ``base_path`` is given.
 
     Args:
         irs: out of the cache.
         out: the repository.
-        version: the folder of each IR's files; the server serves the highest.
-        base_path: where the server sees the repository, such as ``/models``.
-        device: what graphs run on.
+        version: the directory of each IR's files; the server serves the highest.
+        base_path: the repository's path on the server, such as ``/models``.
+        device: the device that graphs run on.
 
     Raises:
-        UsageError: a folder model is nothing that the server has a graph for.
-        CacheError: the folder cannot be written, or holds a ``config.json`` that is none of the server's.
+        UsageError: the server has no graph for a folder model.
+        CacheError: the directory cannot be written, or its ``config.json`` is not the server's.
     """
     names = export_names(irs)
     config = _config(out / "config.json")
@@ -115,7 +115,7 @@ def export_ovms(
             xml, weights = _one_ir(ir)
             files |= {f"{name}/{version}/model.xml": xml, f"{name}/{version}/model.bin": weights}
     target = copy_out(files, out)
-    with as_cache_error(target, left="the models are there, their configuration is not", hint=ELSEWHERE):
+    with as_cache_error(target, left="the models without their configuration", hint=ELSEWHERE):
         for name, text in graphs.items():
             _write(target / name / GRAPH, text)
         _list(config, names, set(graphs), base_path)
@@ -124,7 +124,7 @@ def export_ovms(
 
 
 def _one_ir(ir: ConvertedModel) -> tuple[Path, Path]:
-    """Return network and weights of what is served without a graph.
+    """Return network and weights of a model that is served without a graph.
 
     Raises:
         UsageError: it consists of several networks.
@@ -134,22 +134,22 @@ def _one_ir(ir: ConvertedModel) -> tuple[Path, Path]:
     if list(ir.manifest.irs or ()) == [_ONE_IR]:
         xml = ir.directory / _ONE_IR
         return xml, xml.with_suffix(".bin")
-    what = f"{ir.model.name}: OpenVINO Model Server has no graph for what {ir.manifest.get('opens')} opens"
+    opens = ir.manifest.get("opens")
     raise UsageError(
-        what,
-        expected=f"a folder for {', '.join(sorted(NODES))}, or with one IR only",
+        f"{ir.model.name}: OpenVINO Model Server has no graph for models that {opens} opens",
+        expected=f"a model for {', '.join(sorted(NODES))}, or a single IR",
         found=", ".join(ir.manifest.irs or ()),
-        hint="use --format dir, and write a graph of your own",
+        hint="use --format dir, and write your own graph",
     )
 
 
 def graph_text(node: Node, device: str, options: Mapping[str, Any] | None = None) -> str:
-    """Return ``graph.pbtxt`` for a model in the same folder; ``options`` as its manifest states them."""
+    """Return ``graph.pbtxt`` for a model in the same directory; ``options`` are those in its manifest."""
     source, result = f"{node.streams}REQUEST_PAYLOAD:input", f"{node.streams}RESPONSE_PAYLOAD:output"
-    stated = ['models_path: "./"', f'{node.device}: "{device}"', *node.options]
+    settings = ['models_path: "./"', f'{node.device}: "{device}"', *node.options]
     if options is not None:
-        stated.append(f"pooling: {options['pooling_type'].removesuffix('_TOKEN')}")
-        stated.append(f"normalize_embeddings: {str(options['normalize']).lower()}")
+        settings.append(f"pooling: {options['pooling_type'].removesuffix('_TOKEN')}")
+        settings.append(f"normalize_embeddings: {str(options['normalize']).lower()}")
     lines = [f'input_stream: "{source}"', f'output_stream: "{result}"', "node {"]
     inside = [f'calculator: "{node.calculator}"', f'input_side_packet: "{node.packet}"']
     if node.loops:
@@ -158,7 +158,7 @@ def graph_text(node: Node, device: str, options: Mapping[str, Any] | None = None
     if node.loops:
         inside += ['input_stream_info { tag_index: "LOOPBACK:0" back_edge: true }']
     kind = f"[type.googleapis.com/mediapipe.{node.calculator.removeprefix('Http')}Options]"
-    inside += ["node_options {", f"  {kind} {{", *(f"    {one}" for one in stated), "  }", "}"]
+    inside += ["node_options {", f"  {kind} {{", *(f"    {one}" for one in settings), "  }", "}"]
     if node.loops:
         inside += [
             "input_stream_handler {",
@@ -172,9 +172,9 @@ def graph_text(node: Node, device: str, options: Mapping[str, Any] | None = None
 
 
 def _list(config: dict[str, Any], names: Sequence[str], graphs: set[str], base_path: str | None) -> None:
-    """Enter models into a configuration; what is said there of one beside name and path stays."""
-    models = {one["config"]["name"]: one["config"] for one in config["model_config_list"]}
-    served = {one["name"]: one for one in config.get("mediapipe_config_list", ())}
+    """Enter models into a configuration; other settings of an existing entry stay."""
+    models = {entry["config"]["name"]: entry["config"] for entry in config["model_config_list"]}
+    served = {entry["name"]: entry for entry in config.get("mediapipe_config_list", ())}
     for name in names:
         path = f"{base_path.rstrip('/')}/{name}" if base_path else name
         here, other = (served, models) if name in graphs else (models, served)
@@ -186,18 +186,18 @@ def _list(config: dict[str, Any], names: Sequence[str], graphs: set[str], base_p
 
 
 def _config(path: Path) -> dict[str, Any]:
-    """Return the configuration that is there, or an empty one."""
+    """Return the existing configuration, or an empty one."""
     try:
         config = json.loads(path.read_bytes())
-        stated = [one["config"]["name"] for one in config.get("model_config_list", ())]
-        stated += [one["name"] for one in config.get("mediapipe_config_list", ())]
-        named = all(isinstance(name, str) for name in stated) and not _LISTS.isdisjoint(config)
+        names = [entry["config"]["name"] for entry in config.get("model_config_list", ())]
+        names += [entry["name"] for entry in config.get("mediapipe_config_list", ())]
+        valid = all(isinstance(name, str) for name in names) and not _LISTS.isdisjoint(config)
     except FileNotFoundError:
         return {"model_config_list": []}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        named = False
-    if not named:
-        what = f"{path} is no configuration of OpenVINO Model Server"
+        valid = False
+    if not valid:
+        what = f"{path} is not a configuration of OpenVINO Model Server"
         raise CacheError(what, left="nothing was written", hint="move it away, or choose another folder")
     return {"model_config_list": [], **config}
 

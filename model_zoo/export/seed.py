@@ -1,7 +1,7 @@
-"""Seed: a read-only layer for a container image, the same bytes whoever writes it, and proof that it works.
+"""Seed: a read-only layer for a container image, with the same bytes whoever writes it.
 
-Names, bytes, modes and times depend on the models and the tools' versions only: not on the day, the user,
-the umask or the path. A second run changes nothing; what is no longer asked for is removed.
+Names, bytes, modes and times depend only on the models and the versions of the tools, not on the date, the
+user, the umask or the path. A second run changes nothing; what is no longer requested is removed.
 """
 
 from __future__ import annotations
@@ -26,14 +26,24 @@ if TYPE_CHECKING:
 
     from model_zoo.cache import Cache
 
-_OURS = ("blobs-v1", "files-v1", "ir-v1", "compiled-v1", "envs-v1", "partial-v1", "locks-v1", "state-v1")
-_AT_ONCE = 4
+_LAYER_DIRECTORIES = (
+    "blobs-v1",
+    "files-v1",
+    "ir-v1",
+    "compiled-v1",
+    "envs-v1",
+    "partial-v1",
+    "locks-v1",
+    "state-v1",
+)
+_PARALLEL_COPIES = 4
 _NOTE = f"state-v1/{SEED_NOTE}"
+_BUCKETS = ("blobs-v1", "files-v1", "ir-v1", "compiled-v1", "envs-v1", "partial-v1", "locks-v1", "state-v1")
 
 
 @dataclass(frozen=True)
-class Written:
-    """What writing a seed did: how many files it holds, were written, and were removed; its size in bytes."""
+class SeedResult:
+    """The number of files that a seed has, that were written and that were removed, and its size in bytes."""
 
     files: int
     written: int
@@ -43,15 +53,15 @@ class Written:
 
 def write_seed(
     dest: Path, members: Sequence[Member], cache: Cache, *, mtime: int, kept: Iterable[str] = ()
-) -> Written:
+) -> SeedResult:
     """Make ``dest`` a layer of exactly these files.
 
     Args:
-        dest: absent, empty, or a seed written before.
+        dest: a new or empty directory, or an earlier seed.
         members: every file of the layer.
-        cache: the user's own, which must not be written over; its locks keep two seeds apart.
-        mtime: seconds since 1970 stamped on everything.
-        kept: folders below ``dest`` to leave as they are, such as compiled blobs.
+        cache: the user's own, which must not be overwritten; its locks keep two seeds apart.
+        mtime: the time of everything, in seconds since 1970.
+        kept: directories below ``dest`` to leave as they are, such as compiled blobs.
 
     Raises:
         CacheError: ``dest`` is something else, cannot be written, or a file of the cache is damaged.
@@ -61,19 +71,19 @@ def write_seed(
     name = hashlib.sha256(os.fsencode(dest.resolve())).hexdigest()[:32]
     with (
         lock(cache.writable.locks / f"seed-{name}.lock", timeout=60),
-        as_cache_error(dest, left="what was written so far; the next seed goes on from it", hint=ELSEWHERE),
+        as_cache_error(dest, left="what was written so far; the next run goes on from there", hint=ELSEWHERE),
     ):
         dest.mkdir(parents=True, exist_ok=True)
         links = [member for member in members if member.link is not None]
         files = [member for member in members if member.link is None and member.path != _NOTE]
         note = [member for member in members if member.path == _NOTE]
         written = sum(_put(dest, member, mtime) for member in note)  # first: an interrupted seed is one too
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(_PARALLEL_COPIES) as pool:
             written += sum(pool.map(lambda member: _put(dest, member, mtime), files))
         written += sum(_put(dest, member, mtime) for member in links)
         removed = _sweep(dest, {member.path for member in members}, tuple(kept))
         stamp_folders(dest, mtime)
-    return Written(len(members), written, removed, sum(_size(member) for member in members))
+    return SeedResult(len(members), written, removed, sum(_size(member) for member in members))
 
 
 def _size(member: Member) -> int:
@@ -86,19 +96,19 @@ def _check_dest(dest: Path, cache: Cache) -> None:
         root = layer.root.resolve()
         own = layer is cache.top
         if (own and (real == root or root in real.parents)) or real in root.parents:
-            what = f"{dest} is, holds, or lies in the cache {layer.root}"
+            what = f"{dest} overlaps the cache {layer.root}"
             raise CacheError(what, left="nothing was written", hint="choose another folder for the seed")
     if dest.exists() and not dest.is_dir():
-        raise CacheError(f"{dest} is not a folder", left="it is untouched", hint="choose another place")
+        raise CacheError(f"{dest} is not a folder", left="it is untouched", hint="choose another path")
     if dest.is_dir() and any(dest.iterdir()) and not (dest / _NOTE).is_file():
-        what = f"{dest} holds something that no seed is"
-        raise CacheError(what, left="it is untouched", hint="choose an empty folder, or one seeded before")
+        what = f"{dest} exists and is not a seeded layer"
+        raise CacheError(what, left="it is untouched", hint="choose an empty folder or an earlier seed")
 
 
 def _put(dest: Path, member: Member, mtime: int) -> bool:
-    """Make one file what it should be; False where it is that already."""
+    """Write one file; return False if it is up to date already."""
     path = dest / member.path
-    if _is_good(dest, path, member, mtime):
+    if _is_current(dest, path, member, mtime):
         return False
     for parent in reversed(path.parents[: len(Path(member.path).parents) - 1]):
         if parent.is_symlink() or (parent.exists() and not parent.is_dir()):
@@ -118,7 +128,7 @@ def _put(dest: Path, member: Member, mtime: int) -> bool:
 
 
 def _copy(member: Member, target: Path) -> None:
-    """Copy a file out of the cache and prove it: hashing runs beside the copying."""
+    """Copy a file out of the cache and verify it; hashing runs in parallel with the copying."""
     if isinstance(member.source, bytes):
         target.write_bytes(member.source)
         return
@@ -130,14 +140,14 @@ def _copy(member: Member, target: Path) -> None:
         found = digest.result()["sha256"].hex
     if member.sha256 is not None and found != member.sha256:
         raise CacheDamagedError(
-            f"{member.source} is not what its manifest says",
+            f"{member.source} differs from its manifest",
             expected=f"sha256 {member.sha256}",
             found=f"sha256 {found}",
-            hint="run 'model-zoo cache repair', then the same command again",
+            hint="run 'model-zoo cache repair', then this command again",
         )
 
 
-def _is_good(dest: Path, path: Path, member: Member, mtime: int) -> bool:
+def _is_current(dest: Path, path: Path, member: Member, mtime: int) -> bool:
     try:
         found = path.lstat()
     except OSError:
@@ -157,13 +167,13 @@ def _is_good(dest: Path, path: Path, member: Member, mtime: int) -> bool:
 
 
 def _sweep(dest: Path, wanted: set[str], kept: tuple[str, ...]) -> int:
-    """Remove what earlier seeds, or programs that used this one as their cache, left in our folders."""
+    """Remove what earlier seeds, or programs that used this one as a cache, left in our directories."""
     removed = 0
-    for top in _OURS:
+    for top in _BUCKETS:
         for folder, folders, files in os.walk(dest / top, topdown=False):
             here = Path(folder)
             relative = here.relative_to(dest).as_posix()
-            if any(f"{relative}/".startswith(f"{one}/") for one in kept):
+            if any(f"{relative}/".startswith(f"{other}/") for other in kept):
                 continue
             for name in [*files, *(one for one in folders if (here / one).is_symlink())]:
                 if f"{relative}/{name}" not in wanted:
@@ -175,7 +185,7 @@ def _sweep(dest: Path, wanted: set[str], kept: tuple[str, ...]) -> int:
 
 
 def stamp_folders(dest: Path, mtime: int) -> None:
-    """Give the seed's folders their mode and time, deepest first."""
+    """Set mode and time of the seed's directories, deepest first."""
     for folder, _, _ in os.walk(dest, topdown=False):
         here = Path(folder)
         found = here.stat()
@@ -186,7 +196,7 @@ def stamp_folders(dest: Path, mtime: int) -> None:
 
 
 def stamp_files(folder: Path, mtime: int) -> None:
-    """Give files that another program wrote into the seed their mode and time."""
+    """Set mode and time of files that another program wrote into the seed."""
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
             path.chmod(FILE_MODE)

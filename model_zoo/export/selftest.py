@@ -1,7 +1,7 @@
-"""The seed's proof: a child process that has nothing but the seed reads every model out of it.
+"""The self-test of a seed: a child process that has nothing but the seed reads every model from it.
 
-No writable cache, no network, and a layer that is only read: whatever opens a socket, starts a process or
-writes below the seed is refused and makes the test fail, also for root, who may write anywhere.
+There is no writable cache and no network, and the layer is read-only: any attempt to open a socket, start a
+process or write below the seed is refused and fails the test, even for root, who could write anywhere.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _PROCESSES = {"subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.
 
 
 def prove(zoo: Zoo, dest: Path, requests: Sequence[Request], what: With, device: str | None = None) -> None:
-    """Read every model out of the seed in a child process.
+    """Read every model from the seed in a child process.
 
     Args:
-        zoo: whose catalogs say what the names mean.
+        zoo: its catalogs define the names.
         dest: the seed.
-        requests: the models it is to hold.
-        what: what it holds of them.
-        device: also compile each for this device, from the seed's blobs where they fit.
+        requests: the models it should contain.
+        what: what it should contain of them.
+        device: also compile each for this device, from the seed's blobs if they fit.
 
     Raises:
-        ModelZooError: the child's failure, as it was there; the seed is left as it is.
+        ModelZooError: the child's failure; the seed is left as it is.
     """
     job = {
         "layer": str(dest.absolute()),
@@ -64,36 +64,36 @@ def prove(zoo: Zoo, dest: Path, requests: Sequence[Request], what: With, device:
     if done.returncode == 0:
         return
     try:
-        said = json.loads(done.stdout.splitlines()[-1])
-        kind = getattr(errors, said.pop("class"), ModelZooError)
+        fields = json.loads(done.stdout.splitlines()[-1])
+        kind = getattr(errors, fields.pop("class"), ModelZooError)
     except (ValueError, IndexError, KeyError, AttributeError):
         tail = "\n".join(done.stderr.splitlines()[-15:])
-        what_failed = f"the seed's self-test ended with exit code {done.returncode}"
-        raise CacheError(what_failed, found=tail, hint="report this") from None
-    error: ModelZooError = kind(f"the seed does not work: {said.pop('what')}", **said)
+        message = f"the self-test of the seed ended with exit code {done.returncode}"
+        raise CacheError(message, found=tail, hint="report this as a bug") from None
+    error: ModelZooError = kind(f"the seed does not work: {fields.pop('what')}", **fields)
     raise error
 
 
 def main() -> None:
-    """Do the child's part: read a job on stdin, leave with the failure's exit code."""
+    """Run in the child process: read a job from stdin, exit with the failure's exit code."""
     job = json.loads(sys.stdin.read())
     refused: list[str] = []
     _forbid(str(Path(job["layer"])) + os.sep, refused)
     try:
         _read_all(job)
         if refused:
-            what = f"reading it needed what a container may not have: {refused[0]}"
-            raise CacheError(what, hint="report this")
+            what = f"reading it required what a container may not allow: {refused[0]}"
+            raise CacheError(what, hint="report this as a bug")
     except ModelZooError as error:
-        kept = {name: getattr(error, name) for name in ("what", "expected", "found", "left", "hint")}
-        said = {name: value if value is None else str(value) for name, value in kept.items()}
-        print(json.dumps({"class": type(error).__name__, **said}))  # noqa: T201 - the parent reads it
+        fields = {name: getattr(error, name) for name in ("what", "expected", "found", "left", "hint")}
+        fields = {name: value if value is None else str(value) for name, value in fields.items()}
+        print(json.dumps({"class": type(error).__name__, **fields}))  # noqa: T201 - the parent reads it
         sys.stdout.flush()
         raise SystemExit(error.exit_code) from None
 
 
 def _forbid(layer: str, refused: list[str]) -> None:
-    """Refuse, from now on and for good, what a container may not have."""
+    """Refuse, for the rest of this process, what a container may not allow."""
     sys.addaudithook(_hook(layer, refused))
 
 
@@ -136,7 +136,7 @@ def _read_all(job: dict[str, Any]) -> None:
 
 
 def _read_folder(converted: ConvertedModel) -> None:
-    """Read every IR of a folder model, and prove all files of it."""
+    """Read every IR of a folder model, and verify all its files."""
     from model_zoo import runtime
     from model_zoo.files import hash_file
 
@@ -144,5 +144,5 @@ def _read_folder(converted: ConvertedModel) -> None:
         runtime.read(converted.directory / name)
     for entry in converted.manifest.outputs:
         if hash_file(converted.directory / entry.path)["sha256"].hex != entry.sha256:
-            what = f"{converted.model.name}: {entry.path} is not what the manifest says"
+            what = f"{converted.model.name}: {entry.path} differs from the manifest"
             raise CacheError(what, hint="seed again")

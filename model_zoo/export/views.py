@@ -1,4 +1,4 @@
-"""Views: IRs as another program wants to find them. Copies, never links into the cache."""
+"""Views: IRs in the layout that another program expects. Copies, never links into the cache."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from model_zoo.schema import ConvertedModel
 
 WRITABLE = 0o666
-_AT_ONCE = 4
+_PARALLEL_COPIES = 4
 
 
 def export_dir(irs: Sequence[ConvertedModel], out: Path) -> Path:
-    """Copy IRs flat: ``OUT/NAME.xml`` and ``OUT/NAME.bin``; a folder model as ``OUT/NAME/``.
+    """Copy IRs side by side: ``OUT/NAME.xml`` and ``OUT/NAME.bin``; a folder model as ``OUT/NAME/``.
 
     Raises:
-        CacheError: the folder cannot be written.
+        CacheError: the directory cannot be written.
     """
     files: dict[str, Path] = {}
     for ir, name in zip(irs, export_names(irs), strict=True):
@@ -37,10 +37,10 @@ def export_dir(irs: Sequence[ConvertedModel], out: Path) -> Path:
 def export_omz(irs: Sequence[ConvertedModel], out: Path) -> Path:
     """Copy IRs as ``omz_converter`` laid them out: ``OUT/SUBDIRECTORY/PRECISION/NAME.xml``.
 
-    The subdirectory is the one Open Model Zoo had, ``public/NAME`` for a model it never had.
+    The subdirectory is that of Open Model Zoo, or ``public/NAME`` for a model it did not have.
 
     Raises:
-        CacheError: the folder cannot be written.
+        CacheError: the directory cannot be written.
     """
     files: dict[str, Path] = {}
     for ir in irs:
@@ -55,31 +55,31 @@ def export_omz(irs: Sequence[ConvertedModel], out: Path) -> Path:
 
 
 def copy_out(files: Mapping[str, Path], target: Path) -> Path:
-    """Copy files out of the cache into ``target``, each whole or not at all; equal ones are left alone.
+    """Copy files out of the cache to ``target``, each completely or not at all; equal ones are left alone.
 
     Args:
         files: the file for each path below ``target``.
-        target: a folder; it is created, and nothing else in it is touched.
+        target: a directory; it is created, and nothing else in it is touched.
 
     Returns:
         ``target``, absolute.
 
     Raises:
-        CacheError: the folder cannot be written.
+        CacheError: the directory cannot be written.
     """
     target = target.absolute()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:  # copying is the kernel's work
+    with ThreadPoolExecutor(_PARALLEL_COPIES) as pool:  # copying is the kernel's work
         list(pool.map(lambda pair: _copy(pair[1], target, pair[0]), files.items()))
     return target
 
 
 def _copy(source: Path, target: Path, path: str) -> None:
     wanted = target / path
-    with as_cache_error(wanted, left="files copied so far are whole", hint=ELSEWHERE):
+    with as_cache_error(wanted, left="files copied so far are complete", hint=ELSEWHERE):
         wanted.parent.mkdir(parents=True, exist_ok=True)
         if not wanted.resolve().is_relative_to(target.resolve()):
-            what = f"{wanted} leads out of {target}"
-            raise CacheError(what, hint="remove the link, or choose another folder")
+            what = f"{wanted} is outside {target}, because of a symlink"
+            raise CacheError(what, hint="remove the symlink, or choose another folder")
         if _same(source, wanted):
             return
         with replacing(wanted) as staged:

@@ -1,7 +1,7 @@
-"""Compiled blobs in a seed: made at the place where they are going to be used, proven by digest like all.
+"""Compiled blobs in a seed: made at the path where they will be used.
 
-They fit one version of OpenVINO and one kind of processor, and are not the same bytes every time. Where they
-do not fit, compiling costs the time it always does.
+They fit one version of OpenVINO and one kind of processor, and their bytes differ from run to run. Where they
+do not fit, compiling takes the usual time.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def blob_folders(irs: Sequence[ConvertedModel], device: str) -> tuple[str, ...]:
-    """Return the folders, below a layer, that hold the blobs of these IRs for a device."""
-    from model_zoo.runtime import blobs  # and with it openvino, for its version
+    """Return the directories, relative to a layer, for the blobs of these IRs on a device."""
+    from model_zoo.runtime import blobs  # it imports openvino, for its version
 
     layer = Layer(Path())
     single = (ir for ir in irs if not ir.is_folder)
@@ -28,12 +28,12 @@ def blob_folders(irs: Sequence[ConvertedModel], device: str) -> tuple[str, ...]:
 
 
 def warm(irs: Sequence[ConvertedModel], dest: Path, device: str, *, mtime: int) -> None:
-    """Compile each IR of a seed and keep OpenVINO's blobs in it; a pipeline compiles its folder by itself.
+    """Compile each IR of a seed and keep OpenVINO's blobs in it; pipelines compile folder models themselves.
 
-    The seed's files were stamped before: OpenVINO takes a blob for outdated when its model's time differs.
+    The seed's files must have their times already: OpenVINO ignores a blob if its model's time differs.
 
     Raises:
-        LoadError: the device is not there, or refuses a model.
+        LoadError: the device does not exist, or refuses a model.
     """
     from model_zoo import runtime
 

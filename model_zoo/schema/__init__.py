@@ -1,7 +1,7 @@
-"""The nouns, as frozen typed structs: what a catalog says and what the pipeline hands on. No I/O.
+"""What a catalog says and what the pipeline returns, as frozen typed structs. No I/O.
 
-Everything here is built from plain data by msgspec, which names the field in its errors; rules that types
-cannot express are checked in ``__post_init__`` and reported at the same place.
+msgspec builds them from plain data and names the field in its errors. Rules that types cannot express are
+checked in ``__post_init__``, and reported in the same way.
 """
 
 from __future__ import annotations
@@ -14,18 +14,10 @@ from model_zoo.schema.artifact import (
     Unpack,
 )
 from model_zoo.schema.base import (
-    DIM,
-    HEX_DIGITS,
     MANIFEST_NAME,
-    MAX_PATH,
     NAME,
-    Algorithm,
     Digest,
     Integrity,
-    Sha256,
-    Sha384,
-    Sha512,
-    Size,
     Struct,
     check_relative_path,
 )
@@ -47,7 +39,6 @@ from model_zoo.schema.model import (
     Labels,
     Model,
     Omz,
-    OmzInput,
 )
 from model_zoo.schema.opening import FOLDER, PIPELINES, opening_line
 from model_zoo.schema.paths import UniquePaths, check_unique_paths
@@ -57,48 +48,33 @@ from model_zoo.schema.precision import (
     PRECISIONS,
     UNIVERSAL,
     UNSTATED,
-    check_precision,
     near_precisions,
 )
 from model_zoo.schema.recipe import (
     Builder,
-    Compress,
-    Cut,
-    ElementType,
-    Export,
     Input,
-    Numbers,
-    Quantize,
     Recipe,
 )
 from model_zoo.schema.results import ConvertedModel, FetchedModel
 
 __all__ = [
     "BY_NNCF",
-    "DIM",
     "EXPORTED",
     "FOLDER",
-    "HEX_DIGITS",
     "MANIFEST_NAME",
-    "MAX_PATH",
     "NAME",
     "PIPELINES",
     "PRECISION",
     "PRECISIONS",
     "UNIVERSAL",
     "UNSTATED",
-    "Algorithm",
     "ArchiveFormat",
     "Artifact",
     "ArtifactRecord",
     "Builder",
-    "Compress",
     "ConvertedModel",
-    "Cut",
     "Digest",
-    "ElementType",
     "EnvironmentManifest",
-    "Export",
     "FetchedModel",
     "FileEntry",
     "FilesManifest",
@@ -110,24 +86,16 @@ __all__ = [
     "Labels",
     "Manifest",
     "Model",
-    "Numbers",
     "Omz",
-    "OmzInput",
     "Port",
     "Ports",
-    "Quantize",
     "Recipe",
     "Replacement",
     "Resolution",
-    "Sha256",
-    "Sha384",
-    "Sha512",
-    "Size",
     "Source",
     "Struct",
     "UniquePaths",
     "Unpack",
-    "check_precision",
     "check_relative_path",
     "check_unique_paths",
     "near_precisions",

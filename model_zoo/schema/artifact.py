@@ -1,4 +1,4 @@
-"""Artifacts: the declared files of a model, and what is done with them before anybody sees them."""
+"""Artifacts: the declared files of a model, and what is done with them before they are used."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ ArchiveFormat = Literal["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"]
 
 
 class Source:
-    """One place an artifact can be read from. Each kind is a struct of its own in ``model_zoo.sources``."""
+    """Where an artifact can be read from. Each kind is a struct of its own in ``model_zoo.sources``."""
 
     kind: ClassVar[str] = ""
 
     @property
     def several(self) -> bool:
-        """Whether it stands for several files: a pattern, or a whole folder."""
+        """Whether it stands for several files: a pattern, or a whole directory."""
         return False
 
 
 class Unpack(Struct, frozen=True, kw_only=True):
     """How an artifact that is an archive becomes a tree. ``strip`` leading path parts are dropped.
 
-    ``into`` is the folder, relative to the model's, that the tree is put in ("." for the model's own); the
-    artifact's path is then only what the archive is called. Without it the artifact's path is that folder.
+    ``into`` is the directory for the tree, relative to the model's ("." for the model's own); the artifact's
+    path is then only the name of the archive. Without ``into`` the artifact's path is that directory.
     """
 
     format: ArchiveFormat
@@ -46,23 +46,23 @@ class Unpack(Struct, frozen=True, kw_only=True):
     into: str | None = None
 
     def __post_init__(self) -> None:
-        """Check the folder."""
+        """Check the directory."""
         if self.into not in {None, "."}:
             check_relative_path(str(self.into))
 
 
 @functools.lru_cache(maxsize=4096)
 def _digest(algorithm: str, digits: str) -> Digest:
-    """Return a declared digest, which is asked for many times in a run."""
+    """Return a declared digest, which a run needs many times."""
     return Digest(algorithm=algorithm, hex=digits)  # type: ignore[arg-type]
 
 
 class Artifact(Struct, frozen=True, kw_only=True):
     """One declared file of a model: path, size, digest, ordered sources.
 
-    With ``unpack`` the digest is the archive's, and ``path`` is the folder its tree is put in ("." for
-    the model's own folder) unless ``unpack.into`` names another. Where the sources stand for several files,
-    ``path`` is the folder these are put in, and nothing else can be declared of them.
+    With ``unpack`` the digest is the archive's, and ``path`` is the directory for its tree ("." for the
+    model's own) unless ``unpack.into`` names another. If the sources stand for several files, ``path`` is
+    the directory for these, and nothing else can be declared about them.
     """
 
     path: str
@@ -76,12 +76,12 @@ class Artifact(Struct, frozen=True, kw_only=True):
     integrity: Integrity | None = None
 
     def __post_init__(self) -> None:
-        """Check the path, the precision's spelling, and what a pattern may say."""
+        """Check the path, the precision's spelling, and what goes with a pattern."""
         several = [source.several for source in self.sources]
         if not (self.path == "." and (self.unpack or any(several))):
             check_relative_path(self.path)
         if any(several) and not (all(several) and self.unpack is None):
-            msg = "sources: a pattern stands for several files, and so must all sources beside it, unpacked"
+            msg = "sources: a pattern stands for several files; the other sources must too, without unpack"
             raise ValueError(msg)
         if any(several) and (self.digests or self.size is not None):
             msg = "sources: a pattern stands for several files, which cannot share a size or a digest"
@@ -91,7 +91,7 @@ class Artifact(Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """What messages call it: its path, or what "." stands for."""
+        """What to call it in messages: its path, or what "." means."""
         return "its files" if self.path == "." else self.path
 
     @property
@@ -104,9 +104,8 @@ class Artifact(Struct, frozen=True, kw_only=True):
 class Replacement(Struct, frozen=True, kw_only=True):
     """A regular-expression edit applied to the materialised copy of a file, never to the blob.
 
-    ``count`` is the number of replacements that must happen; 0 means any number but none. ``omz`` edits as
-    Open Model Zoo's downloader did: line ends become LF, and the file as it came stays beside it as
-    ``FILE.orig``.
+    ``count`` is the number of replacements that must happen; 0 means at least one. ``omz`` edits as Open
+    Model Zoo's downloader did: line endings become LF, and the original file is kept as ``FILE.orig``.
     """
 
     file: str

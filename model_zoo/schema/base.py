@@ -1,18 +1,21 @@
-"""What every noun is built from: names, digests, paths that every file system can hold."""
+"""What every struct is built from: names, digests, paths that are valid on every file system."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 NAME = re.compile(r"[0-9A-Za-z._-]+")
 DIM = re.compile(r"\?|\d+|\d*\.\.\d*")
 MANIFEST_NAME = ".model-zoo.json"
-"""The manifest inside a materialised folder; a folder counts only with it."""
+"""The manifest inside a materialised directory, which is complete only with it."""
 MAX_PATH = 240
 _WINDOWS_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _WINDOWS_FORBIDDEN = re.compile(r'[<>:"\\|?*\x00-\x1f\x7f]')
@@ -32,15 +35,17 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Digest(Struct, frozen=True, kw_only=True, order=True):
-    """A digest as a typed value: the algorithm and the lower-case hex."""
+    """A digest as a typed value: the algorithm and lower-case hex digits."""
 
     algorithm: Algorithm
     hex: str
 
     def __post_init__(self) -> None:
-        """Refuse hex of the wrong length or alphabet."""
+        """Refuse hex digits of the wrong number or case."""
         if not re.fullmatch(rf"[0-9a-f]{{{HEX_DIGITS[self.algorithm]}}}", self.hex):
-            msg = f"{self.algorithm} is {HEX_DIGITS[self.algorithm]} lower-case hex digits, not {self.hex!r}"
+            msg = (
+                f"{self.algorithm} needs {HEX_DIGITS[self.algorithm]} lower-case hex digits, not {self.hex!r}"
+            )
             raise ValueError(msg)
 
     def __str__(self) -> str:
@@ -68,12 +73,12 @@ class Digest(Struct, frozen=True, kw_only=True, order=True):
 
 
 def check_relative_path(path: str) -> None:
-    """Refuse a declared path that could leave its folder or that some file system cannot hold.
+    """Refuse a declared path that could leave its directory or is invalid on some file system.
 
     Raises:
-        ValueError: says which rule is broken.
+        ValueError: says which rule the path breaks.
     """
-    reason = next(filter(None, (_fault_of_part(part) for part in path.split("/"))), "")
+    reason = next(filter(None, (_problem_with(part) for part in path.split("/"))), "")
     if path.startswith("/"):
         reason = "must be relative"
     elif len(path) > MAX_PATH:
@@ -83,15 +88,35 @@ def check_relative_path(path: str) -> None:
         raise ValueError(msg)
 
 
-def _fault_of_part(part: str) -> str:
+def _problem_with(part: str) -> str:
     if part in {"", "."}:
         return "must be a plain relative POSIX path"
     if part == "..":
         return 'must not contain ".."'
     if _WINDOWS_FORBIDDEN.search(part):
-        return "contains a character that file systems refuse"
+        return "contains a character that some file systems do not allow"
     if _WINDOWS_RESERVED.fullmatch(part):
         return f"contains {part!r}, a reserved name on Windows"
     if part.endswith((" ", ".")):
         return "has a part that ends in a dot or a space"
     return f"must not use the name {MANIFEST_NAME}" if part == MANIFEST_NAME else ""
+
+
+def html_table(caption: str, rows: Iterable[tuple[str, str | None]], *, code: bool = False) -> str:
+    """Return a small table for notebooks.
+
+    Args:
+        caption: HTML.
+        rows: a title and a text each, as plain text; rows without a text are left out.
+        code: set the texts in a fixed-width font.
+    """
+    from html import escape  # not at every start
+
+    before, after = ("<code>", "</code>") if code else ("", "")
+    cells = "".join(
+        f'<tr><th scope="row" style="text-align:left">{escape(title)}</th>'
+        f'<td style="text-align:left">{before}{escape(text)}{after}</td></tr>'
+        for title, text in rows
+        if text
+    )
+    return f'<table><caption style="text-align:left">{caption}</caption><tbody>{cells}</tbody></table>'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from model_zoo.schema.artifact import Artifact, Replacement
-from model_zoo.schema.base import NAME, Struct, check_relative_path
+from model_zoo.schema.base import NAME, Struct, check_relative_path, html_table
 from model_zoo.schema.paths import check_unique_paths
 from model_zoo.schema.precision import check_precision
 from model_zoo.schema.recipe import Recipe
@@ -29,9 +29,9 @@ EXPORTED = ("transformers", "diffusers", "sentence-transformers", "timm")
 
 
 class Labels(Struct, frozen=True, kw_only=True):
-    """Where class labels are: an artifact of the model, or a file beside the catalog entry.
+    """Where class labels are: in an artifact of the model, or in a file next to the catalog entry.
 
-    ``key`` picks a list inside a JSON file (dots descend); without it the file has one label a line.
+    ``key`` selects a list inside a JSON file (dots descend); without it the file has one label per line.
     """
 
     artifact: str | None = None
@@ -39,7 +39,7 @@ class Labels(Struct, frozen=True, kw_only=True):
     key: str | None = None
 
     def __post_init__(self) -> None:
-        """Exactly one place."""
+        """Check that there is exactly one location."""
         if (self.artifact is None) == (self.file is None):
             msg = "labels are either {artifact: …} or {file: …}"
             raise ValueError(msg)
@@ -56,9 +56,9 @@ class OmzInput(Struct, frozen=True, kw_only=True):
 class Omz(Struct, frozen=True, kw_only=True):
     """What only the Open Model Zoo commands need to know about a model.
 
-    ``subdirectory`` is where its files go below their output folder, such as ``intel/NAME``, ``composite``
-    the composite model it is a stage of, and ``inputs`` what ``omz_info_dumper`` says where the recipe's
-    inputs do not say the same.
+    ``subdirectory`` is where its files go below the output directory, such as ``intel/NAME``, ``composite``
+    the composite model it is a stage of, and ``inputs`` what ``omz_info_dumper`` prints if that differs from
+    the recipe's inputs.
     """
 
     subdirectory: str
@@ -66,7 +66,7 @@ class Omz(Struct, frozen=True, kw_only=True):
     inputs: tuple[OmzInput, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check the folder."""
+        """Check the directory."""
         check_relative_path(self.subdirectory)
 
 
@@ -90,15 +90,15 @@ class Model(Struct, frozen=True, kw_only=True):
     omz: Omz | None = None
 
     def __post_init__(self) -> None:
-        """Check what spans fields: names, unique paths, either artifacts or stages."""
+        """Check what involves several fields: names, unique paths, either artifacts or stages."""
         if not NAME.fullmatch(self.name) or self.name in {".", ".."}:
             msg = f"name {self.name!r} may contain only letters, digits, dot, underscore and dash"
             raise ValueError(msg)
         if bool(self.artifacts) == bool(self.stages):
-            msg = "a model has either artifacts or stages"
+            msg = "a model must have either artifacts or stages"
             raise ValueError(msg)
         if self.artifacts and self.framework is None:
-            msg = "a model with artifacts needs its framework"
+            msg = "a model with artifacts needs a framework"
             raise ValueError(msg)
         if not self.convertible and not self.reason:
             msg = "convertible: false needs a reason"
@@ -113,10 +113,10 @@ class Model(Struct, frozen=True, kw_only=True):
 
     @property
     def is_folder(self) -> bool:
-        """Whether it becomes a folder of IRs, tokenizers and configurations instead of one IR.
+        """Whether it becomes a directory of IRs, tokenizers and configurations instead of one IR.
 
-        So does everything that optimum-intel exports, and a ready-made folder: ``recipe.model`` is ".", or
-        there are several IRs, none of them marked with a precision, and nothing says which is meant.
+        That is so for everything that optimum-intel exports, and for a ready-made directory: ``recipe.model``
+        is ".", or there are several IRs, none marked with a precision, and nothing says which one is meant.
         """
         if self.framework != "openvino":
             return self.framework in EXPORTED
@@ -131,17 +131,17 @@ class Model(Struct, frozen=True, kw_only=True):
         return ready or self.recipe.precisions
 
     def __repr__(self) -> str:
-        """Return the entry in a few words; ``_repr_html_`` and the fields have the rest."""
+        """Return the entry in a few words."""
         return f"<Model {self.name}: {self.task}, {self.framework or 'composite'}>"
 
     def _repr_html_(self) -> str:
         """Return the entry as a small table, for notebooks."""
-        from html import escape
+        from html import escape  # not at every start
 
         sizes = ("" if a.size is None else f" ({a.size} bytes)" for a in self.artifacts)
         files = ", ".join(a.path + size for a, size in zip(self.artifacts, sizes, strict=True))
         shapes = ", ".join(f"{i.name} {list(i.shape or ())}" for i in self.recipe.inputs)
-        rows = (
+        rows = [
             ("task", self.task),
             ("framework", self.framework),
             ("licence", self.license),
@@ -151,16 +151,9 @@ class Model(Struct, frozen=True, kw_only=True):
             ("files", files),
             ("stages", ", ".join(self.stages)),
             ("not convertible", self.reason),
-        )
-        cells = "".join(
-            f'<tr><th scope="row" style="text-align:left">{title}</th>'
-            f'<td style="text-align:left">{escape(text)}</td></tr>'
-            for title, text in rows
-            if text
-        )
-        head = f"<b>{escape(self.name)}</b><br>{escape(self.description.strip())}"
-        return f'<table><caption style="text-align:left">{head}</caption><tbody>{cells}</tbody></table>'
+        ]
+        return html_table(f"<b>{escape(self.name)}</b><br>{escape(self.description.strip())}", rows)
 
     def files_of(self, precision: str | None) -> tuple[Artifact, ...]:
-        """The artifacts that one precision needs; all of them when ``precision`` is None."""
+        """The artifacts that one precision needs; all of them if ``precision`` is None."""
         return tuple(a for a in self.artifacts if precision is None or a.precision in {None, precision})

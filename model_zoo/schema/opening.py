@@ -1,14 +1,14 @@
-"""Folder models: what opens which of them, and the line of Python that does."""
+"""Folder models: which class opens each kind, and the line of Python that does."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FOLDER = "folder"
-"""What a manifest says of its ``layout`` where the whole folder is the model."""
+"""The ``layout`` in a manifest where the whole directory is the model."""
 _GENAI = "openvino_genai."
 _OPTIMUM = "optimum.intel."
 PIPELINES = {
@@ -22,16 +22,16 @@ PIPELINES = {
     "text_to_speech": f"{_GENAI}Text2SpeechPipeline",
     "text_to_video": f"{_GENAI}Text2VideoPipeline",
 }
-"""By a catalog's task, what opens a folder model that was never looked into."""
+"""By a catalog's task, what opens a folder model whose files nobody has looked at yet."""
 
 
-def opening_line(opens: str | None, folder: str, options: Mapping[str, Any] | None = None) -> str:
+def opening_line(opens: str | None, folder: str, options: Mapping[str, object] | None = None) -> str:
     """Return a line of Python that opens a model.
 
     Args:
-        opens: the class that does, with its module; None for OpenVINO itself.
-        folder: an expression for its folder, or for the file where it is one IR.
-        options: more arguments of the class, as a manifest states them.
+        opens: the class, with its module; None for OpenVINO itself.
+        folder: a Python expression for its directory, or for the file if it is one IR.
+        options: more arguments of the class, from a manifest.
     """
     if opens is None:
         return f"import openvino; model = openvino.Core().compile_model({folder})"

@@ -19,11 +19,11 @@ PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_]+")
 
 
 class Input(Struct, frozen=True, kw_only=True):
-    """One input of the network, as the recipe wants it.
+    """One input of the network, as the recipe defines it.
 
     ``shape`` dims are an int, -1 or ``?`` (any), or ``lo..hi`` (bounded, either side may be empty).
-    ``mean`` and ``scale`` are per channel in the order the network sees them, applied as
-    ``(x - mean) / scale`` after the channels were reversed.
+    ``mean`` and ``scale`` are per channel in the network's channel order, applied as ``(x - mean) / scale``
+    after the channels were reversed.
     """
 
     name: str | None = None
@@ -35,13 +35,10 @@ class Input(Struct, frozen=True, kw_only=True):
     reverse_channels: bool = False
 
     def __post_init__(self) -> None:
-        """Check the spelling of the dims and that nothing divides by zero."""
+        """Check the dims, and that nothing divides by zero."""
         for dim in self.shape or ():
-            if isinstance(dim, int) and dim < -1:
-                msg = f"shape has the dimension {dim}; use a size, -1 or '?' for any, or 'lo..hi'"
-                raise ValueError(msg)
-            if isinstance(dim, str) and not DIM.fullmatch(dim):
-                msg = f"shape has the dimension {dim!r}; use a size, -1 or '?' for any, or 'lo..hi'"
+            if dim < -1 if isinstance(dim, int) else not DIM.fullmatch(dim):
+                msg = f"shape contains {dim!r}; use a size, -1 or '?' for any, or 'lo..hi'"
                 raise ValueError(msg)
         scales = self.scale if isinstance(self.scale, tuple) else (self.scale,)
         if any(scale == 0 for scale in scales):
@@ -50,20 +47,20 @@ class Input(Struct, frozen=True, kw_only=True):
 
 
 class Cut(Struct, frozen=True, kw_only=True):
-    """Interior names to cut at: a tensor's name, or a node's friendly name at its first output."""
+    """Where to cut the network: names of tensors, or friendly names of nodes (at their first output)."""
 
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
 
 
 class Builder(Struct, frozen=True, kw_only=True):
-    """How a network that is only weights on disk is built in Python.
+    """How to build, in Python, a network that is only weights on disk.
 
     Either ``torchvision`` names a builder of that package, or ``module`` and ``callable`` name code to
-    run; ``paths`` are folders of the model's own files put on ``sys.path`` (which needs trust), and
-    ``weights`` is the artifact loaded into the network. In ``kwargs`` the text ``files:PATH`` stands for
-    where that file or folder of the model is. ``requirements`` are the packages, each ``NAME==VERSION``,
-    that the code needs beside its framework: a converter environment gets them.
+    run; ``paths`` are directories of the model's own files to put on ``sys.path`` (which requires trust), and
+    ``weights`` is the artifact loaded into the network. In ``kwargs`` the text ``files:PATH`` stands for the
+    location of that file or directory of the model. ``requirements`` are the packages, as ``NAME==VERSION``,
+    that the code needs besides its framework; a converter environment includes them.
     """
 
     torchvision: str | None = None
@@ -75,12 +72,12 @@ class Builder(Struct, frozen=True, kw_only=True):
     requirements: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Exactly one of the two forms, and requirements of one exact version each."""
+        """Check that there is exactly one of the two forms, and that requirements are pinned."""
         if (self.torchvision is None) == (self.module is None):
-            msg = "a builder is either {torchvision: NAME} or {module: …, callable: …}"
+            msg = "a builder must be either {torchvision: NAME} or {module: …, callable: …}"
             raise ValueError(msg)
         if (self.module is None) != (self.callable is None):
-            msg = "module and callable go together"
+            msg = "module and callable need each other"
             raise ValueError(msg)
         for requirement in self.requirements:
             if not PIN.fullmatch(requirement):
@@ -120,11 +117,11 @@ class Quantize(Struct, frozen=True, kw_only=True):
 
 
 class Export(Struct, frozen=True, kw_only=True):
-    """How optimum-intel exports a folder model, in its own terms; what is unset is told from the files.
+    """How optimum-intel exports a folder model, in its own terms; what is unset is detected from the files.
 
     ``task`` is one of its tasks, such as ``text-generation-with-past`` or ``fill-mask``. ``stateful``
     keeps a decoder's cache inside the IR, ``convert_tokenizer`` adds tokenizer and detokenizer as IRs,
-    ``variant`` chooses among weight files (``fp16``), ``model_kwargs`` go to the network's constructor.
+    ``variant`` selects weight files (``fp16``), and ``model_kwargs`` go to the network's constructor.
     """
 
     task: str | None = None
@@ -136,11 +133,11 @@ class Export(Struct, frozen=True, kw_only=True):
 
 
 class Recipe(Struct, frozen=True, kw_only=True):
-    """Declarative conversion parameters of a model; the default precision is the first.
+    """Declarative conversion parameters of a model; the first precision is the default.
 
     A precision is ``FP32``, ``FP16``, ``FP32-INT8`` or ``FP16-INT8`` (quantised), or a mode of NNCF's weight
     compression: ``INT8``, ``INT4``, ``NF4``, ``MXFP4``, ``INT4-ASYM``, ``FP8-E4M3`` and so on. Ready-made
-    files also come in others, such as ``BF16`` and ``FP32-INT1``.
+    files may have others, such as ``BF16`` and ``FP32-INT1``.
     """
 
     model: str | None = None
@@ -165,11 +162,11 @@ class Recipe(Struct, frozen=True, kw_only=True):
         for index, precision in enumerate(self.precisions):
             check_precision(precision, f"precisions[{index}]")
         if len(set(self.precisions)) != len(self.precisions):
-            msg = "precisions lists one twice"
+            msg = "precisions contains duplicates"
             raise ValueError(msg)
         names = [i.name for i in self.inputs]
         if len(names) > 1 and (None in names or len(set(names)) != len(names)):
-            msg = "inputs: with several inputs each needs a name of its own"
+            msg = "inputs: each of several inputs needs a name of its own"
             raise ValueError(msg)
         if self.model is not None and self.model != ".":
             check_relative_path(self.model)

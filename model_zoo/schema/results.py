@@ -1,23 +1,19 @@
-"""Results: what the pipeline reports and hands on."""
+"""Results: what the pipeline returns."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from model_zoo.errors import LoadError
-from model_zoo.schema.base import Struct
+from model_zoo.schema.base import Struct, html_table
 from model_zoo.schema.manifest import FilesManifest, IrManifest
 from model_zoo.schema.model import Model
 from model_zoo.schema.opening import opening_line
 from model_zoo.text import counted
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 
 class FetchedModel(Struct, frozen=True, kw_only=True):
-    """A model's files in the cache: the folder, each file by its declared path, and the manifest."""
+    """A model's files in the cache: the directory, each file by its declared path, and the manifest."""
 
     model: Model
     directory: Path
@@ -32,14 +28,14 @@ class FetchedModel(Struct, frozen=True, kw_only=True):
         """Return the files and their sizes as a small table for notebooks."""
         rows = [("folder", str(self.directory))]
         rows += [(entry.path, f"{entry.size} bytes") for entry in self.manifest.files]
-        return _table(f"{self.model.name} files", rows)
+        return html_table(f"<b>{self.model.name}</b> files", rows, code=True)
 
 
 class ConvertedModel(Struct, frozen=True, kw_only=True):
-    """An IR in the cache: its folder, the IR key it is stored under, and the manifest.
+    """An IR in the cache: its directory, the IR key it is stored under, and the manifest.
 
     Most models are one IR, ``xml`` and ``bin``. A folder model (``is_folder``) is several IRs with tokenizers
-    and configurations; what opens it takes ``directory``.
+    and configurations, and is opened through ``directory``.
     """
 
     model: Model
@@ -54,7 +50,7 @@ class ConvertedModel(Struct, frozen=True, kw_only=True):
 
     @property
     def is_folder(self) -> bool:
-        """Whether the whole folder is the model."""
+        """Whether the whole directory is the model."""
         return self.manifest.is_folder
 
     @property
@@ -62,7 +58,7 @@ class ConvertedModel(Struct, frozen=True, kw_only=True):
         """The network.
 
         Raises:
-            LoadError: it is a folder model; the message says what opens it.
+            LoadError: it is a folder model; the message says how to open it.
         """
         return self._file("model.xml")
 
@@ -73,12 +69,12 @@ class ConvertedModel(Struct, frozen=True, kw_only=True):
 
     @property
     def path(self) -> Path:
-        """What people are shown: the ``.xml``, or the folder of a folder model."""
+        """What to show people: the ``.xml``, or the directory of a folder model."""
         return self.directory if self.is_folder else self.xml
 
     @property
     def files(self) -> dict[str, Path]:
-        """All files of it but the manifest, by their path in its folder."""
+        """All its files except the manifest, by their path in its directory."""
         return {entry.path: self.directory / entry.path for entry in self.manifest.outputs}
 
     @property
@@ -95,9 +91,9 @@ class ConvertedModel(Struct, frozen=True, kw_only=True):
         opens = self.manifest.opens
         raise LoadError(
             f"{self.model.name}@{self.precision} is a folder of several files, not one IR",
-            expected=f"{opens} opens the folder as a whole"
+            expected=f"{opens} opens the whole folder"
             if opens
-            else "OpenVINO opens each IR of it by itself",
+            else "OpenVINO opens each of its IRs separately",
             found=self.directory,
             hint=self.opening,
         )
@@ -105,18 +101,4 @@ class ConvertedModel(Struct, frozen=True, kw_only=True):
     def _repr_html_(self) -> str:
         """Return what it is, where it is and how to open it, as a small table for notebooks."""
         rows = (("folder" if self.is_folder else "IR", str(self.path)), ("open it with", self.opening))
-        return _table(f"{self.model.name} {self.precision}", rows)
-
-
-def _table(head: str, rows: Iterable[tuple[str, str]]) -> str:
-    """Return a table for notebooks: a head of one bold word and more, titles and texts, all escaped."""
-    from html import escape  # not at every start
-
-    name, _, rest = head.partition(" ")
-    head = f"<b>{escape(name)}</b> {escape(rest)}"
-    cells = "".join(
-        f'<tr><th scope="row" style="text-align:left">{escape(title)}</th>'
-        f'<td style="text-align:left"><code>{escape(text)}</code></td></tr>'
-        for title, text in rows
-    )
-    return f'<table><caption style="text-align:left">{head}</caption><tbody>{cells}</tbody></table>'
+        return html_table(f"<b>{self.model.name}</b> {self.precision}", rows, code=True)

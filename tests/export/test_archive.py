@@ -275,5 +275,5 @@ def test_commands_carry_a_model_across(command, catalog, tmp_path):
 
 
 def test_a_file_that_is_not_there(zoo, tmp_path):
-    with pytest.raises(UsageError, match="there is no file"):
+    with pytest.raises(UsageError, match="no such file"):
         import_tar(zoo, tmp_path / "nonesuch")

@@ -166,7 +166,7 @@ def test_damage_in_the_cache_does_not_get_into_a_seed(catalog, warm_cache, tmp_p
     weights.chmod(0o644)
     data = weights.read_bytes()
     weights.write_bytes(bytes([data[0] ^ 1]) + data[1:])
-    with pytest.raises(CacheDamagedError, match="not what its manifest says"):
+    with pytest.raises(CacheDamagedError, match="differs from its manifest"):
         seed(zoo, tmp_path / "seed", "tiny")
     assert not list((tmp_path / "seed").rglob("model.bin"))
 
@@ -176,7 +176,7 @@ def test_blob_that_left_the_cache_is_missed(catalog, warm_cache, tmp_path):
     zoo = Zoo(settings=Settings(cache=tmp_path / "cache", catalogs=(catalog,)))
     zoo.fetch("tiny")
     shutil.rmtree(tmp_path / "cache" / "blobs-v1")
-    with pytest.raises(CacheMissError, match="not in the cache any more"):
+    with pytest.raises(CacheMissError, match="no longer in the cache"):
         seed(zoo, tmp_path / "seed", "tiny", what="files")
 
 
@@ -188,9 +188,9 @@ def test_seed_is_written_over_nothing_else(zoo, tmp_path):
     for dest, why in (
         (tmp_path / "full", "no seed"),
         (tmp_path / "file", "not a folder"),
-        (cache, "is, holds, or lies in"),
-        (cache / "inside", "is, holds, or lies in"),
-        (cache.parent, "is, holds, or lies in"),
+        (cache, "overlaps the cache"),
+        (cache / "inside", "overlaps the cache"),
+        (cache.parent, "overlaps the cache"),
     ):
         with pytest.raises(CacheError, match=why):
             seed(zoo, dest, "tiny")
@@ -291,7 +291,7 @@ def test_self_test_that_dies_is_told(zoo, tmp_path, monkeypatch):
 
     seed(zoo, tmp_path / "seed", "tiny")
     monkeypatch.setattr(selftest, "_CHILD", "raise SystemExit('boom')")
-    with pytest.raises(CacheError, match="self-test ended with exit code 1") as caught:
+    with pytest.raises(CacheError, match="self-test of the seed ended with exit code 1") as caught:
         prove(zoo, tmp_path / "seed", zoo.expand(["tiny"]), "ir")
     assert "boom" in str(caught.value)
 
