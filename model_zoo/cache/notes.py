@@ -1,8 +1,10 @@
-"""Notes beside the content: other names of blobs, what answers a request, what a declaration contains.
+"""Notes: an index of the manifests, one small file each, so that a look-up need not read every manifest.
 
-Nothing here is the only copy of anything. Each note is derived from the manifests of ``files-v1`` and
-``ir-v1``; where notes are missing or damaged they are derived again, in memory for a layer that cannot be
-written, and on disk for one that can.
+A note says one fact: another digest or the address of a blob, an IR that answers a request, the content of a
+declaration, what floating artifacts were found to mean. Nothing here is the only copy of anything: where
+notes are missing or damaged they are derived again from the manifests, in memory for a read-only layer, and
+on disk for a writable one. Beside them are marks of the last use, and remarks on where a blob was adopted
+from.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ def address_digest(artifact: Artifact) -> Digest:
 
 @dataclass
 class Derived:
-    """All notes that a set of manifests stands for."""
+    """All notes that follow from a set of manifests."""
 
     aliases: dict[tuple[str, str], str] = field(default_factory=dict)
     requests: dict[str, dict[str, float]] = field(default_factory=dict)

@@ -38,8 +38,8 @@ class Cache:
     """One writable layer on top, or none, and any number of read-only ones below.
 
     A look-up locks nothing, hashes nothing, and writes nothing but, once a day, the time of an entry's last
-    use: a published name is whole by construction, and sizes are compared with the manifest. ``check`` is
-    what re-hashes.
+    use: a published name is whole by construction, and sizes are compared with the manifest. ``verify``
+    hashes everything again.
     """
 
     def __init__(self, top: Path | None, below: Sequence[Path] = ()) -> None:
@@ -65,7 +65,7 @@ class Cache:
         self.top.prepare()
         return self.top
 
-    # --- users against the collector
+    # --- users, or one process alone
 
     @cached_property
     def _usage_lock(self) -> UsageLock:
