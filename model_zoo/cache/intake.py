@@ -104,7 +104,7 @@ class LayerImport:
             for found in read_tar(path, self.name):
                 budget -= found.size
                 if budget < 0:
-                    raise refused(self.name, "far more than an archive of its size may", found.path)
+                    raise refused(self.name, "far more than an archive of its size should", found.path)
                 if found.link is not None:
                     self._link(found.path, found.link)
                 else:
