@@ -312,7 +312,7 @@ class LayerImport:
             for entry in manifest.entries:
                 if not (directory / entry.path).is_symlink():
                     set_mode(directory / entry.path, 0o444)
-        self.cache.publish_folder(directory, target, manifest)
+        self.cache.publish_directory(directory, target, manifest)
 
 
 def import_layer(cache: Cache, sources: Mapping[str, Path], name: str, *, timeout: float) -> Imported:

@@ -236,7 +236,7 @@ class Converting:
                 request=request_key,
                 resolution=resolution_of(request),
             )
-            self.cache.publish_folder(staged, self.cache.writable.ir(key), manifest)
+            self.cache.publish_directory(staged, self.cache.writable.ir(key), manifest)
         self.cache.note_request(request_key, key)
         seconds = time.monotonic() - began
         report(Event(event="convert_end", model=model.name, message=precision, seconds=seconds))

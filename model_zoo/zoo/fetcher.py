@@ -139,7 +139,7 @@ class Fetching:
                 staged.mkdir()
                 entries = materialise(model, request.artifacts, blobs, staged, layer.root)
                 manifest = _files_manifest(request, digest, entries, blobs)
-                self.cache.publish_folder(staged, layer.files(model.name, digest), manifest)
+                self.cache.publish_directory(staged, layer.files(model.name, digest), manifest)
             self.cache.note_inputs(digest, entries)
         report(Event(event="fetch_end", model=model.name, bytes=sum(e.size for e in entries)))
         found = self.find(request)
