@@ -1,9 +1,9 @@
-"""Cache: bytes stored once under their sha256, folders and IRs published by rename, layers below layers.
+"""Cache: bytes stored once under their sha256, directories and IRs published by rename, layers below layers.
 
-``layout`` says where things are, ``layers`` looks them up and publishes them, ``materialise`` and
-``unpack`` turn blobs into a model's folder, ``state`` keeps notes that can be made again, ``sharing`` keeps
-collectors and users apart. ``inventory`` counts, ``check`` re-hashes, ``mend`` takes away what is damaged,
-``collect`` makes room, ``pins`` remembers what must stay.
+``layout`` says where things are, ``store`` looks them up and publishes them, ``manifest`` reads what lies
+beside them. ``materialise`` and ``unpack`` turn blobs into a model's directory, ``intake`` imports what
+another cache exported. ``notes`` holds what can be derived again, ``usage_lock`` keeps gc apart from users. A
+look-up needs no more than these; ``care`` is what verifies, repairs and cleans up.
 """
 
 from __future__ import annotations

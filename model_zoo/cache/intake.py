@@ -104,7 +104,7 @@ class LayerImport:
             for found in read_tar(path, self.name):
                 budget -= found.size
                 if budget < 0:
-                    raise refused(self.name, "far more than an archive of its size may", found.path)
+                    raise refused(self.name, "far more than an archive of its size should", found.path)
                 if found.link is not None:
                     self._link(found.path, found.link)
                 else:
@@ -312,7 +312,7 @@ class LayerImport:
             for entry in manifest.entries:
                 if not (directory / entry.path).is_symlink():
                     set_mode(directory / entry.path, 0o444)
-        self.cache.publish_folder(directory, target, manifest)
+        self.cache.publish_directory(directory, target, manifest)
 
 
 def import_layer(cache: Cache, sources: Mapping[str, Path], name: str, *, timeout: float) -> Imported:

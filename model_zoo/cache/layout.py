@@ -1,4 +1,4 @@
-"""One layer on disk: which folder holds what. A version in a folder's name changes with its format."""
+"""One layer on disk: which directory holds what. The version in a directory's name is that of its format."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TAG = (
 )
 TAG_NAME = "CACHEDIR.TAG"
 COMPLETE = "complete"
-"""The file in a folder of notes that says that every note is there: without it they are derived again."""
+"""The file in a directory of notes that says that none is missing; without it they are derived again."""
 NOTES = ("aliases", "requests", "inputs", "resolutions")
 
 
@@ -30,53 +30,53 @@ class Layer:
     root: Path
 
     def blob(self, sha256: str) -> Path:
-        """Where the bytes with that sha256 are."""
+        """The blob with that sha256."""
         return self.blobs / sha256[:2] / sha256
 
     def files(self, model: str, digest: str) -> Path:
-        """Where a model's files are materialised, by the digest of their declaration."""
+        """The directory of a model's files, by the digest of their declaration."""
         return self.models / model / digest
 
     def ir(self, key: str) -> Path:
-        """Where the IR with that key is."""
+        """The directory of the IR with that key."""
         return self.irs / key
 
     def alias(self, kind: str, digest: str) -> Path:
-        """Where it is noted which sha256 another digest, or a declared address, stands for."""
+        """The note of the sha256 that another digest, or a declared address, stands for."""
         return self.state / "aliases" / kind / digest[:2] / digest
 
     def request(self, digest: str) -> Path:
-        """Where the keys of all IRs are noted that answer the same request with any tool versions."""
+        """The notes of the keys of all IRs that answer the same request, whatever the tool versions."""
         return self.state / "requests" / digest[:2] / digest
 
     def inputs(self, digest: str) -> Path:
-        """Where the content of a declaration is noted, so that an IR is found without its files."""
+        """The note of the content of a declaration, so that an IR is found without its files."""
         return self.state / "inputs" / digest[:2] / f"{digest}.json"
 
     def resolution(self, digest: str) -> Path:
-        """Where it is noted which files, at an address that stays, a declaration was found to mean."""
+        """The note of the artifacts, at permanent addresses, that floating ones were found to mean."""
         return self.state / "resolutions" / digest[:2] / f"{digest}.json"
 
     def adopted(self, sha256: str) -> Path:
-        """Where it is noted from which file of another program a blob was adopted: a remark for people."""
+        """The note of the file of another program that a blob was adopted from; for people only."""
         return self.state / "adopted" / sha256[:2] / sha256
 
     def used(self, kind: str, name: str) -> Path:
-        """The empty file whose time is that of the last noted use of a model's files or an IR."""
+        """The empty file whose time is that of the last noted use."""
         return self.state / "used" / kind / name
 
     def complete(self, notes: str) -> Path:
-        """The mark that says that the notes of one kind are all there."""
+        """The mark that no note of one kind is missing."""
         return self.state / notes / COMPLETE
 
     @property
     def blobs(self) -> Path:
-        """Bytes by their sha256, in 256 folders."""
+        """Blobs by their sha256, in 256 directories."""
         return self.root / "blobs-v1" / "sha256"
 
     @property
     def models(self) -> Path:
-        """Materialised folders by model."""
+        """The files of models, by model and declaration."""
         return self.root / "files-v1"
 
     @property
@@ -91,12 +91,12 @@ class Layer:
 
     @property
     def envs(self) -> Path:
-        """Environments that converters run in."""
+        """Converter environments by digest."""
         return self.root / "envs-v1"
 
     @property
     def partials(self) -> Path:
-        """Transfers and staging folders in progress."""
+        """Unfinished transfers and staging directories."""
         return self.root / "partial-v1"
 
     @property
@@ -106,21 +106,21 @@ class Layer:
 
     @property
     def state(self) -> Path:
-        """Notes that can be rebuilt from the rest."""
+        """Notes, which can be derived again from the rest."""
         return self.root / "state-v1"
 
     @property
     def pins(self) -> Path:
-        """One small file per pinned reference: a person's wish, which nothing could rebuild."""
+        """One small file for each pinned reference; nothing could derive these again."""
         return self.root / "pins-v1"
 
     @property
     def foreign(self) -> Path:
-        """What ``repair`` found in the cache and did not recognise: kept for its owner to look at."""
+        """Files that ``repair`` found in the cache and did not recognise, kept for their owner."""
         return self.root / "foreign-v1"
 
     def prepare(self) -> None:
-        """Create the layer's folder and its CACHEDIR.TAG.
+        """Create the layer's directory and its CACHEDIR.TAG.
 
         Raises:
             CacheError: it cannot be created or written.
@@ -138,9 +138,9 @@ class Layer:
             write_file(tag, TAG.encode("ascii"))
 
     def owns(self, path: Path) -> bool:
-        """Whether no part of ``path`` below the root is a link, which could lead anywhere.
+        """Whether no part of ``path`` below the root is a symlink, which could lead anywhere.
 
-        The root itself may be one: that was its owner's decision. Missing parts are no links.
+        The root itself may be one: that is its owner's decision. Missing parts are not.
         """
         here = str(self.root)
         for part in path.relative_to(self.root).parts:
@@ -157,14 +157,14 @@ class Layer:
         """Return ``path``, to be written to or deleted.
 
         Raises:
-            CacheDamagedError: a part of it below the root is a link.
+            CacheDamagedError: a part of it below the root is a symlink.
         """
         if not self.owns(path):
-            what = f"{path} passes through a symbolic link inside the cache, and links are not followed there"
+            what = f"{path} is behind a symlink inside the cache, where symlinks are not followed"
             raise CacheDamagedError(
                 what,
                 left="nothing was written",
-                hint="see 'model-zoo cache verify'; 'cache repair' moves the link away. "
+                hint="see 'model-zoo cache verify'; 'model-zoo cache repair' moves the symlink away. "
                 "To keep the cache on another disk, point MODEL_ZOO_CACHE at it",
             )
         return path

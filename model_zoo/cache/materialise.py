@@ -1,4 +1,4 @@
-"""Blobs → a model's folder as declared: linked, unpacked, edited."""
+"""Blobs → a model's directory as declared: linked, unpacked, edited."""
 
 from __future__ import annotations
 
@@ -20,61 +20,61 @@ READ_ONLY = 0o444
 
 
 def materialise(
-    model: Model, artifacts: tuple[Artifact, ...], blobs: Mapping[str, Path], folder: Path, own: Path
+    model: Model, artifacts: tuple[Artifact, ...], blobs: Mapping[str, Path], directory: Path, own: Path
 ) -> tuple[FileEntry, ...]:
-    """Fill an empty staging folder with a model's files and return them, sorted by path.
+    """Fill an empty staging directory with a model's files and return them, sorted by path.
 
     Args:
         model: whose replacements apply.
         artifacts: which of its artifacts to put there.
         blobs: the blob of each artifact, by the artifact's path.
-        folder: the staging folder, as deep below the layer as the final one: relative links stay right.
-        own: the root of the writable layer; a blob of another layer is never linked to by a symlink,
-            because layers move independently.
+        directory: the staging directory, as deep below the layer as the final one: relative links stay valid.
+        own: the root of the writable layer; a symlink never leads to a blob of another layer, because
+            layers are moved independently.
 
     Raises:
         IntegrityError: an archive must not or cannot be unpacked.
-        CatalogError: a replacement does not fit, or unpacked paths clash with declared ones.
+        CatalogError: a replacement does not match, or unpacked paths clash with declared ones.
         CacheError: a file cannot be written.
     """
     try:
-        with as_cache_error(folder):
-            return _fill(model, artifacts, blobs, folder, own)
+        with as_cache_error(directory):
+            return _fill(model, artifacts, blobs, directory, own)
     except CacheError as error:
         if isinstance(error.__cause__, (FileExistsError, NotADirectoryError, IsADirectoryError)):
             what = (
-                f"{model.name}: {error.__cause__.filename} is wanted both as a file and as a folder, or twice"
+                f"{model.name}: {error.__cause__.filename} is needed both as a file and as a folder, or twice"
             )
             raise CatalogError(what, hint="change path, into or strip") from error
         raise
 
 
 def _fill(
-    model: Model, artifacts: tuple[Artifact, ...], blobs: Mapping[str, Path], folder: Path, own: Path
+    model: Model, artifacts: tuple[Artifact, ...], blobs: Mapping[str, Path], directory: Path, own: Path
 ) -> tuple[FileEntry, ...]:
     entries: dict[str, FileEntry] = {}
     for artifact in artifacts:
         blob = blobs[artifact.path]
         if artifact.unpack is None:
-            target = folder / artifact.path
+            target = directory / artifact.path
             target.parent.mkdir(parents=True, exist_ok=True)
             link_file(blob, target, symlink=blob.is_relative_to(own))
             entries[artifact.path] = FileEntry(path=artifact.path, size=blob.stat().st_size, sha256=blob.name)
             continue
         into = artifact.unpack.into or artifact.path
-        root = folder / into
+        root = directory / into
         root.mkdir(parents=True, exist_ok=True)
         for path in unpack(blob, artifact.unpack, root, f"{model.name}: {artifact.title}"):
             name = path if into == "." else f"{into}/{path}"
-            entries[name] = _entry(folder, name)
+            entries[name] = _entry(directory, name)
     try:
         check_unique_paths(sorted(entries))
     except ValueError as error:
         raise CatalogError(f"{model.name}: after unpacking, {error}", hint="change path or strip") from error
     for replacement in model.replace:
         if replacement.file in entries or not _of_other_precision(model, artifacts, replacement.file):
-            for path in edit(folder, replacement, model.name):
-                entries[path] = _entry(folder, path)
+            for path in edit(directory, replacement, model.name):
+                entries[path] = _entry(directory, path)
     return tuple(entries[path] for path in sorted(entries))
 
 
@@ -82,34 +82,33 @@ def _of_other_precision(model: Model, artifacts: tuple[Artifact, ...], file: str
     return file in {a.path for a in model.artifacts} - {a.path for a in artifacts}
 
 
-def _entry(folder: Path, path: str) -> FileEntry:
-    file = folder / path
+def _entry(directory: Path, path: str) -> FileEntry:
+    file = directory / path
     set_mode(file, READ_ONLY)
     return FileEntry(path=path, size=file.stat().st_size, sha256=hash_file(file)["sha256"].hex)
 
 
-def edit(folder: Path, replacement: Replacement, name: str) -> list[str]:
-    """Apply one replacement to a file of the staging folder, as a new file: the blob is shared and stays.
+def edit(directory: Path, replacement: Replacement, name: str) -> list[str]:
+    """Apply one replacement to a file of the staging directory, as a new file: the shared blob is kept.
 
-    Returns the paths written: the file, and with ``omz`` its original unless an earlier edit kept it.
+    Returns:
+        The paths written: the file, and with ``omz`` its original unless an earlier edit kept it.
 
     Raises:
         CatalogError: the file is not there or not text, or the pattern is not found as often as declared.
     """
-    path = folder / replacement.file
+    path = directory / replacement.file
     where = f"{name}: replace in {replacement.file}"
     try:
         text = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CatalogError(
-            f"{where}: the file cannot be edited: {error}", hint="correct replace.file"
-        ) from error
+        raise CatalogError(f"{where}: cannot edit the file: {error}", hint="correct replace.file") from error
     if replacement.omz:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     edited, count = re.subn(replacement.pattern, replacement.replacement, text, count=replacement.count)
     if count == 0 or (replacement.count and count != replacement.count):
         raise CatalogError(
-            f"{where}: the pattern does not fit the file",
+            f"{where}: the pattern does not match the file as declared",
             expected=f"{replacement.count or 'at least 1'} matches of {replacement.pattern!r}",
             found=count,
             hint="correct the pattern or the count",

@@ -1,8 +1,10 @@
-"""Notes beside the content: other names of blobs, what answers a request, what a declaration contains.
+"""Notes: an index of the manifests, one small file each, so that a look-up need not read every manifest.
 
-Nothing here is the only copy of anything. Each note is derived from the manifests of ``files-v1`` and
-``ir-v1``; where notes are missing or damaged they are derived again, in memory for a layer that cannot be
-written, and on disk for one that can.
+A note says one fact: another digest or the address of a blob, an IR that answers a request, the content of a
+declaration, what floating artifacts were found to mean. Nothing here is the only copy of anything: where
+notes are missing or damaged they are derived again from the manifests, in memory for a read-only layer, and
+on disk for a writable one. Beside them are marks of the last use, and remarks on where a blob was adopted
+from.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ _Inputs = tuple[FileEntry, ...]
 
 
 def alias_names(artifact: Artifact) -> list[tuple[str, str]]:
-    """Return the names, beside sha256, that an artifact's blob is noted under: ``(kind, hex)``."""
+    """Return the names, other than its sha256, that an artifact's blob is noted under: ``(kind, hex)``."""
     names: list[tuple[str, str]] = [(d.algorithm, d.hex) for d in artifact.digests if d.algorithm != "sha256"]
     if not artifact.digests:
         names.append(("source", address_digest(artifact).hex))
@@ -52,7 +54,7 @@ def address_digest(artifact: Artifact) -> Digest:
 
 @dataclass
 class Derived:
-    """All notes that a set of manifests stands for."""
+    """All notes that follow from a set of manifests."""
 
     aliases: dict[tuple[str, str], str] = field(default_factory=dict)
     requests: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -153,7 +155,7 @@ class Notes:
 
         Raises:
             OSError: the layer cannot be written.
-            CacheDamagedError: a link stands in the way.
+            CacheDamagedError: a symlink is in the way.
         """
         self._write(self.layer.alias(kind, digest), f"{sha256}\n".encode("ascii"))
 
@@ -174,15 +176,15 @@ class Notes:
         self._write(self.layer.resolution(declared), msgspec.json.encode(artifacts))
 
     def note_adopted(self, sha256: str, origin: str) -> None:
-        """Note where a blob was adopted from; what cannot be written is let be."""
+        """Note where a blob was adopted from, if that can be written."""
         with contextlib.suppress(OSError, CacheError):
             self._write(self.layer.adopted(sha256), origin.encode("utf-8", "replace"))
 
     def note_manifest(self, manifest: FilesManifest | IrManifest) -> None:
         """Note all that a manifest about to be published says; raises as ``note_alias``.
 
-        Before and not after publishing: a note of something that never came is harmless, something
-        published that nobody finds is not.
+        Before and not after publishing: a note of something that was never published does no harm, something
+        published that is not found does.
         """
         derived = Derived()
         if isinstance(manifest, IrManifest):
@@ -192,7 +194,7 @@ class Notes:
         self.write_all(derived)
 
     def note_use(self, kind: str, name: str, published: float) -> None:
-        """Note that an entry is used, at most once a day; what cannot be written is let be.
+        """Note that an entry is used, at most once a day and if that can be written.
 
         Args:
             kind: "files" or "ir".
@@ -244,7 +246,7 @@ class Notes:
         """Write all notes of the layer, with the marks that they are complete.
 
         Raises:
-            CacheError: the layer cannot be written, or another process is at it.
+            CacheError: the layer cannot be written, or another process is writing its notes.
         """
         with lock(self.layer.check_own(self.layer.locks) / "state.lock", timeout=0):
             try:
@@ -254,7 +256,7 @@ class Notes:
                     make_directory(mark.parent)
                     mark.touch()
             except OSError as error:
-                what = f"cannot write notes below {self.layer.state}: {error.strerror}"
+                what = f"cannot write the notes in {self.layer.state}: {error.strerror}"
                 raise CacheError(what, hint="check the disk and the path") from error
 
     def _derive(self, notes: str, *, damaged: bool = False) -> Derived | None:

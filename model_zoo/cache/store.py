@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 READ_ONLY = 0o444
 _log = logging.getLogger(__name__)
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.EACCES, errno.EPERM}
-"""What a rename onto a folder answers: POSIX says the first two, Windows the others."""
+"""Errors of a rename onto a directory: the first two of POSIX, the others of Windows."""
 
 
 class Cache:
     """One writable layer on top, or none, and any number of read-only ones below.
 
     A look-up locks nothing, hashes nothing, and writes nothing but, once a day, the time of an entry's last
-    use: a published name is whole by construction, and sizes are compared with the manifest. ``check`` is
-    what re-hashes.
+    use: a published name is whole by construction, and sizes are compared with the manifest. ``verify``
+    hashes everything again.
     """
 
     def __init__(self, top: Path | None, below: Sequence[Path] = ()) -> None:
@@ -59,12 +59,12 @@ class Cache:
             CacheError: there is none, or it cannot be written.
         """
         if self.top is None:
-            what = "there is no writable cache layer, and something would have to be written"
+            what = "nothing can be written: there is no writable cache layer"
             raise CacheReadOnlyError(what, hint="set MODEL_ZOO_CACHE or pass --cache DIR")
         self.top.prepare()
         return self.top
 
-    # --- users against the collector
+    # --- users, or one process alone
 
     @cached_property
     def _usage_lock(self) -> UsageLock:
@@ -72,21 +72,21 @@ class Cache:
 
     @contextlib.contextmanager
     def use(self, on_wait: Callable[[str], None] | None = None, *, timeout: float = 3600.0) -> Iterator[bool]:
-        """Keep ``gc`` and ``repair`` from taking anything away while something is made available.
+        """Keep ``gc``, ``rm`` and ``repair`` from removing anything while something is made available.
 
         Any number of processes and threads may be inside at once; it may be entered again from inside. A
-        look-up needs none of this. Yields False where nothing keeps anybody out: there is no writable
-        layer, it cannot be written, or its file system has no locks.
+        look-up does not need it. Yields False where nothing is kept out: there is no writable layer, it
+        cannot be written, or its file system has no locks.
 
         Raises:
-            LockTimeoutError: a collector did not finish in time.
-            CacheDamagedError: a link was planted where the lock files should be.
+            LockTimeoutError: an exclusive process did not finish in time.
+            CacheDamagedError: there is a symlink where the lock files should be.
         """
         try:
             usage = self._usage_lock
         except CacheDamagedError:
             raise
-        except CacheError:  # whoever writes something next says what is wrong
+        except CacheError:  # the next write reports what is wrong
             yield False
             return
         with usage.use(timeout, on_wait) as works:
@@ -96,9 +96,9 @@ class Cache:
     def exclusive(
         self, on_wait: Callable[[str], None] | None = None, *, timeout: float = 3600.0
     ) -> Iterator[bool]:
-        """Wait until nobody is inside ``use`` and keep everybody out; never from inside ``use``.
+        """Wait until no process is inside ``use``, and let none in; not to be called from inside ``use``.
 
-        Yields False where the file system has no locks: whoever is active may go on.
+        Yields False where the file system has no locks: other processes may go on.
 
         Raises:
             CacheError: the layer cannot be written.
@@ -110,7 +110,7 @@ class Cache:
     # --- blobs
 
     def find_blob(self, artifact: Artifact) -> Path | None:
-        """Return the blob of an artifact, by its digest or by what was noted on its arrival."""
+        """Return the blob of an artifact, by its digest or by what was noted when it arrived."""
         sha256 = self.sha256_of(artifact)
         for layer in self.layers if sha256 else ():
             path = layer.blob(str(sha256))
@@ -130,9 +130,9 @@ class Cache:
         return None
 
     def publish_blob(self, staged: Path, sha256: str, artifact: Artifact) -> Path:
-        """Move verified, flushed bytes into the writable layer and note what else they are known as.
+        """Move verified, flushed bytes into the writable layer and note their other names.
 
-        Bytes that are there already stay, as folders may share them, unless they turn out to be damaged.
+        An existing blob stays, as other files may share it, unless it turns out to be damaged.
 
         Raises:
             CacheError: the layer cannot be written; ``staged`` is left where it is.
@@ -163,12 +163,12 @@ class Cache:
         return next((origin for origin in found if origin is not None), None)
 
     def note_aliases(self, artifact: Artifact, sha256: str) -> None:
-        """Note under which other digests, or which address, the blob is looked up."""
+        """Note the other digests, or the address, that the blob is looked up by."""
         for kind, digest in alias_names(artifact):
             with as_cache_error(self.writable.alias(kind, digest)):
                 self._notes[0].note_alias(kind, digest, sha256)
 
-    # --- materialised folders
+    # --- files of models
 
     def find_files(self, model: str, digest: str) -> tuple[Path, FilesManifest] | None:
         """Return the directory of a model's files and its manifest, if it is whole in some layer."""
@@ -248,30 +248,30 @@ class Cache:
         with as_cache_error(self.writable.resolution(declared)):
             self._notes[0].note_resolution(declared, artifacts)
 
-    # --- publishing folders
+    # --- publishing directories
 
     @contextlib.contextmanager
     def staging(self, purpose: str) -> Iterator[Path]:
-        """Give an empty folder on the writable layer's file system; what is left in it is removed.
+        """Give an empty directory on the writable layer's file system; it is removed afterwards.
 
         Raises:
             CacheError: it cannot be created.
         """
         layer = self.writable
         root = layer.check_own(layer.partials)
-        folder = root / f"stage-{purpose}-{os.getpid()}-{os.urandom(6).hex()}"
-        with as_cache_error(folder):
-            folder.mkdir(parents=True)
+        directory = root / f"stage-{purpose}-{os.getpid()}-{os.urandom(6).hex()}"
+        with as_cache_error(directory):
+            directory.mkdir(parents=True)
         try:
-            yield folder
+            yield directory
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(directory, ignore_errors=True)
 
-    def publish_folder(self, staged: Path, target: Path, manifest: FilesManifest | IrManifest) -> None:
+    def publish_directory(self, staged: Path, target: Path, manifest: FilesManifest | IrManifest) -> None:
         """Write the manifest, flush everything, and rename a staged directory to its final name.
 
-        The caller holds the lock of ``target``. What is there already and whole stays: somebody was faster
-        where locks do not work. What is there and not whole is moved aside and removed.
+        The caller holds the lock of ``target``. A target that is already there and whole stays: where locks
+        do not work, another process may have been faster. One that is not whole is moved aside and removed.
 
         Raises:
             CacheError: the layer cannot be written.
@@ -288,7 +288,7 @@ class Cache:
                 with self.staging("old") as aside:
                     target.rename(aside / "damaged")
                     if not _rename(staged, target):
-                        raise FileExistsError(errno.EEXIST, "somebody else is writing it", str(target))
+                        raise FileExistsError(errno.EEXIST, "another process is writing it", str(target))
             fsync_directory(target.parent)
 
 
@@ -303,7 +303,7 @@ def _whole(layer: Layer, directory: Path, kind: type[M]) -> Stored[M] | None:
 
 
 def _rename(staged: Path, target: Path) -> bool:
-    """Give a folder its name; False where that is taken."""
+    """Rename a directory; False where the name is taken."""
     try:
         staged.rename(target)
     except OSError as error:
@@ -314,14 +314,14 @@ def _rename(staged: Path, target: Path) -> bool:
 
 
 def _flush(staged: Path) -> None:
-    """Flush a staged tree; files with another name were flushed when they were published under it."""
-    for folder, _, files in os.walk(staged):
+    """Flush a staged tree, but for hard links: these were flushed when they were published."""
+    for directory, _, files in os.walk(staged):
         for file in files:
-            path = staged / folder / file
+            path = staged / directory / file
             found = path.lstat()
             if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
                 fsync_file(path)
-        fsync_directory(staged / folder)
+        fsync_directory(staged / directory)
 
 
 def _blob_size(layer: Layer, path: Path) -> int | None:
@@ -334,7 +334,7 @@ def _blob_size(layer: Layer, path: Path) -> int | None:
 
 
 def declaration_of(model: Model, artifacts: Sequence[Artifact]) -> str:
-    """Return the digest (hex) of what a model declares its files to be, which names their folder.
+    """Return the digest (hex) of the declaration of a model's files, which names their directory.
 
     Addresses count only where no digest is declared: the same bytes from elsewhere are the same files.
     """

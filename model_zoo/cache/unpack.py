@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from model_zoo.errors import CacheFullError, IntegrityError
 from model_zoo.files import CHUNK, as_cache_error
+from model_zoo.files.tar import refused
 from model_zoo.schema import UniquePaths, check_relative_path
 
 if TYPE_CHECKING:
@@ -72,19 +73,17 @@ def unpack(archive: Path, how: Unpack, directory: Path, name: str) -> list[str]:
         OSError: the archive cannot be read.
     """
     budget = archive.stat().st_size * MAX_RATIO + SLACK
-    found: list[str] = []
     paths, limit = UniquePaths(), _Limit(name, budget)
     try:
         with ExitStack() as stack:
             for path, size, stream in _members(archive, how, limit, stack):
                 budget -= size
-                if budget < 0 or len(found) >= MAX_MEMBERS:
+                if budget < 0 or len(paths) >= MAX_MEMBERS:
                     raise _too_much(name, path)
                 if shutil.disk_usage(directory).free < size:
                     what = f"{name}: not enough space to unpack {path}"
                     raise CacheFullError(what, expected=f"{size} bytes free", hint="free space and run again")
                 _add(paths, path, name)
-                found.append(path)
                 _write(stream, directory / path, size)
             limit.drain()
     except _DAMAGED as error:
@@ -94,10 +93,10 @@ def unpack(archive: Path, how: Unpack, directory: Path, name: str) -> list[str]:
         if error.errno in {None, errno.EINVAL}:
             raise _damaged(name, how, error) from error
         raise
-    if not found:
+    if not paths:
         what = f"{name}: the archive contains no file" + (f" below {how.strip} folders" if how.strip else "")
         raise IntegrityError(what, hint="check unpack.strip in the catalog")
-    return sorted(found)
+    return paths.files
 
 
 def _add(paths: UniquePaths, path: str, archive: str) -> None:
@@ -106,7 +105,7 @@ def _add(paths: UniquePaths, path: str, archive: str) -> None:
         check_relative_path(path)
         paths.add(path)
     except ValueError as error:
-        raise _refused(archive, str(error), path) from error
+        raise refused(archive, str(error), path) from error
 
 
 class _Limit:
@@ -158,7 +157,7 @@ def _tar_members(tar: tarfile.TarFile, strip: int, name: str) -> Iterator[Member
         if entry.isdir():
             continue
         if not entry.isfile() or entry.issparse():
-            raise _refused(name, "it contains a link, a device or a sparse file", entry.name)
+            raise refused(name, "a link, a device or a sparse file", entry.name)
         stream = tar.extractfile(entry)
         if path is not None and stream is not None:
             yield path, entry.size, stream
@@ -170,9 +169,9 @@ def _zip_members(file: zipfile.ZipFile, strip: int, name: str) -> Iterator[Membe
         if entry.is_dir() or path is None:
             continue
         if entry.create_system == _UNIX and entry.external_attr >> 28 not in _REGULAR:
-            raise _refused(name, "it contains a link or a device", entry.filename)
+            raise refused(name, "a link or a device", entry.filename)
         if entry.flag_bits & 1:
-            raise _refused(name, "it is encrypted", entry.filename)
+            raise refused(name, "an encrypted member", entry.filename)
         with file.open(entry) as stream:
             yield path, entry.file_size, stream
 
@@ -181,7 +180,7 @@ def _stripped(path: str, strip: int, name: str) -> str | None:
     """Drop leading parts of a member's path; None for one that has no more than these."""
     parts = path.replace("\\", "/").split("/")
     if parts[0] == "" or ".." in parts:
-        raise _refused(name, "the path of a member leads out of the folder", path)
+        raise refused(name, "a path that leads out of the folder", path)
     return "/".join([part for part in parts if part not in {"", "."}][strip:]) or None
 
 
@@ -209,13 +208,4 @@ def _damaged(name: str, how: Unpack, error: Exception) -> IntegrityError:
 
 
 def _too_much(name: str, member: str) -> IntegrityError:
-    return _refused(name, "it unpacks to far more than an archive of its size should", member)
-
-
-def _refused(name: str, why: str, member: str) -> IntegrityError:
-    return IntegrityError(
-        f"{name}: not unpacked: {why}",
-        found=member,
-        left="nothing of it was published",
-        hint="do not use this archive; inform its publisher",
-    )
+    return refused(name, "far more than an archive of its size should", member)

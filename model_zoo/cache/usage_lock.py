@@ -1,9 +1,10 @@
-"""Users of a layer, any number at once, against one collector that must be alone.
+"""The usage lock: any number of users of a layer, or one process (gc, rm, repair) that must be alone.
 
-A user holds a lock file of its own in ``locks-v1/users``; a collector holds the gate, through which every
-new user passes, and waits for each user's lock. Only exclusive locks are needed, so this works the same on
-every platform, and the operating system frees what a killed process held. A collector opens the gate for a
-moment every ``SLICE`` seconds, so that a user whose child is a user as well cannot be waited for in a circle.
+A user holds a lock file of its own in ``locks-v1/users``. It gets it while holding the entry lock, which an
+exclusive process keeps while it waits for each user's lock. Only exclusive locks are needed, so this works
+the same on every platform, and the operating system frees what a killed process held. Every ``SLICE`` seconds
+the exclusive process releases the entry lock for a moment: a user may be waiting for a child that is a user
+as well.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ if TYPE_CHECKING:
     from model_zoo.cache.layout import Layer
 
 SLICE = 10.0
-"""Seconds a collector keeps the gate closed while it waits for users."""
+"""Seconds an exclusive process keeps the entry lock while it waits for users."""
 _PAUSE = 0.3
 _QUIET = 0.3
-"""Seconds of waiting that nobody is told about: other users pass the gate within milliseconds."""
+"""Seconds of waiting that are not reported: other users hold the entry lock for milliseconds."""
 _STALE = 86400.0
 
 
 class UsageLock:
-    """Both sides for one layer, in one process."""
+    """Both sides of the lock of one layer, in one process."""
 
     def __init__(self, layer: Layer) -> None:
-        self.gate = layer.locks / "gate.lock"
+        self.entry = layer.locks / "gate.lock"
         self.users = layer.check_own(layer.locks / "users")
         self._guard = threading.Lock()
         self._inside = 0
@@ -45,10 +46,12 @@ class UsageLock:
 
     @contextlib.contextmanager
     def use(self, timeout: float, on_wait: Callable[[str], None] | None = None) -> Iterator[bool]:
-        """Be one of the users; the threads of a process are one user together.
+        """Be one of the users; the threads of a process count as one.
+
+        Yields False where locks do not work, or the layer cannot be written.
 
         Raises:
-            LockTimeoutError: a collector did not finish in time.
+            LockTimeoutError: an exclusive process did not finish in time.
         """
         with self._guard:
             if self._inside == 0:
@@ -65,32 +68,32 @@ class UsageLock:
     def _register(self, timeout: float, on_wait: Callable[[str], None] | None) -> bool:
         own = self.users / f"{os.getpid()}-{os.urandom(4).hex()}.lock"
         try:
-            with _patiently(self.gate, timeout, on_wait) as works:
+            with _quietly(self.entry, timeout, on_wait) as works:
                 self._registration.enter_context(_held(own, works=works))
         except LockTimeoutError:
             raise
         except CacheError:
-            return False  # whoever writes something next says what is wrong
+            return False  # the next write reports what is wrong
         return works
 
     @contextlib.contextmanager
     def exclusive(self, timeout: float, on_wait: Callable[[str], None] | None = None) -> Iterator[bool]:
-        """Be alone.
+        """Be alone; yields False where locks do not work.
 
         Raises:
             LockTimeoutError: a user did not finish in time.
-            CacheError: the gate cannot be created.
+            CacheError: the entry lock cannot be created.
         """
         deadline = time.monotonic() + timeout
         while True:
-            with _patiently(self.gate, max(0.0, deadline - time.monotonic()), on_wait) as works:
+            with _quietly(self.entry, max(0.0, deadline - time.monotonic()), on_wait) as works:
                 end = min(deadline, time.monotonic() + SLICE)
                 if all(_gone(path, end, on_wait, works=works) for path in self._registered()):
                     yield works
                     return
             if time.monotonic() >= deadline:
                 names = ", ".join(owner_of(path) for path in self._registered())
-                what = f"waited {timeout:.0f} s for those who use the cache: {names}"
+                what = f"waited {timeout:.0f} s for other users of the cache: {names}"
                 raise LockTimeoutError(what, hint="wait for them, or end them, and run again")
             time.sleep(_PAUSE)
 
@@ -102,7 +105,8 @@ class UsageLock:
 
 
 @contextlib.contextmanager
-def _patiently(path: Path, timeout: float, on_wait: Callable[[str], None] | None) -> Iterator[bool]:
+def _quietly(path: Path, timeout: float, on_wait: Callable[[str], None] | None) -> Iterator[bool]:
+    """Hold a lock; report only a wait that takes longer than usual."""
     with contextlib.ExitStack() as stack:
         try:
             works = stack.enter_context(lock(path, timeout=min(_QUIET, timeout)))
@@ -113,9 +117,9 @@ def _patiently(path: Path, timeout: float, on_wait: Callable[[str], None] | None
 
 @contextlib.contextmanager
 def _held(own: Path, *, works: bool) -> Iterator[None]:
-    """Hold a user's own lock file, and remove it before letting go."""
+    """Hold a user's own lock file, and remove it before releasing it."""
     with lock(own, timeout=_QUIET):
-        if not works:  # then the file itself has to say that somebody is there
+        if not works:  # then the file itself stands for the user
             with contextlib.suppress(OSError):
                 own.write_text(f"{os.getpid()}@{socket.gethostname()}", encoding="utf-8")
         try:
@@ -139,14 +143,13 @@ def _gone(path: Path, end: float, on_wait: Callable[[str], None] | None, *, work
 
 
 def _wait_for_file(path: Path, end: float, on_wait: Callable[[str], None] | None) -> bool:
-    """Without locks, the file speaks for its owner while that lives, or for a day where nobody can tell."""
-    told = False
+    """Without locks, the file counts while its owner lives, or for a day where that cannot be told."""
     while _is_fresh(path):
         if time.monotonic() >= end:
             return False
-        if not told and on_wait is not None:
+        if on_wait is not None:
             on_wait(owner_of(path))
-            told = True
+            on_wait = None
         time.sleep(0.05)
     return True
 

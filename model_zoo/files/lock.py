@@ -1,14 +1,15 @@
 """Locks between processes and threads, with a visible wait.
 
-The lock is the operating system's, so a dead owner's lock is free at once: nothing has to guess whether an
-owner is still alive. The lock file holds ``PID@HOST`` of its owner, for the message only, and stays behind.
-Where the file system has no working locks the caller gets a degraded lock and must not rely on exclusion.
+The operating system holds the lock, so the lock of a dead owner is free at once: nothing has to guess whether
+an owner is still alive. The lock file contains ``PID@HOST`` of its owner, only for messages, and stays
+behind. Where the file system has no working locks the caller is told so and must not rely on exclusion.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import socket
 import sys
@@ -16,7 +17,8 @@ import time
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import LockTimeoutError
-from model_zoo.files import as_cache_error, make_directory
+from model_zoo.files.atomic import make_directory
+from model_zoo.files.failures import as_cache_error
 
 if TYPE_CHECKING:
     import threading
@@ -27,6 +29,7 @@ _BROKEN = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EB
 _HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES}
 _FIRST_PAUSE = 0.01
 _LONGEST_PAUSE = 0.2
+_log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -41,10 +44,10 @@ def lock(
     """Hold the lock file ``path``; yield False where the file system's locks do not work.
 
     Args:
-        path: the lock file; it is created, and left behind empty of meaning.
+        path: the lock file; it is created, and stays behind.
         timeout: seconds to wait for another owner.
-        on_wait: called once with ``"PID 123 on HOST"`` when somebody else holds the lock.
-        shared: hold it together with others that hold it shared.
+        on_wait: called once with ``"PID 123 on HOST"`` when another process or thread holds the lock.
+        shared: share the lock with other shared holders.
         stop: ends the wait when it is set.
 
     Raises:
@@ -54,25 +57,26 @@ def lock(
     """
     make_directory(path.parent)
     deadline = time.monotonic() + timeout
-    pause, told = _FIRST_PAUSE, False
+    pause = _FIRST_PAUSE
     while True:
         descriptor = _open(path)
-        state = _try(descriptor, path, shared=shared)
-        if state is not None:
+        works = _try(descriptor, path, shared=shared)
+        if works is not None:
             break
         os.close(descriptor)
-        if not told and on_wait is not None:
+        if pause == _FIRST_PAUSE and timeout > 0:
+            _log.info("waiting for %s, which holds %s", owner_of(path), path)
+        if pause == _FIRST_PAUSE and on_wait is not None:
             on_wait(owner_of(path))
-            told = True
         if time.monotonic() >= deadline:
             what = f"waited {timeout:.0f} s for {owner_of(path)}, which holds {path}"
             raise LockTimeoutError(what, hint="wait for that process, or end it, and run again")
         _sleep(pause, stop)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
     try:
-        if state and not shared:
-            _sign(descriptor)
-        yield state
+        if works and not shared:
+            _write_owner(descriptor)
+        yield works
     finally:
         os.close(descriptor)  # which unlocks it
 
@@ -97,7 +101,7 @@ def _open(path: Path) -> int:
 
 
 def _try(descriptor: int, path: Path, *, shared: bool) -> bool | None:
-    """Lock an open file: True, False where locks do not work, None where somebody else holds it."""
+    """Lock an open file: True, False where locks do not work, None where another owner holds it."""
     try:
         _lock(descriptor, shared=shared)
     except OSError as error:
@@ -109,11 +113,10 @@ def _try(descriptor: int, path: Path, *, shared: bool) -> bool | None:
         with as_cache_error(path):
             raise
     try:
-        here, there = os.fstat(descriptor), path.stat()
+        # a cleaner may have removed the file between opening and locking: then this locks nothing
+        return True if os.path.samestat(os.fstat(descriptor), path.stat()) else None
     except OSError:
         return None
-    # a cleaner may have removed the file between opening and locking: then this locks nothing
-    return True if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino) else None
 
 
 if sys.platform == "win32":  # pragma: no cover
@@ -133,8 +136,8 @@ else:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
-def _sign(descriptor: int) -> None:
-    """Write who holds the lock; where that is not allowed the message is less telling, no more."""
+def _write_owner(descriptor: int) -> None:
+    """Write who holds the lock; where that is not allowed, messages cannot name the owner."""
     with contextlib.suppress(OSError):
         text = f"{os.getpid()}@{socket.gethostname()}\n".encode()
         if os.fstat(descriptor).st_size != len(text):
@@ -143,7 +146,7 @@ def _sign(descriptor: int) -> None:
 
 
 def owner_of(path: Path) -> str:
-    """Return who holds the lock, as far as its file tells."""
+    """Return who holds the lock, as far as its file says."""
     try:
         pid, _, host = path.read_text(encoding="utf-8", errors="replace").strip().partition("@")
     except OSError:

@@ -17,6 +17,11 @@ class UniquePaths:
         self._files: dict[str, str] = {}
         self._directories: dict[str, str] = {}
 
+    @property
+    def files(self) -> list[str]:
+        """The files, as they were added, sorted."""
+        return sorted(self._files.values())
+
     def __len__(self) -> int:
         """Return how many files there are."""
         return len(self._files)

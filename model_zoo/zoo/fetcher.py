@@ -140,7 +140,7 @@ class Fetcher:
                 staged.mkdir()
                 entries = materialise(model, request.artifacts, blobs, staged, layer.root)
                 manifest = _manifest(request, key, entries, blobs)
-                self.cache.publish_folder(staged, layer.files(model.name, key), manifest)
+                self.cache.publish_directory(staged, layer.files(model.name, key), manifest)
             self.cache.note_inputs(key, entries)
         report(Event(event="fetch_end", model=model.name, bytes=sum(e.size for e in entries)))
         found = self.plan(request).cached

@@ -79,7 +79,7 @@ def put_model(
             ),
             files=entries,
         )
-        cache.publish_folder(staged, folder, manifest)
+        cache.publish_directory(staged, folder, manifest)
     return made, folder
 
 
@@ -110,7 +110,7 @@ def put_ir(cache: Cache, name: str, precision: str = "FP32", data: bytes = b"wei
             request=request_of(name, precision),
             declaration=Digest.of_json(["declaration", name]).hex,
         )
-        cache.publish_folder(staged, cache.writable.ir(key), manifest)
+        cache.publish_directory(staged, cache.writable.ir(key), manifest)
     return cache.writable.ir(key)
 
 

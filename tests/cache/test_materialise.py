@@ -106,7 +106,7 @@ def test_edits_do_not_touch_the_blob(fill, cache):
     [
         ({"file": "a.py", "pattern": "none"}, "does not fit"),
         ({"file": "a.py", "pattern": "one", "count": 3}, "does not fit"),
-        ({"file": "b.py", "pattern": "one"}, "cannot be edited"),
+        ({"file": "b.py", "pattern": "one"}, "cannot edit the file"),
     ],
 )
 def test_edits_that_do_not_fit(fill, facts, message):
@@ -117,7 +117,7 @@ def test_edits_that_do_not_fit(fill, facts, message):
 
 def test_binary_files_are_not_edited(fill):
     edit = Replacement(file="a", pattern="x", replacement="y")
-    with pytest.raises(CatalogError, match="cannot be edited"):
+    with pytest.raises(CatalogError, match="cannot edit the file"):
         fill({"a": b"\xff\xfe"}, artifact("a", b"\xff\xfe"), replace=(edit,))
 
 

@@ -125,7 +125,7 @@ def test_an_empty_archive_is_not_a_model(run, packed):
 )
 @pytest.mark.parametrize("packed", ["tar", "zip"])
 def test_names_that_are_refused(run, tmp_path, name, packed):
-    with pytest.raises(IntegrityError, match="not unpacked|damaged, or not"):
+    with pytest.raises(IntegrityError, match="was rejected|damaged, or not"):
         run(archive_of(packed, ("good", b"1"), (name, b"bad")), packed)
     assert not list(tmp_path.rglob("*out*"))
     assert {p.name for p in tmp_path.iterdir()} == {"archive", "folder"}
@@ -137,22 +137,25 @@ def test_a_refused_name_is_refused_whatever_is_stripped(run, packed):
         run(archive_of(packed, ("a/../../b/c", b"1")), packed, strip=3)
 
 
+SAME, BOTH = "same path where case does not count", "both a file and the folder"
+
+
 @pytest.mark.parametrize(
-    "names",
+    ("names", "why"),
     [
-        ("a", "a"),
-        ("a", "A"),
-        ("Stra\u00dfe", "STRASSE"),
-        ("e\u0301", "\u00e9"),
-        ("a", "a/b"),
-        ("a/b", "A"),
-        ("a/b/c", "a/B"),
+        (("a", "a"), SAME),
+        (("a", "A"), SAME),
+        (("Stra\u00dfe", "STRASSE"), SAME),
+        (("e\u0301", "\u00e9"), SAME),
+        (("a", "a/b"), BOTH),
+        (("a/b", "A"), BOTH),
+        (("a/b/c", "a/B"), BOTH),
     ],
 )
 @pytest.mark.parametrize("packed", ["tar", "zip"])
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_names_that_clash(run, names, packed):
-    with pytest.raises(IntegrityError, match="same path where case does not count"):
+def test_names_that_clash(run, names, why, packed):
+    with pytest.raises(IntegrityError, match=why):
         run(archive_of(packed, *((name, b"1") for name in names)), packed)
 
 

@@ -111,7 +111,7 @@ def test_one_broken_model_does_not_stop_the_others(tree, run, tmp_path):
         code, out, err = run(downloader, "--all", "-o", f"out{jobs}", "-j", jobs)
         assert code == 1
         assert out.endswith("FAILED:\na-broken\nb-archive\n")
-        assert "the pattern does not fit the file" in err
+        assert "the pattern does not match the file" in err
         assert "damaged, or not a zip archive" in err
         assert set(files(tmp_path / f"out{jobs}")) == {
             f"intel/c-good/{p}"

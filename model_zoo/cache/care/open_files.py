@@ -1,7 +1,7 @@
-"""Which files of a folder are open or mapped by a living process, where the platform tells (Linux).
+"""Which files below a directory a living process has open or mapped, as far as Linux tells.
 
 A look-up takes no lock, so a program that has read an IR holds nothing but the mapping of its weights.
-Removing the file would free nothing while that lasts, and the next run would have to make it again.
+Removing the file would free nothing until it ends, and the next run would have to make it again.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ PROC = Path("/proc")
 
 
 def open_files_below(root: Path) -> dict[str, int]:
-    """Return each held file below ``root``, and each folder above one, with the process that holds it.
+    """Return each open file below ``root``, and each directory above one, with the process that has it open.
 
-    Processes of other users, and those a container cannot see, are not looked into.
+    Processes of other users, and those that a container cannot see, are left out.
     """
     real = os.path.realpath(root)
     start = real + os.sep
-    held: dict[str, int] = {}
+    found: dict[str, int] = {}
     for process in _processes():
         for path in _paths(PROC / str(process), start):
             while path != real:
-                held.setdefault(f"{root}{path[len(real) :]}", process)
+                found.setdefault(f"{root}{path[len(real) :]}", process)
                 path = os.path.dirname(path)  # noqa: PLW2901, PTH120 - upwards to the root
-    return held
+    return found
 
 
 def _processes() -> list[int]:

@@ -1,6 +1,6 @@
-"""Pins: references whose files and IRs are never collected.
+"""Pins: references whose files and IRs gc never removes.
 
-A pin is a small file of its own, because it is a wish that could be rebuilt from nothing, unlike notes.
+Each pin is a small file. Unlike a note, it could not be derived again from anything.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def pins(layer: Layer) -> dict[str, set[str] | None]:
-    """Return what is pinned: model → its pinned precisions, or None where all of it is."""
+    """Return what is pinned: model → its pinned precisions, or None where the whole model is."""
     found: dict[str, set[str] | None] = {}
     with contextlib.suppress(OSError), os.scandir(layer.pins) as entries:
         for name in sorted(entry.name for entry in entries if entry.name[0] != "."):
@@ -47,23 +47,23 @@ def pin(layer: Layer, model: str, precision: str | None) -> bool:
 
 
 def unpin(layer: Layer, model: str, precision: str | None) -> bool:
-    """Take a pin away, with ``precision`` None all pins of the model; return False if there was none.
+    """Remove a pin, or with ``precision`` None all pins of the model; return False if there was none.
 
     Raises:
         CacheError: the layer cannot be written.
     """
-    folder = layer.check_own(layer.pins)
-    wanted = {_name(model, precision)}
+    directory = layer.check_own(layer.pins)
+    names = {_name(model, precision)}
     if precision is None:
         with contextlib.suppress(OSError):
-            wanted |= {path.name for path in folder.iterdir() if path.name.startswith(f"{model}@")}
-    done = False
-    for name in sorted(wanted):
-        path = folder / name
+            names |= {path.name for path in directory.iterdir() if path.name.startswith(f"{model}@")}
+    removed = False
+    for name in sorted(names):
+        path = directory / name
         with as_cache_error(path), contextlib.suppress(FileNotFoundError):
             path.unlink()
-            done = True
-    return done
+            removed = True
+    return removed
 
 
 def is_pinned(found: dict[str, set[str] | None], model: str, precision: str | None = None) -> bool:
