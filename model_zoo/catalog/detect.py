@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from model_zoo.catalog.hf_layout import framework_of, needed_of
 from model_zoo.errors import UsageError
-from model_zoo.formats.network import SUFFIXES
-from model_zoo.schema import EXPORTED, Framework
+from model_zoo.formats.frameworks import EXPORTED, FRAMEWORKS, SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-ORDER: tuple[Framework, ...] = ("openvino", "onnx", "tensorflow", "tflite", "paddle", "keras", "pytorch")
-"""What is taken where a folder holds a model in several formats: what needs the least to be converted."""
+    from model_zoo.schema import Framework
+
 _USUAL = {"model", "openvino_model", "saved_model", "inference", "network"}
 _PRECISION = re.compile(
     r"(?:^|[/_.-])(FP32-INT8|FP16-INT8|FP32|FP16|BF16|INT8|INT4)(?=[/_.-])", re.IGNORECASE
@@ -29,7 +28,6 @@ _ARCHIVES = {
     ".tar.xz": "tar.xz",
     ".zip": "zip",
 }
-assert set(ORDER) <= set(get_args(Framework))  # noqa: S101 - a typo above
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def guess(paths: Sequence[str], name: str) -> Guess:
     whole = framework_of(paths, name)
     if whole is not None:
         return Guess(whole, ".")
-    for framework in ORDER:
+    for framework in FRAMEWORKS:
         found = _networks(framework, paths)
         usual = [path for path in found if PurePosixPath(path).stem in _USUAL or path == "."]
         chosen = found if len(found) == 1 else usual
@@ -62,7 +60,7 @@ def guess(paths: Sequence[str], name: str) -> Guess:
         if found:
             what = f"{name} holds {len(found)} files that could be the {framework} network"
             raise UsageError(what, found=_some(found), hint="name one of them")
-    known = ", ".join(sorted({suffix for framework in ORDER for suffix in SUFFIXES[framework]}))
+    known = ", ".join(sorted(SUFFIXES))
     raise UsageError(
         f"{name}: its framework cannot be told from the names of its files",
         expected=f"one of {known}",
@@ -72,15 +70,19 @@ def guess(paths: Sequence[str], name: str) -> Guess:
 
 
 def _networks(framework: Framework, paths: Sequence[str]) -> list[str]:
-    there = set(paths)
-    found = [path for path in paths if PurePosixPath(path).suffix.lower() in SUFFIXES[framework]]
-    if framework == "openvino":
-        return [path for path in found if PurePosixPath(path).with_suffix(".bin").as_posix() in there]
-    if framework == "tensorflow":
-        saved = [p for p in found if PurePosixPath(p).stem == "saved_model"]
-        folders = sorted({PurePosixPath(path).parent.as_posix() for path in saved})
-        return folders or found
-    return found
+    row = FRAMEWORKS[framework]
+    found = row.networks(paths)
+    if not row.needs_weights:
+        return found
+    return [path for path in found if _weights_of(path) in paths]
+
+
+def _weights_of(network: str) -> str | None:
+    """Return where the weights of a network file are, for the formats that keep them in a second file."""
+    path = PurePosixPath(network)
+    rows = FRAMEWORKS.values()
+    suffix = next((row.weights for row in rows if row.weights and path.suffix.lower() in row.suffixes), None)
+    return suffix and path.with_suffix(suffix).as_posix()
 
 
 def beside(network: str, paths: Iterable[str]) -> list[str]:
@@ -95,10 +97,8 @@ def beside(network: str, paths: Iterable[str]) -> list[str]:
     stem = path.with_suffix("").as_posix()
     wanted = {network}
     kind = path.suffix.lower()
-    if kind == ".xml":
-        wanted.add(f"{stem}.bin")
-    elif kind == ".pdmodel":
-        wanted.add(f"{stem}.pdiparams")
+    if weights := _weights_of(network):
+        wanted.add(weights)
     elif kind == ".onnx":
         wanted |= {f"{stem}.data", f"{stem}.bin", f"{stem}.weight", f"{stem}.weights"}
         wanted |= {one for one in paths if one.startswith((f"{network}_", f"{network}."))}
@@ -110,9 +110,8 @@ def beside(network: str, paths: Iterable[str]) -> list[str]:
 
 def needed(network: str) -> tuple[str, ...]:
     """Return the files without which a network file is useless, itself first; where nobody can be asked."""
-    path = PurePosixPath(network)
-    partner = {".xml": ".bin", ".pdmodel": ".pdiparams"}.get(path.suffix.lower())
-    return (network, path.with_suffix(partner).as_posix()) if partner else (network,)
+    weights = _weights_of(network)
+    return (network, weights) if weights else (network,)
 
 
 def without_other_formats(chosen: Guess, paths: Sequence[str]) -> list[str]:

@@ -75,13 +75,9 @@ def _split_path(text: str) -> tuple[str, str | None]:
 
 
 def _is_file_name(text: str) -> bool:
-    from model_zoo.formats.network import SUFFIXES  # only when something is wrong
+    from model_zoo.formats.frameworks import SUFFIXES
 
-    return (
-        re.sub(r"@[A-Za-z0-9-]+$", "", text)
-        .lower()
-        .endswith((".safetensors", *(end for ends in SUFFIXES.values() for end in ends)))
-    )
+    return re.sub(r"@[A-Za-z0-9-]+$", "", text).lower().endswith((".safetensors", *SUFFIXES))
 
 
 def unknown_model(name: str, known: Iterable[str]) -> UnknownModelError:

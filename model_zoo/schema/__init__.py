@@ -6,6 +6,7 @@ cannot express are checked in ``__post_init__`` and reported at the same place.
 
 from __future__ import annotations
 
+from model_zoo.formats.frameworks import EXPORTED
 from model_zoo.schema.artifact import (
     Artifact,
     Replacement,
@@ -29,7 +30,6 @@ from model_zoo.schema.base import (
     check_relative_path,
 )
 from model_zoo.schema.model import (
-    EXPORTED,
     Framework,
     Labels,
     Model,

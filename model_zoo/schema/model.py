@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from model_zoo.formats.frameworks import EXPORTED, FRAMEWORKS
 from model_zoo.schema.artifact import Artifact, Replacement
 from model_zoo.schema.base import NAME, Struct, check_relative_path
 from model_zoo.schema.precision import check_precision
 from model_zoo.schema.recipe import Recipe
 
-Framework = Literal[
-    "onnx",
-    "tensorflow",
-    "tflite",
-    "paddle",
-    "pytorch",
-    "keras",
-    "jax",
-    "openvino",
-    "transformers",
-    "diffusers",
-    "sentence-transformers",
-    "timm",
-]
-EXPORTED = ("transformers", "diffusers", "sentence-transformers", "timm")
-"""Frameworks whose models optimum-intel exports, each as a folder."""
+if TYPE_CHECKING:
+    Framework = str
+else:  # the table has the names; type checkers cannot follow it
+    Framework = Literal[tuple(FRAMEWORKS)]
 
 
 class Labels(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from model_zoo.cache import IR_MANIFEST, declaration_of
 from model_zoo.catalog import pick_precision
-from model_zoo.conversion import check_reproducible, convert, differences, ir_key, key_parts, pool
+from model_zoo.conversion import (
+    ConversionJob,
+    check_reproducible,
+    convert,
+    differences,
+    ir_key,
+    key_parts,
+    pool,
+)
 from model_zoo.conversion.requirements import require_packages
 from model_zoo.errors import (
     CacheMissError,
@@ -211,21 +219,18 @@ class Converting:
         report(Event(event="convert_begin", model=model.name, message=precision))
         # As deep below the layer as the final folder: relative links stay right.
         with self.cache.staging("ir") as staged:
-            manifest = convert(
+            job = ConversionJob(
                 model,
                 precision,
-                files=fetched.directory,
-                staging=staged,
-                parts=parts,
-                settings=self.settings,
-                report=report,
+                fetched.directory,
+                parts,
                 python=how.environment or how.python,
                 isolated=how.environment is not None,
                 trust_code=how.trust_code,
                 calibration=how.calibration,
-                own=self.cache.writable.root,
                 reference=request.name,
             )
+            manifest = convert(job, staged, report=report, layer=self.cache.writable.root)
             _hold(request, parts, manifest["outputs"])
             manifest |= {"declaration": declaration_of(model, request.artifacts), "request": request_key}
             manifest |= resolution_of(request)
@@ -247,19 +252,17 @@ class Converting:
             raise fetched.error
         with self.fetching.using(report):
             environment = self.environments.require(request, how, report)
-            check_reproducible(
+            job = ConversionJob(
                 converted.model,
                 converted.precision,
-                converted.manifest,
-                files=fetched.result.directory,
-                parts=converted.manifest["parts"],
-                settings=self.settings,
-                report=report,
+                fetched.result.directory,
+                converted.manifest["parts"],
                 python=environment or how.python,
                 isolated=environment is not None,
                 trust_code=how.trust_code,
                 calibration=how.calibration,
             )
+            check_reproducible(job, converted.manifest, report=report)
 
     def find(
         self, request: Request, how: Conversion | None = None, *, any_version: bool = False
@@ -386,7 +389,7 @@ def _hold(
     from model_zoo.catalog.lockfile import refuse_other_outputs, refuse_other_parts
 
     locked = _locked_ir(request)
-    refuse_other_parts(request.name, differences(parts, locked.parts, there="locked"))
+    refuse_other_parts(request.name, differences(parts, locked.parts, label="locked"))
     if outputs is not None:
         refuse_other_outputs(request.name, outputs, locked)
 

@@ -8,7 +8,7 @@ from model_zoo.cache import Cache
 from model_zoo.cache.environments import KIND, environments
 from model_zoo.cli.checks import Finding, note, ok
 from model_zoo.conversion.environment import fault_of
-from model_zoo.conversion.stacks import FOLDER, SUFFIX
+from model_zoo.conversion.stacks import stack_names
 from model_zoo.text import human_size
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def examine_environments(settings: Settings) -> Iterator[Finding]:
     for one in found:
         yield _environment(one)
     if not found:
-        stacks = ", ".join(sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}")))
+        stacks = ", ".join(stack_names())
         yield ok(AREA, "built", f"none; 'convert --isolate' builds what it needs: {stacks}")
 
 

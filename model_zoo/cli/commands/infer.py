@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from model_zoo.cli.main import Run
+    from model_zoo.runtime.inference.boxes import Box
+    from model_zoo.runtime.inference.outputs import TensorSummary, TopClass
+    from model_zoo.runtime.inference.run import Result
     from model_zoo.schema import ConvertedModel
 
 _SHOWN_SHAPE = 6
@@ -86,7 +89,7 @@ def properties(pairs: tuple[str, ...]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _watched(run: Run, results: Iterable[dict[str, Any]], total: int) -> Iterator[dict[str, Any]]:
+def _watched(run: Run, results: Iterable[Result], total: int) -> Iterator[Result]:
     """Show a bar over many inputs, on a terminal."""
     bars = (
         run.progress in {"auto", "bar"} and not run.quiet and (run.progress == "bar" or sys.stderr.isatty())
@@ -99,7 +102,7 @@ def _watched(run: Run, results: Iterable[dict[str, Any]], total: int) -> Iterato
     yield from tqdm(results, total=total, unit="input", file=sys.stderr, leave=False)
 
 
-def _print_result(result: dict[str, Any]) -> None:
+def _print_result(result: Result) -> None:
     click.echo(f"{result['input']}: {result['seconds'] * 1000:.1f} ms")
     if "top" in result:
         print_table([[f"  {_label(one)}", f"{one['score']:.4f}"] for one in result["top"]])
@@ -115,11 +118,11 @@ def _print_result(result: dict[str, Any]) -> None:
         click.echo(f"  saved {path}")
 
 
-def _label(one: dict[str, Any]) -> str:
+def _label(one: TopClass | Box) -> str:
     return str(one.get("label") or one["index"])
 
 
-def _tensor_row(output: dict[str, Any]) -> list[str]:
+def _tensor_row(output: TensorSummary) -> list[str]:
     figures = [
         f"{name} {output[name]:.6g}" for name in ("min", "mean", "max") if output.get(name) is not None
     ]
