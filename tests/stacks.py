@@ -56,7 +56,7 @@ class Index:
                 monkeypatch.delenv(name)
         for name, value in self.env.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr(stacks, "FOLDER", self.stacks)
+        monkeypatch.setattr(stacks, "DIRECTORY", self.stacks)
         return self
 
 

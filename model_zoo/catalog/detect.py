@@ -5,22 +5,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from model_zoo.catalog.hf_layout import framework_of, required_files
 from model_zoo.errors import UsageError
-from model_zoo.formats.network import SUFFIXES
-from model_zoo.schema import EXPORTED, Framework
+from model_zoo.formats.frameworks import EXPORTED, FRAMEWORKS, SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from model_zoo.schema import ArchiveFormat
+    from model_zoo.schema import ArchiveFormat, Framework
 
-FRAMEWORK_ORDER: tuple[Framework, ...] = (
-    *("openvino", "onnx", "tensorflow", "tflite", "paddle", "keras", "pytorch"),
-)
-"""Which format is taken where a directory holds several: the one that needs the least conversion."""
 _USUAL_STEMS = {"model", "openvino_model", "saved_model", "inference", "network"}
 _PRECISION = re.compile(
     r"(?:^|[/_.-])(FP32-INT8|FP16-INT8|FP32|FP16|BF16|INT8|INT4)(?=[/_.-])", re.IGNORECASE
@@ -33,12 +28,9 @@ _ARCHIVES: dict[str, ArchiveFormat] = {
     ".tar": "tar",
     ".zip": "zip",
 }
-_WEIGHTS_SUFFIX = {".xml": ".bin", ".pdmodel": ".pdiparams"}
-"""The second file of the formats that always come in two."""
 _WEIGHT_SUFFIXES = ".h5 .msgpack .safetensors .pt .pth .ot .gguf .mlmodel .onnx .tflite"
 _WEIGHT_NAMES = "pytorch_model.bin tf_model.h5 flax_model.msgpack rust_model.ot"
 _SHOWN = 8
-assert set(FRAMEWORK_ORDER) <= set(get_args(Framework))  # noqa: S101 - a typo above
 
 
 @dataclass(frozen=True)
@@ -62,7 +54,7 @@ def detect_network(paths: Sequence[str], name: str) -> Detection:
     whole = framework_of(paths, name)
     if whole is not None:
         return Detection(whole, ".")
-    for framework in FRAMEWORK_ORDER:
+    for framework in FRAMEWORKS:
         candidates = _networks(framework, paths)
         usual = [path for path in candidates if PurePosixPath(path).stem in _USUAL_STEMS or path == "."]
         chosen = candidates if len(candidates) == 1 else usual
@@ -71,7 +63,7 @@ def detect_network(paths: Sequence[str], name: str) -> Detection:
         if candidates:
             what = f"{name} has {len(candidates)} files that could be the {framework} network"
             raise UsageError(what, found=some_of(candidates), hint="name one of them")
-    known = ", ".join(sorted({suffix for framework in FRAMEWORK_ORDER for suffix in SUFFIXES[framework]}))
+    known = ", ".join(sorted(SUFFIXES))
     raise UsageError(
         f"{name}: cannot tell the framework from the file names",
         expected=f"one of {known}",
@@ -81,13 +73,19 @@ def detect_network(paths: Sequence[str], name: str) -> Detection:
 
 
 def _networks(framework: Framework, paths: Sequence[str]) -> list[str]:
-    found = [path for path in paths if PurePosixPath(path).suffix.lower() in SUFFIXES[framework]]
-    if framework == "openvino":
-        return [path for path in found if PurePosixPath(path).with_suffix(".bin").as_posix() in paths]
-    if framework == "tensorflow":
-        saved = [path for path in found if PurePosixPath(path).stem == "saved_model"]
-        return sorted({PurePosixPath(path).parent.as_posix() for path in saved}) or found
-    return found
+    row = FRAMEWORKS[framework]
+    found = row.networks(paths)
+    if not row.needs_weights:
+        return found
+    return [path for path in found if _weights_of(path) in paths]
+
+
+def _weights_of(network: str) -> str | None:
+    """Return where the weights of a network file are, for the formats that keep them in a second file."""
+    path = PurePosixPath(network)
+    rows = FRAMEWORKS.values()
+    suffix = next((row.weights for row in rows if row.weights and path.suffix.lower() in row.suffixes), None)
+    return suffix and path.with_suffix(suffix).as_posix()
 
 
 def companion_files(network: str, paths: Iterable[str]) -> list[str]:
@@ -112,9 +110,8 @@ def companion_files(network: str, paths: Iterable[str]) -> list[str]:
 
 def required_names(network: str) -> tuple[str, ...]:
     """Return the files without which a network file is useless, itself first, from its name alone."""
-    path = PurePosixPath(network)
-    suffix = _WEIGHTS_SUFFIX.get(path.suffix.lower())
-    return (network, path.with_suffix(suffix).as_posix()) if suffix else (network,)
+    weights = _weights_of(network)
+    return (network, weights) if weights else (network,)
 
 
 def drop_other_formats(chosen: Detection, paths: Sequence[str]) -> list[str]:

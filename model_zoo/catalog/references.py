@@ -76,10 +76,9 @@ def _split_path(text: str) -> tuple[str, str | None]:
 
 
 def _is_file_name(text: str) -> bool:
-    from model_zoo.formats.network import SUFFIXES  # only when something is wrong
+    from model_zoo.formats.frameworks import SUFFIXES
 
-    bare = re.sub(r"@[A-Za-z0-9-]+$", "", text).lower()
-    return bare.endswith((".safetensors", *(suffix for group in SUFFIXES.values() for suffix in group)))
+    return re.sub(r"@[A-Za-z0-9-]+$", "", text).lower().endswith((".safetensors", *SUFFIXES))
 
 
 def unknown_model(name: str, known: Iterable[str]) -> UnknownModelError:

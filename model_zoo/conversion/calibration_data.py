@@ -1,4 +1,4 @@
-"""Calibration data named by the caller: what it is, as a digest for the IR key."""
+"""Calibration data named by the caller, as a digest for the IR key."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from model_zoo.schema import Digest
 
 
 def digest_of(calibration: Path | str) -> str:
-    """Return the digest of a file, of a folder's files with their names, or the word ``random`` or ``auto``.
+    """Return the digest of a file, or of a directory's files and their names; ``random`` and ``auto`` as is.
 
     Raises:
-        UsageError: there is no such file or folder.
+        UsageError: there is no such file or directory.
     """
     if calibration in {"random", "auto"}:
         return str(calibration)
@@ -22,6 +22,6 @@ def digest_of(calibration: Path | str) -> str:
         return str(hash_file(path)["sha256"])
     if not path.is_dir():
         what = f"the calibration data {path} does not exist"
-        raise UsageError(what, hint="give a folder of images, a .npy or .npz file, or the word random")
-    files = sorted(one for one in path.rglob("*") if one.is_file())
+        raise UsageError(what, hint="give a folder of images, a .npy or .npz file, or the word 'random'")
+    files = sorted(file for file in path.rglob("*") if file.is_file())
     return str(Digest.of_json([[f.relative_to(path).as_posix(), hash_file(f)["sha256"].hex] for f in files]))

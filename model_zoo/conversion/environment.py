@@ -1,12 +1,12 @@
-"""Building a converter environment: a virtual environment that pip fills with one stack.
+"""Building a converter environment: a virtual environment into which pip installs one stack.
 
-The user's own pip does it, with the user's own index, mirror, certificates and credentials; we name none of
-them. Nothing but its interpreter is used afterwards: the scripts that packages bring still name the folder it
-was built in.
+The user's own pip does it, with the user's own index, mirror, certificates and credentials. Afterwards only
+its interpreter is used: the scripts that packages install still name the directory it was built in.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from model_zoo.conversion import installed
-from model_zoo.conversion.installed import canonical
+from model_zoo import installed
 from model_zoo.conversion.process import changed, follow
-from model_zoo.conversion.toolchain import ASK
+from model_zoo.conversion.toolchain import QUERY
 from model_zoo.errors import CacheFullError, ConversionError
 from model_zoo.files import as_cache_error
 from model_zoo.files.tree import measure
+from model_zoo.installed import canonical
 from model_zoo.schema import EnvironmentManifest
 
 if TYPE_CHECKING:
@@ -32,16 +32,18 @@ if TYPE_CHECKING:
 
     from model_zoo.conversion.stacks import Stack
 
+_log = logging.getLogger(__name__)
 _TAIL = 12
-_PATIENCE = 60.0
-_PAUSE = 1.0
-"""Seconds between two measurements of what is on disk, at least."""
+"""How many of the last lines of pip's output an error shows."""
+_TIMEOUT = 60.0
+"""Seconds that an environment's interpreter gets to answer."""
+_INTERVAL = 1.0
+"""Least number of seconds between two measurements of the size on disk."""
 _SECRET = re.compile(r"(\w+://)[^/\s@]*@")
-_ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", "PIP_REQUIRE_VIRTUALENV")
-"""Of pip's settings those that say where it installs: here that is settled."""
-_OTHERS = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONDONTWRITEBYTECODE", "__PYVENV_LAUNCHER__")
-# A child that was killed with its parent's group, or whose parent is gone, must not go on installing.
-_GUARDED = """
+_DESTINATION = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_PYTHON", "PIP_REQUIRE_VIRTUALENV")
+"""Those of pip's settings that say where to install."""
+_INTERPRETER = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONDONTWRITEBYTECODE", "__PYVENV_LAUNCHER__")
+_BOOTSTRAP = """
 import os, runpy, signal, sys, threading
 def watch():
     while os.read(0, 1):
@@ -54,76 +56,81 @@ sys.path[:] = [entry for entry in sys.path if entry]
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
-_STARTS = (
+"""Runs a module that stops when this process is gone: it must not go on installing."""
+_VERSION_QUERY = (
     "import json, platform, sys; print(json.dumps([sys.implementation.cache_tag, platform.python_version()]))"
 )
 
 
-def python_of(folder: Path) -> Path:
+def python_of(directory: Path) -> Path:
     """Return the interpreter of an environment."""
-    return folder / "Scripts" / "python.exe" if os.name == "nt" else folder / "bin" / "python"
+    return directory / "Scripts" / "python.exe" if os.name == "nt" else directory / "bin" / "python"
 
 
-def fault_of(folder: Path, built_for: str) -> str | None:
-    """Return why an environment cannot be used any more, after starting its interpreter; None if it can.
+def fault_of(directory: Path, built_for: str) -> str | None:
+    """Start an environment's interpreter; return why the environment is unusable, or None if it is usable.
 
     Args:
-        folder: the environment.
-        built_for: the version of Python it was made with.
+        directory: the environment.
+        built_for: the version of Python it was built with.
     """
-    python = python_of(folder)
+    fault = _fault_of(python_of(directory), built_for)
+    _log.info("converter environment %s: %s", directory, fault or "usable")
+    return fault
+
+
+def _fault_of(python: Path, built_for: str) -> str | None:
     try:
         done = subprocess.run(
-            [str(python), "-I", "-c", _STARTS],
-            capture_output=True, check=True, timeout=_PATIENCE, encoding="utf-8", stdin=subprocess.DEVNULL,
+            [str(python), "-I", "-c", _VERSION_QUERY],
+            capture_output=True, check=True, timeout=_TIMEOUT, encoding="utf-8", stdin=subprocess.DEVNULL,
         )  # fmt: skip
         tag, version = msgspec.json.decode(done.stdout)
     except OSError as error:
-        return f"the Python it stands on, {os.path.realpath(python)}, cannot be started: {error.strerror}"
+        return f"its base interpreter {os.path.realpath(python)} cannot be started: {error.strerror}"
     except (subprocess.SubprocessError, ValueError) as error:
-        return f"the Python it stands on, {os.path.realpath(python)}, does not work: {error}"
+        return f"its base interpreter {os.path.realpath(python)} does not work: {error}"
     if tag != sys.implementation.cache_tag:
-        return f"the Python it stands on is {version} now, and it was made with {built_for}"
+        return f"its base interpreter is Python {version} now; it was built with {built_for}"
     return None
 
 
 def build(stack: Stack, staging: Path, *, report: Callable[[str, int], None]) -> EnvironmentManifest:
-    """Make an environment of a stack in ``staging / "env"``.
+    """Build an environment of a stack in ``staging / "env"``.
 
     Args:
         stack: what to install.
-        staging: an empty folder; pip's temporary files go there too, so that nothing is left elsewhere.
-        report: called with what is being done and the bytes on disk so far, which never go backwards.
+        staging: an empty directory; pip's temporary files go there too, so that nothing is left elsewhere.
+        report: called with the current step and the bytes on disk so far, which never go backwards.
 
     Returns:
         Its manifest.
 
     Raises:
-        ConversionError: Python has no virtual environments here, or pip failed.
+        ConversionError: this Python cannot make virtual environments, or pip failed.
         CacheError: the disk is full or cannot be written.
     """
     began = time.monotonic()
-    folder, wishes, log = staging / "env", staging / "requirements.txt", staging / "log"
+    directory, requirements, log = staging / "env", staging / "requirements.txt", staging / "log"
     with as_cache_error(staging):
         (staging / "tmp").mkdir()
-        wishes.write_text("".join(f"{line}\n" for line in stack.requirements), encoding="utf-8")
-    with _Watch(staging, report) as watch:
-        _run(["venv", "--without-pip", str(folder)], staging, log, lambda _: None, _no_venv)
-        # This environment's pip fills the other: it need not have one, nor Python bring one along.
-        argv = ["pip", "--python", str(python_of(folder)), "install", "--no-input"]
+        requirements.write_text("".join(f"{line}\n" for line in stack.requirements), encoding="utf-8")
+    _log.info("building the converter environment %r: %s", stack.name, " ".join(stack.requirements))
+    with _Progress(staging, report) as progress:
+        _run(["venv", "--without-pip", str(directory)], staging, log, lambda _: None, _no_venv)
+        # The pip installed beside this package: neither the new environment nor Python need one of its own.
+        argv = ["pip", "--python", str(python_of(directory)), "install", "--no-input"]
         argv += ["--disable-pip-version-check", "--progress-bar", "off", "--no-warn-script-location"]
-        argv += ["--requirement", str(wishes)]
-        _run(argv, staging, log, watch.say, lambda status, lines: _pip_failed(stack, status, lines))
-    found = _look(folder, stack)
-    size, count = measure(folder)
+        argv += ["--requirement", str(requirements)]
+        _run(argv, staging, log, progress.take, lambda status, lines: _pip_failed(stack, status, lines))
+    contents = _contents(directory, stack)
+    size, count = measure(directory)
     return EnvironmentManifest(
         schema=1,
         digest=stack.digest,
         stack=stack.name,
         requirements=tuple(stack.requirements),
-        packages=found["packages"],
-        modules=found["modules"],
-        python=found["python"],
+        **contents,
         size=size,
         files=count,
         seconds=round(time.monotonic() - began, 1),
@@ -137,20 +144,20 @@ def _run(
     on_line: Callable[[str], None],
     explain: Callable[[int, list[str]], Exception],
 ) -> None:
-    said: list[str] = []
+    output: list[str] = []
 
     def take(line: str) -> None:
-        said.append(line)
+        output.append(line)
         on_line(line)
 
-    env = changed(dict(os.environ), dict.fromkeys((*_ELSEWHERE, *_OTHERS)))
+    env = changed(dict(os.environ), dict.fromkeys((*_DESTINATION, *_INTERPRETER)))
     env |= dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(staging / "tmp"))
     env |= {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1"}
     with as_cache_error(log):
-        status = follow([sys.executable, "-c", _GUARDED, *argv], staging, env, log, take)
+        status = follow([sys.executable, "-c", _BOOTSTRAP, *argv], staging, env, log, take)
     if status:
-        complaints = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        raise explain(status, complaints if any(complaints) else said)
+        errors = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        raise explain(status, errors if any(errors) else output)
 
 
 def _no_venv(status: int, lines: list[str]) -> Exception:
@@ -158,11 +165,11 @@ def _no_venv(status: int, lines: list[str]) -> Exception:
     if "No space left" in text:
         return _full(text)
     return ConversionError(
-        f"{sys.executable} cannot make virtual environments: python -m venv ended with {status}",
+        f"{sys.executable} cannot make virtual environments: python -m venv ended with exit code {status}",
         found=text,
         left="nothing was published",
-        hint="install your system's package for them (python3-venv or the like), or name an interpreter "
-        "that has the packages with --python",
+        hint="install your system's package for them (such as python3-venv), or use an interpreter that has "
+        "the packages: --python PATH",
     )
 
 
@@ -175,51 +182,52 @@ def _pip_failed(stack: Stack, status: int, lines: list[str]) -> Exception:
     return ConversionError(
         f"the converter environment {stack.name!r} could not be built: pip ended with exit code {status}",
         expected=" ".join(stack.requirements),
-        found=text or "pip said nothing",
-        left="nothing was published; what pip downloaded is in its own cache",
-        hint="check that pip reaches an index that has these versions for this Python (PIP_INDEX_URL, "
-        "proxies), or name an interpreter that has the packages with --python",
+        found=text or "no output from pip",
+        left="nothing was published; pip keeps its downloads in its own cache",
+        hint="check that pip can reach an index with these versions for this Python (PIP_INDEX_URL, "
+        "proxies), or use an interpreter that has the packages: --python PATH",
     )
 
 
 def _full(text: str) -> CacheFullError:
     hint = "free space, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE at a larger disk"
-    return CacheFullError("no space left for a converter environment", found=text, hint=hint)
+    return CacheFullError("no space left for the converter environment", found=text, hint=hint)
 
 
-def _look(folder: Path, stack: Stack) -> dict[str, Any]:
-    """Ask the environment what is in it."""
-    argv = [str(python_of(folder)), "-I", "-c", ASK, str(installed.__file__)]
+def _contents(directory: Path, stack: Stack) -> dict[str, Any]:
+    """Return which packages and modules an environment has."""
+    argv = [str(python_of(directory)), "-I", "-c", QUERY, str(installed.__file__)]
     try:
-        done = subprocess.run(argv, capture_output=True, check=True, timeout=_PATIENCE, encoding="utf-8")
+        done = subprocess.run(argv, capture_output=True, check=True, timeout=_TIMEOUT, encoding="utf-8")
         found: dict[str, Any] = msgspec.json.decode(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        what = f"the converter environment {stack.name!r} does not answer: {error}"
-        raise ConversionError(what, left="nothing was published", hint="report this") from error
+        what = f"the interpreter of the new converter environment {stack.name!r} does not answer: {error}"
+        raise ConversionError(what, left="nothing was published", hint="report this error") from error
     always = [line.partition("==")[0] for line in stack.requirements if ";" not in line]
     missing = [name for name in always if canonical(name.partition("[")[0]) not in found["packages"]]
     if missing:
         raise ConversionError(
-            f"pip did not put {', '.join(missing)} into the converter environment {stack.name!r}",
+            f"pip did not install {', '.join(missing)} into the converter environment {stack.name!r}",
             left="nothing was published",
-            hint="its settings may send packages elsewhere: see target, prefix and root in 'pip config list'",
+            hint="pip may be configured to install elsewhere: check target, prefix and root in "
+            "'pip config list'",
         )
     return found
 
 
-class _Watch:
-    """Measures a folder while it grows, and tells."""
+class _Progress:
+    """Reports what pip does and how far the directory it fills has grown."""
 
-    def __init__(self, folder: Path, report: Callable[[str, int], None]) -> None:
-        self._folder = folder
+    def __init__(self, directory: Path, report: Callable[[str, int], None]) -> None:
+        self._directory = directory
         self._report = report
-        self._stage = "making a virtual environment"
-        self._most = 0
+        self._step = "making a virtual environment"
+        self._size = 0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._measure, daemon=True)
 
-    def __enter__(self) -> _Watch:
-        self._report(self._stage, 0)
+    def __enter__(self) -> _Progress:
+        self._report(self._step, 0)
         self._thread.start()
         return self
 
@@ -227,26 +235,26 @@ class _Watch:
         self._end.set()
         self._thread.join()
 
-    def say(self, line: str) -> None:
-        """Take a line of pip's, and tell what it means."""
+    def take(self, line: str) -> None:
+        """Report what a line of pip's output means."""
         collecting = re.match(r"(?:Collecting|Processing) (?:\S*/)?([^\s;/]+)", line)
         downloading = re.match(r"Downloading (?:\S*/)?([^\s/]+\.whl)\S* (\([^)]*\))", line)
         installing = re.match(r"Installing collected packages: (.*)", line)
         if collecting:
-            self._stage = f"looking for {collecting[1]}"
+            self._step = f"looking for {collecting[1]}"
         elif downloading:
-            self._stage = f"downloading {downloading[1]} {downloading[2]}"
+            self._step = f"downloading {downloading[1]} {downloading[2]}"
         elif installing:
-            self._stage = f"installing {len(installing[1].split(','))} packages"
+            self._step = f"installing {len(installing[1].split(','))} packages"
         else:
             return
-        self._report(self._stage, self._most)
+        self._report(self._step, self._size)
 
     def _measure(self) -> None:
-        pause = _PAUSE
+        pause = _INTERVAL
         while not self._end.wait(pause):
             began = time.monotonic()
-            # pip first downloads, then installs what it downloaded: the larger of both is how far it is
-            self._most = max(self._most, *(measure(self._folder / part)[0] for part in ("tmp", "env")))
-            self._report(self._stage, self._most)
-            pause = max(_PAUSE, 10 * (time.monotonic() - began))
+            # pip first downloads everything, then installs it: the larger of the two is the progress
+            self._size = max(self._size, *(measure(self._directory / part)[0] for part in ("tmp", "env")))
+            self._report(self._step, self._size)
+            pause = max(_INTERVAL, 10 * (time.monotonic() - began))

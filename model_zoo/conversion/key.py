@@ -36,9 +36,9 @@ def key_parts(
 
     Args:
         model: the catalog entry.
-        precision: what it is converted to.
+        precision: the precision to convert to.
         inputs: the model's files after unpacking and replacing.
-        versions: what ``toolchain`` said.
+        versions: what ``toolchain`` returned.
         calibration: calibration data named by the caller instead of by the recipe.
 
     Raises:
@@ -47,7 +47,7 @@ def key_parts(
     recipe = msgspec.to_builtins(model.recipe)
     recipe.pop("precisions", None)
     if recipe.get("builder"):
-        recipe["builder"].pop("requirements", None)  # what is installed counts, and is among the versions
+        recipe["builder"].pop("requirements", None)  # what matters is what is installed: the versions have it
     if not is_compressed(precision):
         recipe.pop("compress", None)
     if not is_quantized(precision):
@@ -67,12 +67,12 @@ def key_parts(
         from model_zoo.conversion.calibration_data import digest_of
 
         parts["calibration"] = digest_of(calibration)
-    # Through text and back, so that parts made now equal parts read from a manifest.
+    # Through JSON and back, so that new parts compare equal to those read from a manifest.
     return json.loads(json.dumps(parts))  # type: ignore[no-any-return]
 
 
 def is_ready(model: Model, precision: str) -> bool:
-    """Whether the files already are an IR of that precision."""
+    """Whether the model's files already are an IR of that precision."""
     if model.framework != "openvino":
         return False
     tagged = any(artifact.precision for artifact in model.artifacts)
@@ -93,32 +93,29 @@ def ir_key(parts: Mapping[str, Any]) -> str:
     return Digest.of_json(parts).hex
 
 
-def differences(wanted: Mapping[str, Any], cached: Mapping[str, Any], there: str = "cached") -> list[str]:
-    """Return one readable line for each part that differs between two sets of parts.
-
-    ``there`` is what the lines call the second one.
-    """
+def differences(wanted: Mapping[str, Any], cached: Mapping[str, Any], label: str = "cached") -> list[str]:
+    """Return one readable line for each part that differs; ``label`` is what they call the second set."""
     lines: list[str] = []
     for name in sorted({*wanted, *cached}):
         old, new = cached.get(name), wanted.get(name)
         if name == "inputs":
             old, new = dict(old or []), dict(new or [])
-        _compare(name, new, old, lines, there)
+        _compare(name, new, old, lines, label)
     return lines
 
 
-def _compare(path: str, wanted: object, cached: object, lines: list[str], there: str) -> None:
+def _compare(path: str, wanted: object, cached: object, lines: list[str], label: str) -> None:
     if wanted == cached:
         return
     if isinstance(wanted, dict) and isinstance(cached, dict):
         for key in sorted({*wanted, *cached}):
-            _compare(f"{path}.{key}", wanted.get(key), cached.get(key), lines, there)
+            _compare(f"{path}.{key}", wanted.get(key), cached.get(key), lines, label)
         return
     if isinstance(wanted, list) and isinstance(cached, list) and len(wanted) == len(cached):
         for index, (new, old) in enumerate(zip(wanted, cached, strict=True)):
-            _compare(f"{path}[{index}]", new, old, lines, there)
+            _compare(f"{path}[{index}]", new, old, lines, label)
         return
-    lines.append(f"{path}: now {_brief(wanted)}, {there} {_brief(cached)}")
+    lines.append(f"{path}: now {_brief(wanted)}, {label} {_brief(cached)}")
 
 
 def _brief(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Class labels: from the catalog entry itself, or out of a file of the model."""
+"""Class labels: from the catalog entry itself, or from a file of the model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def labels_of(model: Model, files: Path) -> list[str] | None:
     """Return the model's labels in order; None when it has none.
 
     Raises:
-        ConversionError: the file does not hold what the catalog says.
+        ConversionError: the file does not have what the catalog says.
     """
     labels = model.labels
     if labels is None:
@@ -26,24 +26,24 @@ def labels_of(model: Model, files: Path) -> list[str] | None:
     if not isinstance(labels, Labels):
         return list(labels)
     if labels.artifact is None:
-        what = f"labels.file {labels.file} was not read with the catalog"
+        what = f"labels.file: {labels.file} was not read with the catalog"
         raise ConversionError(what, hint="load the model through a catalog")
     try:
         text = (files / labels.artifact).read_text(encoding="utf-8")
         if labels.key is None:
             return text.splitlines()
-        return _descend(json.loads(text), labels.key)
+        return _labels_at(json.loads(text), labels.key)
     except (OSError, ValueError, LookupError, TypeError) as error:
-        what = f"labels: {labels.artifact} does not hold the labels"
+        what = f"labels: {labels.artifact} has no labels where the catalog entry says"
         raise ConversionError(
             what,
-            expected=f"a list at {labels.key}" if labels.key else "one label a line",
+            expected=f"a list at {labels.key}" if labels.key else "one label per line",
             found=error,
-            hint="correct labels in the catalog entry",
+            hint="correct the labels field of the catalog entry",
         ) from error
 
 
-def _descend(value: object, key: str) -> list[str]:
+def _labels_at(value: object, key: str) -> list[str]:
     for part in key.split("."):
         if isinstance(value, list):
             value = value[int(part)]

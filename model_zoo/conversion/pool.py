@@ -1,12 +1,13 @@
 """Several conversions at once, as many as cores and memory allow.
 
-A conversion starts when it is the only one, or when what it is expected to need fits beside the others
-into the memory that is free. The expectation is the measured peak of an earlier conversion like it.
+A conversion starts when no other runs, or when its estimated peak fits into the free memory beside the
+others. The estimate comes from the measured peak of an earlier, similar conversion.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import threading
@@ -14,33 +15,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from model_zoo.conversion import process
-from model_zoo.schema import EXPORTED
+from model_zoo.formats.frameworks import FRAMEWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from model_zoo.schema import IrManifest, Model
 
+_log = logging.getLogger(__name__)
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 _MIB = 1 << 20
-_BASE = {"pytorch": 600, "keras": 900, "jax": 600, **dict.fromkeys(EXPORTED, 650)}
-"""Mebibytes a framework needs before it has read anything; measured. The others need ``_PLAIN``."""
-_PLAIN, _NNCF = 80, 500
-_PATIENCE = 10.0
-"""Seconds that jobs get to clean up after an interruption; what they do beside conversions may hang."""
+_NNCF = 500
+"""MiB that NNCF needs before it does anything; measured."""
+_GRACE = 10.0
+"""Seconds that jobs get to clean up after an interruption; what they do besides converting may hang."""
 _PER_BYTE = 4
-"""Memory for each byte of input, where nothing was measured: the file, the graph, and its lowered copy."""
+"""Bytes of memory per byte of input, before anything was measured: file, graph and its compressed copy."""
 
 
 def default_workers() -> int:
-    """Return how many conversions run at once unless told: half the cores, at least one."""
+    """Return how many conversions run at once by default: half the cores, at least one."""
     return max(1, (os.cpu_count() or 1) // 2)
 
 
 def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """Return how many bytes can be used without swapping, cgroup limit included; None when not known."""
+    """Return how many bytes can be used without swapping, within the cgroup's limit; None if unknown."""
     free: list[int] = []
     with contextlib.suppress(OSError):
         found = re.search(
@@ -58,25 +59,24 @@ def estimate(model: Model, precision: str, size: int, manifests: Iterable[IrMani
     """Return how many bytes a conversion will need at its peak.
 
     Args:
-        model: what is converted.
-        precision: to what.
-        size: bytes of its files.
-        manifests: of earlier conversions; of those with the same framework and precision the one nearest
-            in size counts, scaled to this size where that is larger.
+        model: the catalog entry.
+        precision: the precision to convert to.
+        size: of its files, in bytes.
+        manifests: of earlier conversions. Among those with the same framework and precision, the one
+            nearest in size counts, scaled up where this model is larger.
     """
-    fresh = (
-        _BASE.get(str(model.framework), _PLAIN) + (0 if re.fullmatch("FP16|FP32", precision) else _NNCF)
-    ) * _MIB
-    like = [
-        (sum(entry.size for entry in one.inputs), one.peak_memory)
-        for one in manifests
-        if one.framework == model.framework and one.precision == precision and one.peak_memory
+    base = FRAMEWORKS[str(model.framework)].memory
+    base = (base if re.fullmatch("FP16|FP32", precision) else base + _NNCF) * _MIB
+    similar = [
+        (sum(entry.size for entry in manifest.inputs), manifest.peak_memory)
+        for manifest in manifests
+        if (manifest.framework, manifest.precision) == (model.framework, precision) and manifest.peak_memory
     ]
-    if not like:
-        return fresh + _PER_BYTE * size
-    nearest, peak = min(like, key=lambda pair: abs(pair[0] - size))
-    grown = max(0, peak - fresh) * max(1.0, size / nearest) if nearest else 0
-    return int(max(peak, fresh + grown))
+    if not similar:
+        return base + _PER_BYTE * size
+    nearest, peak = min(similar, key=lambda pair: abs(pair[0] - size))
+    scaled = max(0, peak - base) * max(1.0, size / nearest) if nearest else 0
+    return int(max(peak, base + scaled))
 
 
 def run(
@@ -90,15 +90,15 @@ def run(
     """Call ``call`` for every job, several at a time, and return the results in the jobs' order.
 
     Args:
-        jobs: what to do, started in this order.
+        jobs: started in this order.
         call: does one job; it runs in a thread of its own.
-        estimate: how many bytes a job needs at its peak.
-        workers: how many at once at most; default half the cores.
-        available: how many bytes are free; None means nobody knows, and only ``workers`` counts.
+        estimate: returns how many bytes a job needs at its peak.
+        workers: the largest number of jobs at once; default: half the cores.
+        available: returns how many bytes are free; None means unknown, and only ``workers`` counts.
 
     Raises:
-        BaseException: what ``call`` raised for the first job that failed, once all that had started ended;
-            the others do not start. On an interruption every running worker process is ended first.
+        BaseException: what ``call`` raised for the first job that failed, once all started jobs have ended;
+            the others are not started. An interruption kills every running worker process first.
     """
     return _Run(jobs, call, estimate, workers or default_workers(), available).results()
 
@@ -132,7 +132,10 @@ class _Run(Generic[Job, Result]):
                     if self.failed:
                         break
                     self.running[index] = need
-                thread = threading.Thread(target=self._one, args=(index, job), daemon=True)
+                _log.debug(
+                    "job %d of %d starts, estimated at %d MiB", index + 1, len(self.jobs), need // _MIB
+                )
+                thread = threading.Thread(target=self._do, args=(index, job), daemon=True)
                 thread.start()
                 threads.append(thread)
             for thread in threads:
@@ -140,7 +143,7 @@ class _Run(Generic[Job, Result]):
         except BaseException:
             process.stop_all()
             for thread in threads:
-                thread.join(_PATIENCE)
+                thread.join(_GRACE)
             raise
         if self.failed:
             raise self.failed[min(self.failed)]
@@ -156,10 +159,10 @@ class _Run(Generic[Job, Result]):
             return True
         return need <= now and need + sum(self.running.values()) <= self.budget
 
-    def _one(self, index: int, job: Job) -> None:
+    def _do(self, index: int, job: Job) -> None:
         try:
             result = self.call(job)
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+        except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
             with self.changed:
                 self.failed[index] = error
         else:

@@ -1,42 +1,48 @@
-"""One conversion in one fresh process: start it, follow it, read its answer, end it.
+"""The worker process: start it, follow its progress, read its answer, stop it.
 
-The worker may run in any interpreter that has numpy and openvino, so it gets our package folder without
-our site-packages: empty module objects whose ``__path__`` points here. It reads its request from a
-file, says its stages on a pipe, writes its answer to a file, and everything else it prints is its log.
+The worker may run in any interpreter that has numpy and openvino. It is given this package without the
+packages installed beside it: the bootstrap code registers empty modules whose ``__path__`` points here. The
+worker reads its request from a file, writes its stages to a pipe and its answer to a file; whatever else it
+prints is its log.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model_zoo import errors
+from model_zoo.conversion.toolchain import cannot_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-_ABOVE = Path(__file__).resolve().parents[2]
+_log = logging.getLogger(__name__)
+_IMPORT_ROOT = Path(__file__).resolve().parents[2]
 _TAIL = 15
+"""How many of the last lines of the log an error shows."""
 _alive: set[subprocess.Popen[str]] = set()
 _alive_lock = threading.Lock()
-ISOLATED: dict[str, str | None] = {
+_FOR_ENVIRONMENTS: dict[str, str | None] = {
     "PYTHONPATH": None,
     "PYTHONHOME": None,
     "PYTHONDONTWRITEBYTECODE": "1",
 }
-"""How the environment differs for an interpreter of a converter environment, which never changes."""
+"""Variables for a converter environment's interpreter: nothing gets into it, nothing is written to it."""
 _BOOTSTRAP = """
 import sys, types
 sys.path[:] = [entry for entry in sys.path if entry]
-packages = "", ".conversion", ".conversion.worker", ".files", ".formats"
+packages = "", ".conversion", ".conversion.worker", ".formats"
 for name in ["model_zoo" + package for package in packages]:
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = [sys.argv[1] + name.replace(".", "/")]
@@ -58,22 +64,37 @@ def run_worker(
     Args:
         request: what ``model_zoo.conversion.worker.main`` reads; plain JSON data.
         name: what is converted, for messages.
-        python: the interpreter; ours when unset.
+        python: the interpreter; default: this one.
         on_stage: called with each stage the worker enters.
-        isolated: the interpreter is a converter environment's, in which nothing of ours may get involved.
+        isolated: the interpreter is a converter environment's.
 
     Raises:
-        ConversionError: what the worker itself raised, of the same class; the log's tail is in ``found``.
+        ConversionError: what the worker itself raised, as the same class; ``found`` ends with its log.
         WorkerCrashedError: it died without an answer.
         UsageError: the interpreter cannot be started.
     """
-    with tempfile.TemporaryDirectory(prefix="model-zoo-convert-") as folder:
-        scratch = Path(folder)
+    python = python or sys.executable
+    kind = "of a converter environment" if isolated else "named by --python"
+    _log.info("%s: worker starts in %s (%s)", name, python, "this one" if python == sys.executable else kind)
+
+    def enter(stage: str) -> None:
+        _log.debug("%s: stage %r after %.1f s", name, stage, time.monotonic() - began)
+        if on_stage is not None:
+            on_stage(stage)
+
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="model-zoo-convert-") as directory:
+        scratch = Path(directory)
         (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
-        changes = ISOLATED if isolated else {}
-        status = _run(scratch, python or sys.executable, on_stage or (lambda _: None), changes)
+        argv = [python, "-c", _BOOTSTRAP, f"{_IMPORT_ROOT}{os.sep}", str(scratch)]
+        env = _environment(_FOR_ENVIRONMENTS if isolated else {})
+        try:
+            status = follow(argv, scratch, env, scratch / "log", enter)
+        except OSError as error:
+            raise cannot_start(python, error) from error
         tail = _tail(scratch / "log")
         answer = _read_answer(scratch / "answer.json")
+    _log.debug("%s: worker ended with %d after %.1f s", name, status, time.monotonic() - began)
     if answer is None:
         raise _crash(name, status, tail)
     if "error" in answer:
@@ -81,25 +102,14 @@ def run_worker(
     return dict(answer["result"])
 
 
-def _run(
-    scratch: Path, python: str, on_stage: Callable[[str], None], changes: Mapping[str, str | None]
-) -> int:
-    argv = [python, "-c", _BOOTSTRAP, f"{_ABOVE}{os.sep}", str(scratch)]
-    try:
-        return follow(argv, scratch, _environment(changes), scratch / "log", on_stage)
-    except OSError as error:
-        what = f"the interpreter {python} cannot be started: {error.strerror}"
-        raise errors.UsageError(what, hint="give --python the path of a Python interpreter") from error
-
-
 def follow(
-    argv: Sequence[str], folder: Path, env: Mapping[str, str], log: Path, on_line: Callable[[str], None]
+    argv: Sequence[str], directory: Path, env: Mapping[str, str], log: Path, on_line: Callable[[str], None]
 ) -> int:
-    """Run a process to its end, line by line, and return its exit code; an interruption ends it.
+    """Run a process to its end, line by line, and return its exit code; an interruption kills it.
 
     Args:
-        argv: what to run. Its standard input never says anything, and ends when this process does.
-        folder: where it runs.
+        argv: what to run. Its standard input stays empty, and is closed when this process ends.
+        directory: its working directory.
         env: its environment.
         log: the file that its standard error goes to.
         on_line: called with each line of its standard output.
@@ -111,9 +121,9 @@ def follow(
     with log.open("ab") as stream:
         process = subprocess.Popen(
             argv,
-            cwd=folder,
+            cwd=directory,
             env=dict(env),
-            stdin=subprocess.PIPE,  # never written: its end tells the process that we are gone
+            stdin=subprocess.PIPE,  # never written to: when it closes, the parent is gone
             stdout=subprocess.PIPE,
             stderr=stream,
             start_new_session=True,
@@ -143,7 +153,7 @@ def follow(
 
 
 def stop_all() -> None:
-    """End every worker that runs now; whoever waits for one gets a ``KeyboardInterrupt``."""
+    """Kill every running worker; whoever waits for one gets a ``KeyboardInterrupt``."""
     with _alive_lock:
         running = list(_alive)
         _alive.clear()
@@ -152,7 +162,7 @@ def stop_all() -> None:
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    """End the worker and everything it started."""
+    """Kill a worker and everything it started."""
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -160,28 +170,26 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
-    """Return the worker's environment: nothing in it may change the bytes, or reach for the network."""
-    env = {
-        name: value for name, value in os.environ.items() if name not in {"PYTHONSTARTUP", "PYTHONINSPECT"}
+    """Return the worker's environment: nothing in it may change the IR's bytes, or reach for the network."""
+    fixed: dict[str, str | None] = {
+        "PYTHONSTARTUP": None,
+        "PYTHONINSPECT": None,
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONUTF8": "1",
+        "PYTHONSAFEPATH": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "NNCF_CI": "1",
     }
-    env.update(
-        PYTHONHASHSEED="0",
-        PYTHONUNBUFFERED="1",
-        PYTHONUTF8="1",
-        PYTHONSAFEPATH="1",
-        TF_CPP_MIN_LOG_LEVEL="2",
-        HF_HUB_OFFLINE="1",
-        TRANSFORMERS_OFFLINE="1",
-        HF_HUB_DISABLE_TELEMETRY="1",
-        NNCF_CI="1",
-    )
-    return changed(env, changes)
+    return changed(os.environ, {**fixed, **changes})
 
 
 def changed(env: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
-    """Return an environment with some variables set, and those that are None left out."""
-    both = {**env, **changes}
-    return {name: value for name, value in both.items() if value is not None}
+    """Return an environment with some variables set, and those that are None removed."""
+    return {name: value for name, value in {**env, **changes}.items() if value is not None}
 
 
 def _tail(log: Path) -> str:
@@ -200,30 +208,27 @@ def _read_answer(path: Path) -> dict[str, Any] | None:
 def _crash(name: str, status: int, tail: str) -> errors.WorkerCrashedError:
     if status < 0:
         ended = next((one.name for one in signal.Signals if one == -status), f"signal {-status}")
-        found = f"it was ended by {ended}"
-        if ended == "SIGKILL":
-            found += ", which is what happens when memory runs out"
+        found = f"killed by {ended}" + (", as happens when memory runs out" if ended == "SIGKILL" else "")
     else:
-        found = f"it ended with exit code {status}"
+        found = f"exit code {status}"
     return errors.WorkerCrashedError(
         f"{name}: the conversion process died without an answer",
         found=f"{found}\n{tail}".strip(),
         left="nothing was published",
-        hint="free memory or lower -j and run again; if it dies again, the log above is what to report",
+        hint="free some memory or lower -j, then run again; if it happens again, report the log above",
     )
 
 
-def _error(name: str, stated: Mapping[str, Any], tail: str) -> errors.ModelZooError:
-    """Return the worker's error as the class it was there."""
-    kind = getattr(errors, str(stated["class"]), errors.ConversionError)
-    found = stated.get("found")
-    if stated.get("log") and tail:
-        found = f"{found or ''}\nthe end of the worker's log:\n{tail}".strip()
-    error: errors.ModelZooError = kind(
-        f"{name}: {stated['what']}",
-        expected=stated.get("expected"),
+def _error(name: str, answer: Mapping[str, Any], tail: str) -> errors.ModelZooError:
+    """Return the worker's error as an instance of the same class."""
+    kind: type[errors.ModelZooError] = getattr(errors, str(answer["class"]), errors.ConversionError)
+    found = answer.get("found")
+    if answer.get("log") and tail:
+        found = f"{found or ''}\nend of the worker's log:\n{tail}".strip()
+    return kind(
+        f"{name}: {answer['what']}",
+        expected=answer.get("expected"),
         found=found,
         left="nothing was published",
-        hint=stated.get("hint"),
+        hint=answer.get("hint"),
     )
-    return error

@@ -1,4 +1,4 @@
-"""A gate many conversions pass together and a retry passes alone."""
+"""A lock that many threads hold for reading, or one for writing."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Gate:
-    """Many may be inside together, or one alone. Who wants to be alone goes before later arrivals."""
+class ReadWriteLock:
+    """Many readers or one writer; a waiting writer goes before readers that arrive later."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._inside = 0
-        self._waiting = 0
-        self._alone = False
+        self._readers = 0
+        self._waiting_writers = 0
+        self._writing = False
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """Be inside with others."""
+    def read(self) -> Iterator[None]:
+        """Hold the lock together with other readers."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._alone and not self._waiting)
-            self._inside += 1
+            self._changed.wait_for(lambda: not self._writing and not self._waiting_writers)
+            self._readers += 1
         try:
             yield
         finally:
             with self._changed:
-                self._inside -= 1
+                self._readers -= 1
                 self._changed.notify_all()
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Be inside with nobody else."""
+    def write(self) -> Iterator[None]:
+        """Hold the lock alone."""
         with self._changed:
-            self._waiting += 1
+            self._waiting_writers += 1
             try:
-                self._changed.wait_for(lambda: not self._alone and self._inside == 0)
-                self._alone = True
+                self._changed.wait_for(lambda: not self._writing and not self._readers)
+                self._writing = True
             finally:
-                self._waiting -= 1
+                self._waiting_writers -= 1
         try:
             yield
         finally:
             with self._changed:
-                self._alone = False
+                self._writing = False
                 self._changed.notify_all()

@@ -1,8 +1,7 @@
 """Stacks: the packages a conversion needs beside this one, pinned in one file each.
 
 ``stacks/NAME.txt`` is a requirements file as pip reads it. Every line pins one package (``==``), perhaps for
-some platforms only (after ``;``); a comment ``# bytes: N`` says what an environment made of it took when it
-was measured.
+some platforms only (after ``;``); a comment ``# bytes: N`` is the measured size of an environment made of it.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_zoo.conversion.installed import canonical, versions
 from model_zoo.conversion.toolchain import packages
+from model_zoo.formats.frameworks import FRAMEWORKS
+from model_zoo.installed import canonical, versions
 from model_zoo.schema import Digest
 
 if TYPE_CHECKING:
@@ -24,19 +24,11 @@ if TYPE_CHECKING:
 
     from model_zoo.schema import Model
 
-FOLDER = Path(__file__).parent / "stacks"
-SUFFIX = ".txt"
+DIRECTORY = Path(__file__).parent / "stacks"
 SCHEMA = 1
-"""Raised when environments are made in another way, so that those made before are not used."""
-FRAMEWORKS = {
-    "transformers": "transformers",
-    "diffusers": "transformers",
-    "sentence-transformers": "transformers",
-    "timm": "transformers",
-}
-"""Stacks of frameworks that always need theirs; of the others it depends on what ``packages`` says."""
-NEEDS = {"torch": "torch", "tensorflow-cpu": "tensorflow", "jax": "jax", "nncf": "nncf"}
-"""The stack that has a package; the first that a conversion needs counts, as every stack has NNCF."""
+"""Raised when environments are made in another way, so that older ones are not used any more."""
+_EXCLUSIVE = {"transformers"}
+"""Stacks that cannot be installed beside this package: they need an older huggingface_hub."""
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(\[[^]]*\])?==(?P<version>[^\s;]+)\s*(;.*)?")
 _BYTES = re.compile(r"^# bytes: (\d+)$", re.MULTILINE)
 
@@ -46,18 +38,23 @@ class Stack:
     """Pinned requirements under a name.
 
     Attributes:
-        name: of its file.
+        name: the stem of its file.
         requirements: the lines, as pip reads them.
-        size: bytes that an environment of them takes, about.
+        size: approximate size in bytes of an environment made of them.
     """
 
     name: str
     requirements: tuple[str, ...]
     size: int
 
+    @property
+    def exclusive(self) -> bool:
+        """Whether it cannot be installed beside this package."""
+        return self.name in _EXCLUSIVE
+
     @functools.cached_property
     def pins(self) -> dict[str, str]:
-        """The pinned version of each package, by its canonical name."""
+        """The pinned version of each package, by its normalised name."""
         matches = filter(None, map(_LINE.fullmatch, self.requirements))
         return {canonical(match["name"]): match["version"] for match in matches}
 
@@ -65,14 +62,15 @@ class Stack:
     def expected(self) -> dict[str, str]:
         """The version of each package that an environment will most likely have.
 
-        Indexes have one build of OpenVINO, and where this interpreter has the pinned version it tells which.
+        A version of OpenVINO has several builds, but an index usually offers one of them: where this
+        interpreter has the pinned version, it is the same build.
         """
         pin, own = self.pins.get("openvino"), versions(["openvino"])["openvino"]
         return self.pins | ({"openvino": own} if own and _is_build_of(own, pin) else {})
 
     @functools.cached_property
     def digest(self) -> str:
-        """What an environment of it is stored under: of the requirements, this Python and this platform."""
+        """What an environment of it is stored under: a digest of requirements, Python and platform."""
         return Digest.of_json(
             {
                 "schema": SCHEMA,
@@ -83,10 +81,10 @@ class Stack:
         ).hex
 
     def fits(self, found: Mapping[str, str | None]) -> bool:
-        """Whether an IR made with these versions is one that an environment of the stack would make.
+        """Whether an environment of the stack would make the same IR as these versions did.
 
-        An index may have several builds of a pinned version: OpenVINO's carry the number of their build, and
-        those of others a local part, as in ``2.13.0+cpu``.
+        An index may have several builds of a pinned version: OpenVINO appends a build number, other packages
+        a local part, as in ``2.13.0+cpu``.
         """
         return all(_is_build_of(version, self.pins.get(canonical(name))) for name, version in found.items())
 
@@ -102,17 +100,25 @@ def stack_of(model: Model, precision: str) -> Stack | None:
 
     The packages of ``recipe.builder.requirements`` are part of it.
     """
-    name = FRAMEWORKS.get(str(model.framework))
-    if name is None:
-        needed = packages(model, precision)
-        name = next((stack for package, stack in NEEDS.items() if package in needed), None)
+    row, needed = FRAMEWORKS[str(model.framework)], packages(model, precision)
+    if row.stack and not {*row.packages, *row.fallback_packages}.isdisjoint(needed):
+        name = row.stack
+    elif "nncf" in needed:  # the other stacks have it as well
+        name = "nncf"
+    else:
+        return None
     builder = model.recipe.builder
-    return None if name is None else named(name, builder.requirements if builder else ())
+    return load_stack(name, builder.requirements if builder else ())
 
 
-def named(name: str, more: tuple[str, ...] = ()) -> Stack:
+def stack_names() -> list[str]:
+    """Return the names of all stacks, sorted."""
+    return sorted(path.stem for path in DIRECTORY.glob("*.txt"))
+
+
+def load_stack(name: str, more: tuple[str, ...] = ()) -> Stack:
     """Return the stack of that name, with more requirements; these win over the stack's own."""
-    return _read(FOLDER / f"{name}{SUFFIX}", more)
+    return _read(DIRECTORY / f"{name}.txt", more)
 
 
 @functools.cache

@@ -1,45 +1,39 @@
-"""Which packages a conversion would use, and their versions, read from their metadata and never imported."""
+"""The toolchain of a conversion: which packages it uses, and their versions. None of them is imported."""
 
 from __future__ import annotations
 
 import functools
 import json
+import logging
 import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from model_zoo.conversion import installed
-from model_zoo.conversion.installed import canonical
+from model_zoo import installed
 from model_zoo.errors import ConversionError, UsageError
+from model_zoo.formats.frameworks import FRAMEWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from model_zoo.schema import Model
 
+_log = logging.getLogger(__name__)
 _QUANTIZED = re.compile(r"(FP16|FP32)-INT8")
 _PLAIN = re.compile(r"FP16|FP32|BF16|FP32-INT1|FP64")
+_ANOTHER = "give --python the path of a working Python 3.10 or newer"
 
-_EXPORTERS = ("torch", "transformers", "optimum", "optimum-intel", "nncf", "openvino-tokenizers")
-"""What optimum-intel needs to export any folder model, and what else by the model's framework."""
-_LIBRARIES = {
-    "transformers": (),
-    "diffusers": ("diffusers",),
-    "sentence-transformers": ("sentence-transformers",),
-    "timm": ("timm",),
-}
-
-# Runs in the interpreter asked, where this package need not be.
-ASK = """
+QUERY = """
 import runpy, sys
 sys.path[:] = [entry for entry in sys.path if entry]
 runpy.run_path(sys.argv[1])["main"](sys.argv[2:])
 """
+"""Runs ``installed.py``, the first argument, in an interpreter that need not have this package."""
 
 
 def is_quantized(precision: str) -> bool:
-    """Whether the precision is post-training quantisation of weights and activations."""
+    """Whether the precision is post-training quantization of weights and activations."""
     return _QUANTIZED.fullmatch(precision) is not None
 
 
@@ -49,20 +43,14 @@ def is_compressed(precision: str) -> bool:
 
 
 def packages(model: Model, precision: str) -> tuple[str, ...]:
-    """Return the distributions this conversion would use; ``module:x`` is the one that has the module x."""
+    """Return the packages this conversion uses; ``module:x`` is the one that provides the module x."""
     builder = model.recipe.builder
-    names = ["openvino"]
+    row = FRAMEWORKS[str(model.framework)]
+    names = ["openvino", *row.packages]
     if model.is_folder:
-        exporting = model.framework in _LIBRARIES
-        return (*names, *_EXPORTERS, *_LIBRARIES[str(model.framework)]) if exporting else tuple(names)
-    if model.framework == "pytorch":
-        names.append("torch")
-    elif model.framework == "keras":
-        names += ["tensorflow-cpu", "keras"]
-    elif model.framework == "jax":
-        names += ["jax", "jaxlib"]
-    elif model.framework == "tensorflow" and _may_use_tensorflow(model):
-        names.append("tensorflow-cpu")
+        return tuple(names)
+    if _may_need_fallback(model):
+        names += row.fallback_packages
     if builder and builder.torchvision:
         names.append("torchvision")
     if builder and builder.module and not builder.paths:
@@ -74,80 +62,77 @@ def packages(model: Model, precision: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _may_use_tensorflow(model: Model) -> bool:
-    """Modules of TensorFlow Hub may lack a serving signature; everything else OpenVINO reads alone."""
+def _may_need_fallback(model: Model) -> bool:
+    """Modules of TensorFlow Hub may lack a serving signature; OpenVINO reads everything else by itself."""
     hub = any(source.kind == "tfhub" for artifact in model.artifacts for source in artifact.sources)
     return hub or model.recipe.builder is not None
 
 
 def optional(model: Model) -> frozenset[str]:
     """Return those of ``packages`` that the conversion may turn out not to need."""
-    return frozenset(
-        {"tensorflow-cpu"} if model.framework == "tensorflow" and not model.recipe.builder else ()
-    )
+    return frozenset(() if model.recipe.builder else FRAMEWORKS[str(model.framework)].fallback_packages)
 
 
 def toolchain(model: Model, precision: str, *, python: str | None = None) -> dict[str, str | None]:
     """Return the versions of the packages this conversion would use; None where one is not installed.
 
-    Nothing is imported: the versions come from the installed metadata. OpenVINO's carries the build
-    number of its wheel, as in ``2026.4.1-22982``.
+    The versions come from the installed metadata. OpenVINO's carries the build number of its wheel, as in
+    ``2026.4.1-22982``.
 
     Args:
         model: the catalog entry.
         precision: the precision to convert to.
-        python: another interpreter to ask.
+        python: another interpreter to look into.
 
     Raises:
         UsageError: that interpreter cannot be run.
+        ConversionError: it does not answer.
     """
     names = packages(model, precision)
     if python is None or python == sys.executable:
-        return dict(_here(names))
-    return dict(_elsewhere(python, names))
+        return dict(_versions_here(names))
+    return dict(_versions_in(python, names))
 
 
 def toolchain_in(
     model: Model, precision: str, known: Mapping[str, str], modules: Mapping[str, str]
 ) -> dict[str, str | None]:
-    """Return what ``toolchain`` would say of an interpreter whose packages are known.
+    """Return what ``toolchain`` would return for an interpreter whose packages are known.
 
     Args:
         model: the catalog entry.
         precision: the precision to convert to.
-        known: the version of each package, by its canonical name.
+        known: the version of each package, by its normalised name.
         modules: the package that each top-level module belongs to.
     """
-    versions: dict[str, str | None] = {}
-    for name in packages(model, precision):
-        module = name.removeprefix("module:")
-        package = name if module == name else modules.get(module, module.replace("_", "-"))
-        versions[package] = known.get(canonical(package))
-    if versions.get("tensorflow-cpu", "") is None:
-        versions["tensorflow-cpu"] = known.get("tensorflow")
-    return versions
+    names = packages(model, precision)
+    return installed.resolve(names, lambda name: known.get(installed.canonical(name)), lambda: modules)
 
 
 @functools.cache
-def _here(names: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
-    return tuple(installed.versions(list(names)).items())
+def _versions_here(names: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
+    return tuple(installed.versions(names).items())
 
 
 @functools.cache
-def _elsewhere(python: str, names: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
-    argv = [python, "-c", ASK, str(installed.__file__), *names]
+def _versions_in(python: str, names: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
+    argv = [python, "-c", QUERY, str(installed.__file__), *names]
     try:
         done = subprocess.run(argv, capture_output=True, check=True, timeout=60, encoding="utf-8")
         versions: dict[str, str | None] = json.loads(done.stdout)
     except OSError as error:
-        what = f"the interpreter {python} cannot be started: {error.strerror}"
-        raise UsageError(what, hint="give --python the path of a Python interpreter") from error
+        raise cannot_start(python, error) from error
     except subprocess.CalledProcessError as error:
         what = f"the interpreter {python} failed: {error.stderr.strip()[-500:]}"
-        raise UsageError(what, hint="give --python the path of a working Python 3.10 or newer") from error
+        raise UsageError(what, hint=_ANOTHER) from error
     except (subprocess.TimeoutExpired, ValueError) as error:
         what = f"the interpreter {python} did not answer: {error}"
-        raise ConversionError(
-            what, hint="give --python the path of a working Python 3.10 or newer"
-        ) from error
+        raise ConversionError(what, hint=_ANOTHER) from error
+    _log.debug("packages of %s: %s", python, versions)
     return tuple(versions.items())
+
+
+def cannot_start(python: str, error: OSError) -> UsageError:
+    """Return the error for an interpreter that cannot be started."""
+    what = f"the interpreter {python} cannot be started: {error.strerror}"
+    return UsageError(what, hint="give --python the path of a Python interpreter")

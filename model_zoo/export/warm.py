@@ -24,7 +24,7 @@ def blob_folders(irs: Sequence[ConvertedModel], device: str) -> tuple[str, ...]:
 
     layer = Layer(Path())
     single = (ir for ir in irs if not ir.is_folder)
-    return tuple(blobs.folder_of(layer.compiled, ir.key, device, {}).as_posix() for ir in single)
+    return tuple(blobs.directory_of(layer.compiled, ir.key, device, {}).as_posix() for ir in single)
 
 
 def warm(irs: Sequence[ConvertedModel], dest: Path, device: str, *, mtime: int) -> None:

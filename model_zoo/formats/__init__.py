@@ -1,1 +1,1 @@
-"""Formats: which file of a model is its network, and what is told from files without a framework."""
+"""Formats: the table of frameworks, and what can be read from files without one."""

@@ -1,10 +1,8 @@
-"""Pictures to tensors, the way a model's ``model_info`` asks for them.
+"""Images to tensors, as a model's ``model_info`` describes them.
 
-Used wherever a picture meets a network: inference, and calibration in the conversion worker. So it needs
-numpy and pillow, nothing else of this package.
+Inference needs this, and so does calibration in the conversion worker: numpy and pillow only.
 
-Channel order: a picture is RGB, unless the network's input was made to take BGR, which
-``reverse_input_channels`` (still to be done here) and ``color_order`` (already in the graph) say.
+Channel order: an image is RGB, unless ``color_order`` says that the graph takes BGR (and reverses it).
 """
 
 from __future__ import annotations
@@ -20,16 +18,17 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-_GRAIN = 32
-"""Sides that the network leaves open are rounded to this: what fully convolutional networks divide by."""
+_STRIDE = 32
+"""Dynamic sides are rounded to multiples of this, by which fully convolutional networks divide."""
 _LARGEST = 1280
+"""The longest side in pixels, if both are dynamic."""
 
 
 def guess_layout(shape: Sequence[int | None]) -> str | None:
-    """Return NCHW or NHWC where a shape of four leaves no doubt which dimension is the channels.
+    """Return NCHW or NHWC if a shape of four dimensions shows clearly which one is the channels.
 
     Args:
-        shape: sizes; None for any.
+        shape: sizes; None for a dynamic one.
     """
     if len(shape) != 4:  # noqa: PLR2004 - batch, channels, height, width
         return None
@@ -42,24 +41,24 @@ def guess_layout(shape: Sequence[int | None]) -> str | None:
     return None
 
 
-def picture_tensor(
+def image_tensor(
     path: Path, shape: Sequence[int | None], layout: str, dtype: np.dtype[Any], info: Mapping[str, str]
 ) -> np.ndarray[Any, Any]:
-    """Return a picture as the input of a network.
+    """Return an image as the input of a network.
 
     Args:
-        path: the picture.
-        shape: the input's shape; None for a size it leaves open.
-        layout: one letter a dimension, with H, W and C, such as NCHW.
+        path: the image.
+        shape: the input's shape; None for a dynamic size.
+        layout: one letter per dimension, with H, W and C, such as NCHW.
         dtype: the input's element type.
         info: ``model_info`` as text: resize_type, pad_value, reverse_input_channels, mean_values,
             scale_values, embedded_processing, color_order.
 
     Returns:
-        An array of that layout; sizes left open are the picture's own, rounded to multiples of 32.
+        An array of that layout; dynamic sizes are the image's own, rounded to multiples of 32.
 
     Raises:
-        OSError: it is not a picture that pillow reads.
+        OSError: pillow cannot read it.
         ValueError: the layout or model_info does not fit.
     """
     from PIL import Image
@@ -67,19 +66,19 @@ def picture_tensor(
     sizes = dict(zip(layout, shape, strict=True))
     mode = {1: "L", 4: "RGBA"}.get(sizes.get("C") or 3, "RGB")
     with Image.open(path) as opened:
-        picture = opened.convert(mode)
-    height, width = _target(picture, sizes.get("H"), sizes.get("W"))
+        image = opened.convert(mode)
+    height, width = _target_size(image, sizes.get("H"), sizes.get("W"))
     kind = info.get("resize_type") or "standard"
-    pixels = np.asarray(_resize(picture, height, width, kind, int(info.get("pad_value") or 0)))
-    if pixels.ndim == 2:  # noqa: PLR2004 - a grey picture has no channel dimension
+    pixels = np.asarray(_resize(image, height, width, kind, int(info.get("pad_value") or 0)))
+    if pixels.ndim == 2:  # noqa: PLR2004 - a grey image has no channel dimension
         pixels = pixels[:, :, None]
     if info.get("color_order", "RGB").upper() == "BGR":
         pixels = pixels[:, :, ::-1]
-    return lay_out(normalise(pixels, info), layout, dtype)
+    return arrange(normalise(pixels, info), layout, dtype)
 
 
-def lay_out(pixels: np.ndarray[Any, Any], layout: str, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    """Return height, width, channels in the network's layout and type, with a batch of one if it has N."""
+def arrange(pixels: np.ndarray[Any, Any], layout: str, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """Return pixels (height x width x channels) in another layout, with a batch of one if it has N."""
     order = [("HWC").index(letter) for letter in layout if letter in "HWC"]
     tensor = np.transpose(pixels, order)
     for axis, letter in enumerate(layout):
@@ -89,13 +88,13 @@ def lay_out(pixels: np.ndarray[Any, Any], layout: str, dtype: np.dtype[Any]) -> 
 
 
 def normalise(pixels: np.ndarray[Any, Any], info: Mapping[str, str]) -> np.ndarray[Any, Any]:
-    """Do what ``model_info`` leaves to the caller: mean, then scale, in the order the network sees.
+    """Do what ``model_info`` leaves to the caller: subtract the mean, divide by the scale.
 
-    A declared reversal means that callers have BGR and the network wants RGB. A picture is RGB here, so
-    there is nothing to reverse.
+    A declared ``reverse_input_channels`` means that callers have BGR and the network wants RGB. Images are
+    RGB here, so there is nothing to reverse.
 
     Raises:
-        ValueError: a value is not a number, or there are neither one nor one a channel.
+        ValueError: a value is not a number, or there is neither one for all channels nor one per channel.
     """
     if info.get("embedded_processing") == "True":
         return pixels
@@ -104,37 +103,37 @@ def normalise(pixels: np.ndarray[Any, Any], info: Mapping[str, str]) -> np.ndarr
         if not values:
             continue
         if len(values) not in {1, pixels.shape[-1]}:
-            msg = f"{name} has {len(values)} values for {pixels.shape[-1]} channels"
+            msg = f"{name} has {len(values)} values, the image {pixels.shape[-1]} channels"
             raise ValueError(msg)
         numbers = np.asarray(values, np.float32)
         pixels = pixels.astype(np.float32) - numbers if sign < 0 else pixels.astype(np.float32) / numbers
     return pixels
 
 
-def _target(picture: Image, height: int | None, width: int | None) -> tuple[int, int]:
+def _target_size(image: Image, height: int | None, width: int | None) -> tuple[int, int]:
     if height and width:
         return height, width
-    shrink = min(1.0, _LARGEST / max(picture.size))
-    own_width, own_height = (max(_GRAIN, round(side * shrink / _GRAIN) * _GRAIN) for side in picture.size)
+    shrink = min(1.0, _LARGEST / max(image.size))
+    own_width, own_height = (max(_STRIDE, round(side * shrink / _STRIDE) * _STRIDE) for side in image.size)
     return height or own_height, width or own_width
 
 
-def _resize(picture: Image, height: int, width: int, kind: str, pad: int) -> Image:
-    """Resize as openvino-model-api's resize types do."""
+def _resize(image: Image, height: int, width: int, kind: str, pad: int) -> Image:
+    """Resize as the resize types of openvino-model-api do."""
     from PIL import Image, ImageOps
 
     size, method = (width, height), Image.Resampling.BILINEAR
     if kind == "standard":
-        return picture.resize(size, method)
+        return image.resize(size, method)
     if kind == "crop":
-        return ImageOps.fit(picture, size, method)
+        return ImageOps.fit(image, size, method)
     if kind not in {"fit_to_window", "fit_to_window_letterbox"}:
         msg = f"resize_type {kind!r} is not standard, crop, fit_to_window or fit_to_window_letterbox"
         raise ValueError(msg)
-    ratio = min(width / picture.width, height / picture.height)
-    inner = (max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio)))
-    canvas = Image.new(picture.mode, size, (pad,) * len(picture.getbands()) if picture.mode != "L" else pad)
+    ratio = min(width / image.width, height / image.height)
+    inner = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+    canvas = Image.new(image.mode, size, (pad,) * len(image.getbands()) if image.mode != "L" else pad)
     free = (width - inner[0], height - inner[1])
     corner = (free[0] // 2, free[1] // 2) if kind == "fit_to_window_letterbox" else (0, 0)
-    canvas.paste(picture.resize(inner, method), corner)
+    canvas.paste(image.resize(inner, method), corner)
     return canvas

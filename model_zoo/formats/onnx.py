@@ -1,4 +1,4 @@
-"""Which other files an ONNX file refers to, read from its protocol buffers without the onnx package.
+"""Which other files an ONNX file refers to, read from its protocol buffer without the onnx package.
 
 Field numbers are those of onnx.proto (github.com/onnx/onnx): ModelProto.graph = 7, GraphProto.node = 1 and
 initializer = 5, NodeProto.attribute = 5, AttributeProto.t = 5, g = 6, tensors = 10 and graphs = 11,
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_INSIDE = {
+_CHILDREN = {
     "model": {7: "graph"},
     "graph": {1: "node", 5: "tensor"},
     "node": {5: "attribute"},
@@ -25,7 +25,7 @@ _INSIDE = {
 
 
 def external_files(path: Path) -> list[str]:
-    """Return the locations of external data, as the file states them, sorted.
+    """Return the locations of external data, as written in the file, sorted.
 
     Raises:
         OSError: the file cannot be read.
@@ -49,13 +49,13 @@ def _locations(data: mmap.mmap, start: int, end: int, kind: str) -> Iterator[str
             yield values.get(2, "")
         return
     for number, first, last in _fields(data, start, end):
-        inner = _INSIDE[kind].get(number)
+        inner = _CHILDREN[kind].get(number)
         if inner is not None:
             yield from _locations(data, first, last, inner)
 
 
 def _fields(data: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Yield number, start and end of every field that has a length."""
+    """Yield number, start and end of every length-delimited field."""
     while position < end:
         tag, position = _varint(data, position)
         kind = tag & 7
@@ -83,6 +83,6 @@ def _varint(data: mmap.mmap, position: int) -> tuple[int, int]:
         position, shift = position + 1, shift + 7
         if byte < 0x80:  # noqa: PLR2004 - the top bit says that more follow
             return value, position
-        if shift > 63:  # noqa: PLR2004 - 64 bits are all there can be
+        if shift > 63:  # noqa: PLR2004 - a varint has at most 64 bits
             msg = f"no number ends at byte {position}"
             raise IndexError(msg)

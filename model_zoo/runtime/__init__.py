@@ -2,72 +2,93 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING
 
 from model_zoo.errors import CompileError, LoadError
+from model_zoo.formats.frameworks import FRAMEWORKS
 from model_zoo.formats.network import choose_network
 from model_zoo.runtime import blobs
-from model_zoo.runtime.core import available_devices, check_device, core, version
+from model_zoo.runtime.core import (
+    available_devices,
+    check_device,
+    core,
+    read_model,
+    reason,
+    version,
+)
 from model_zoo.schema import PIPELINES, opening_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import openvino
+
+    from model_zoo.runtime.inference.run import Result
+    from model_zoo.runtime.measure import Figures
     from model_zoo.schema import Model
 
 __all__ = [
     "available_devices",
+    "bench",
     "compile",
     "compile_model",
     "core",
     "has_blobs",
+    "infer",
     "model_info",
     "read",
     "read_direct",
     "version",
 ]
+_log = logging.getLogger(__name__)
 
 
 def infer(
-    compiled: Any,  # noqa: ANN401
+    compiled: openvino.CompiledModel,
     inputs: Sequence[str | Path] = (),
     info: Mapping[str, str] | None = None,
-    **how: Any,  # noqa: ANN401
-) -> Iterator[dict[str, Any]]:
+    *,
+    top: int = 5,
+    save: Path | None = None,
+) -> Iterator[Result]:
     """Yield one result for each inference, in order. See ``model_zoo.runtime.inference.run.infer``."""
-    from model_zoo.runtime.inference import run  # numpy; reading and compiling do without
+    from model_zoo.runtime.inference import run  # numpy, which reading and compiling do not need
 
-    return run.infer(compiled, inputs, info, **how)
-
-
-DIRECT = ("onnx", "tensorflow", "tflite", "paddle", "openvino")
-"""Frameworks whose files OpenVINO reads without conversion."""
+    return run.infer(compiled, inputs, info, top=top, save=save)
 
 
-def bench(xml: Path, **how: Any) -> dict[str, Any]:  # noqa: ANN401
+def bench(
+    xml: Path,
+    *,
+    device: str = "AUTO",
+    seconds: float = 10.0,
+    hint: str | None = None,
+    cache: Path | None = None,
+) -> Figures:
     """Measure latency and throughput. See ``model_zoo.runtime.measure.bench``."""
     from model_zoo.runtime import measure
 
-    return measure.bench(xml, **how)
+    return measure.bench(xml, device=device, seconds=seconds, hint=hint, cache=cache)
 
 
-def read(xml: Path) -> Any:  # noqa: ANN401 - openvino.Model, and openvino has no types here
-    """Return the IR as an ``openvino.Model``; its weights are mapped, not copied.
+def read(xml: Path) -> openvino.Model:
+    """Read an IR; its weights are mapped, not copied.
 
     Raises:
         LoadError: OpenVINO cannot read it.
     """
-    return _read(xml)
+    return read_model(xml)
 
 
-def read_direct(model: Model, files: Path, precision: str | None = None) -> Any:  # noqa: ANN401
-    """Hand a model's original file straight to OpenVINO: no recipe, no preprocessing, no cache.
+def read_direct(model: Model, files: Path, precision: str | None = None) -> openvino.Model:
+    """Read a model's original file with OpenVINO: no recipe, no preprocessing, no cache.
 
     Args:
-        model: the catalog entry; ONNX, TensorFlow, TensorFlow Lite, PaddlePaddle or IR.
-        files: the folder of its files.
-        precision: which of several ready-made IRs; by default the model's first.
+        model: the catalog entry, of a framework whose files OpenVINO reads by itself.
+        files: the directory of its files.
+        precision: which of several ready-made IRs; default: the model's first.
 
     Raises:
         LoadError: OpenVINO cannot read the format, or the file.
@@ -75,39 +96,40 @@ def read_direct(model: Model, files: Path, precision: str | None = None) -> Any:
     if model.is_folder:
         opens = PIPELINES.get(model.task)
         line = opening_line(opens, f'str(model_zoo.convert("{model.name}").directory)') if opens else None
-        what = f"{model.name} becomes a folder of several files, which no openvino.Model stands for"
-        hint = line or f'model_zoo.convert("{model.name}").opening is the line that opens it'
+        what = f"{model.name} is a folder of several files, which a single openvino.Model cannot represent"
+        hint = line or f'see model_zoo.convert("{model.name}").opening for how to open it'
         raise LoadError(what, found=files, hint=hint)
-    if model.framework not in DIRECT:
+    direct = [row.name for row in FRAMEWORKS.values() if row.direct]
+    if model.framework not in direct:
         what = f"{model.name}: OpenVINO does not read {model.framework} files directly"
-        raise LoadError(what, expected=", ".join(DIRECT), hint="load it with convert=True")
-    return _read(choose_network(model, precision or model.precisions[0], files, LoadError))
+        raise LoadError(what, expected=", ".join(direct), hint="load it with convert=True")
+    network = choose_network(
+        files,
+        [artifact.path for artifact in model.files_of(precision or model.precisions[0])],
+        framework=model.framework,
+        recipe_model=model.recipe.model,
+        model=model.name,
+        error=LoadError,
+    )
+    return read_model(network, "convert the model instead of reading it directly")
 
 
-def _read(path: Path) -> Any:  # noqa: ANN401
-    try:
-        return core().read_model(path)
-    except RuntimeError as error:
-        hint = "run 'model-zoo cache verify', or convert the model instead of reading it directly"
-        raise LoadError(f"OpenVINO cannot read {path}", found=_reason(error), hint=hint) from error
-
-
-def compile(  # noqa: A001 - the pipeline's word
+def compile(  # noqa: A001 - OpenVINO's word
     xml: Path,
     *,
     key: str,
     device: str = "AUTO",
-    config: Mapping[str, Any] | None = None,
+    config: Mapping[str, object] | None = None,
     compiled: Path | None = None,
-) -> Any:  # noqa: ANN401
+) -> openvino.CompiledModel:
     """Compile an IR for a device, through the cache of compiled blobs.
 
     Args:
         xml: the IR.
         key: its IR key.
         device: OpenVINO's name of a device.
-        config: OpenVINO properties, passed on as they are; a ``CACHE_DIR`` among them replaces ours.
-        compiled: the cache's folder of compiled blobs; None uses no blobs. Where it cannot be written, the
+        config: OpenVINO properties, passed on unchanged; a ``CACHE_DIR`` among them replaces ours.
+        compiled: the cache's directory of compiled blobs; None uses no blobs. If it cannot be written, the
             model is compiled and nothing is stored.
 
     Raises:
@@ -117,33 +139,36 @@ def compile(  # noqa: A001 - the pipeline's word
     """
     check_device(device)
     properties = dict(config or {})
-    folder = None
-    if compiled is not None and "CACHE_DIR" not in properties:
-        folder = blobs.folder_of(compiled, key, device, properties)
-        if not blobs.prepare(folder):
-            folder = None
-    if folder is None:
+    if compiled is None or "CACHE_DIR" in properties:
+        return _compile(xml, device, properties)
+    directory = blobs.directory_of(compiled, key, device, properties)
+    if not blobs.prepare(directory):
+        _log.info("compiling %s without a cache: %s cannot be used", xml, directory)
         return _compile(xml, device, properties)
     try:
-        made = _compile(xml, device, {**properties, "CACHE_DIR": str(folder)})
-    except CompileError:
-        # A blob that does not fit this machine, in a folder that does not let OpenVINO replace it, is an
-        # error to OpenVINO. If the model is at fault, it fails once more.
+        made = _compile(xml, device, {**properties, "CACHE_DIR": str(directory)})
+    except CompileError as error:
+        # OpenVINO fails on a blob that does not fit this machine, in a directory where it cannot replace it.
+        # If the model itself is at fault, it fails again.
+        _log.info("compiling %s again, without the blobs in %s: %s", xml, directory, error.found)
         return _compile(xml, device, properties)
-    blobs.record(folder)
+    blobs.record(directory)
     return made
 
 
 def has_blobs(
-    compiled: Path, *, key: str, device: str = "AUTO", config: Mapping[str, Any] | None = None
+    compiled: Path, *, key: str, device: str = "AUTO", config: Mapping[str, object] | None = None
 ) -> bool:
-    """Whether a folder of compiled blobs, such as a read-only layer's, holds some for exactly this."""
-    folder = blobs.folder_of(compiled, key, device, dict(config or {})) if compiled.is_dir() else compiled
-    return any(folder.glob("*.blob"))
+    """Whether a directory of compiled blobs, such as a read-only layer's, has some for exactly this."""
+    if not compiled.is_dir():
+        return False
+    return any(blobs.directory_of(compiled, key, device, config or {}).glob("*.blob"))
 
 
-def compile_model(model: Any, *, device: str = "AUTO", config: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
-    """Compile an ``openvino.Model`` in memory for a device.
+def compile_model(
+    model: openvino.Model, *, device: str = "AUTO", config: Mapping[str, object] | None = None
+) -> openvino.CompiledModel:
+    """Compile a model in memory for a device.
 
     Raises:
         DeviceUnavailableError: this machine has no such device.
@@ -153,24 +178,20 @@ def compile_model(model: Any, *, device: str = "AUTO", config: Mapping[str, Any]
     return _compile(model, device, dict(config or {}))
 
 
-def _compile(model: Any, device: str, properties: dict[str, Any]) -> Any:  # noqa: ANN401
+def _compile(
+    model: openvino.Model | Path, device: str, properties: dict[str, object]
+) -> openvino.CompiledModel:
     try:
         return core().compile_model(model, device, properties)
     except RuntimeError as error:
         hint = "try another --device, or other properties"
-        raise CompileError(f"{device} cannot compile the model", found=_reason(error), hint=hint) from error
+        raise CompileError(f"{device} cannot compile the model", found=reason(error), hint=hint) from error
 
 
-def model_info(model: Any) -> dict[str, str]:  # noqa: ANN401
-    """Return the ``model_info`` of an ``openvino.Model``'s run-time information, as text."""
+def model_info(model: openvino.Model) -> dict[str, str]:
+    """Return the ``model_info`` of a model's run-time information, as text."""
     if not model.has_rt_info(["model_info"]):
         return {}
     known = model.get_rt_info(["model_info"]).value
-    # a model just made holds openvino.OVAny, one read from a file holds text
+    # a model made in memory has openvino.OVAny here, one read from a file has text
     return {str(n): str(v.astype(str) if hasattr(v, "astype") else v) for n, v in known.items()}
-
-
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    kept = [line for line in lines if not line.startswith(("Exception from ", "Check '"))]
-    return "; ".join((kept or lines)[:3])

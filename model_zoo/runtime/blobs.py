@@ -1,7 +1,7 @@
-"""OpenVINO's compiled blobs, each proven by our own digest before it is used.
+"""OpenVINO's compiled blobs, each verified by a digest before it is used.
 
-OpenVINO accepts a blob with a flipped bit and computes wrong results from it, so ``digests.json`` beside
-the blobs records what it wrote, and whatever differs is thrown away before OpenVINO sees it.
+OpenVINO accepts a blob with a flipped bit and computes wrong results from it. So ``digests.json`` beside the
+blobs records what it wrote, and a blob that differs is deleted before OpenVINO sees it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import contextlib
 import hashlib
 import itertools
 import json
+import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_zoo.files import set_mode, write_file
 from model_zoo.runtime.core import version
@@ -22,95 +23,102 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+_log = logging.getLogger(__name__)
 DIGESTS = "digests.json"
-_PIECE = 2 << 20
+_CHUNK = 2 << 20
 _THREADS = min(8, os.cpu_count() or 1)
 
 
-def folder_of(compiled: Path, key: str, device: str, config: Mapping[str, Any]) -> Path:
-    """Return the folder for the blobs of one IR on one device with these properties."""
-    stated = {name: str(value) for name, value in config.items()}
-    digest = Digest.of_json({"key": key, "device": device, "openvino": version(), "config": stated})
+def directory_of(compiled: Path, key: str, device: str, config: Mapping[str, object]) -> Path:
+    """Return the directory for the blobs of one IR on one device with these properties."""
+    properties = {name: str(value) for name, value in config.items()}
+    digest = Digest.of_json({"key": key, "device": device, "openvino": version(), "config": properties})
     return compiled / digest.hex
 
 
-def prepare(folder: Path) -> bool:
-    """Make the folder usable and throw away what is not proven; False when it cannot be used at all.
+def prepare(directory: Path) -> bool:
+    """Create the directory and delete unverified blobs; return False if it cannot be used at all.
 
-    A folder that can only be read is usable as long as everything in it is proven.
+    A read-only directory can be used if all its blobs are verified.
     """
     try:
-        if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-        known = _known(folder)
-        for path in _blobs(folder):
+        if not directory.is_dir():
+            directory.mkdir(parents=True, exist_ok=True)
+        known = _known(directory)
+        found = _blobs(directory)
+        _log.debug("%d compiled blobs in %s", len(found), directory)
+        for path in found:
             if path.name not in known or tree_digest(path) != known[path.name]:
+                _log.warning("deleting %s: its digest is not the recorded one", path)
                 path.unlink()
                 known.pop(path.name, None)
-                _write(folder, known)  # or the blob that comes in its place would not be recorded
-    except OSError:
+                _write(directory, known)  # otherwise the blob that replaces it would not be recorded
+    except OSError as error:
+        _log.debug("blobs in %s cannot be used: %s", directory, error)
         return False
     return True
 
 
-def record(folder: Path) -> None:
-    """Write down the digests of the blobs OpenVINO just wrote, if any and if it can be written."""
+def record(directory: Path) -> None:
+    """Record the digests of the blobs that OpenVINO just wrote, if the directory can be written."""
     with contextlib.suppress(OSError):
-        known, found = _known(folder), _blobs(folder)
+        known, found = _known(directory), _blobs(directory)
         if {path.name for path in found} == set(known):
             return
         for path in found:
-            set_mode(path, 0o444)  # OpenVINO keeps others of the machine from reading it
+            set_mode(path, 0o444)  # OpenVINO makes it readable for this user only
         digests = {path.name: tree_digest(path) for path in found}
-        _write(folder, digests)
+        _write(directory, digests)
 
 
 def tree_digest(path: Path) -> str:
-    """Return the sha256 (hex) of the sha256 of every 2 MiB of a file, in order, hashed on all cores.
+    """Return the sha256 (hex) of the sha256 digests of every 2 MiB of a file, computed on all cores.
 
-    A blob is hashed each time it is loaded, and may be as large as the model.
+    A blob may be as large as the model, and is hashed each time it is loaded.
 
     Raises:
         OSError: the file cannot be read.
     """
     size = path.stat().st_size
-    count = max(1, -(-size // _PIECE))
+    count = max(1, -(-size // _CHUNK))
     digests = [b""] * count
-    turn = itertools.count()
+    indexes = itertools.count()
 
     def work() -> None:
-        buffer = memoryview(bytearray(min(size, _PIECE)))
+        buffer = memoryview(bytearray(min(size, _CHUNK)))
         with path.open("rb", buffering=0) as stream:
-            while (index := next(turn)) < count:
-                stream.seek(index * _PIECE)
+            while (index := next(indexes)) < count:
+                stream.seek(index * _CHUNK)
                 digests[index] = hashlib.sha256(buffer[: stream.readinto(buffer)]).digest()
 
-    def quietly() -> None:
-        with contextlib.suppress(OSError):  # the piece it leaves out makes the digest wrong
+    def work_quietly() -> None:
+        with contextlib.suppress(OSError):  # the chunk it skips makes the digest wrong
             work()
 
-    others = [threading.Thread(target=quietly) for _ in range(min(_THREADS, count) - 1)]
-    for one in others:
-        one.start()
+    threads = [threading.Thread(target=work_quietly) for _ in range(min(_THREADS, count) - 1)]
+    for thread in threads:
+        thread.start()
     try:
         work()
     finally:
-        for one in others:
-            one.join()
+        for thread in threads:
+            thread.join()
     return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
-def _write(folder: Path, digests: dict[str, str]) -> None:
-    write_file(folder / DIGESTS, json.dumps(digests, sort_keys=True).encode())
+def _write(directory: Path, digests: dict[str, str]) -> None:
+    write_file(directory / DIGESTS, json.dumps(digests, sort_keys=True).encode())
 
 
-def _blobs(folder: Path) -> list[Path]:
-    with os.scandir(folder) as entries:
-        return sorted(folder / entry.name for entry in entries if entry.name.endswith((".blob", ".cl_cache")))
+def _blobs(directory: Path) -> list[Path]:
+    with os.scandir(directory) as entries:
+        return sorted(
+            directory / entry.name for entry in entries if entry.name.endswith((".blob", ".cl_cache"))
+        )
 
 
-def _known(folder: Path) -> dict[str, str]:
+def _known(directory: Path) -> dict[str, str]:
     try:
-        return dict(json.loads((folder / DIGESTS).read_bytes()))
+        return dict(json.loads((directory / DIGESTS).read_bytes()))
     except (FileNotFoundError, ValueError, TypeError):
         return {}

@@ -1,50 +1,78 @@
-"""OpenVINO's core: one for the process, made when it is first needed."""
+"""OpenVINO's core: one for the process, created when it is first needed."""
 
 from __future__ import annotations
 
 import functools
+import importlib
+import logging
 import re
 import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING
 
 from model_zoo.errors import DeviceUnavailableError, LoadError
 
-VIRTUAL = {"AUTO", "MULTI", "HETERO", "BATCH"}
-_making = threading.Lock()
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import ModuleType
 
-
-@functools.cache
-def _made() -> Any:  # noqa: ANN401 - openvino has no types here
-    try:
-        return _openvino().Core()
-    except ImportError as error:
-        what = f"openvino cannot be imported: {error}"
-        raise LoadError(what, hint="pip install openvino") from error
-
-
-def _openvino() -> Any:  # noqa: ANN401
-    """Import openvino without its telemetry, which forks and reports the very import over the network."""
-    if "openvino" not in sys.modules:
-        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
-    return openvino
+_log = logging.getLogger(__name__)
+VIRTUAL = {"AUTO", "MULTI", "HETERO", "BATCH"}
+_creation = threading.Lock()
 
 
-def core() -> Any:  # noqa: ANN401
+def core() -> openvino.Core:
     """Return the process's ``openvino.Core``.
 
     Raises:
         LoadError: openvino cannot be imported.
     """
-    with _making:
-        return _made()
+    with _creation:
+        return _core()
+
+
+@functools.cache
+def _core() -> openvino.Core:
+    try:
+        module = _import_openvino()
+    except ImportError as error:
+        what = f"openvino cannot be imported: {error}"
+        raise LoadError(what, hint="pip install openvino") from error
+    _log.debug("OpenVINO %s", module.get_version())
+    return module.Core()
+
+
+def _import_openvino() -> ModuleType:
+    """Import openvino without its telemetry, which forks and reports the import over the network."""
+    if "openvino" not in sys.modules:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    return importlib.import_module("openvino")
 
 
 def version() -> str:
     """Return OpenVINO's full version, with build number and commit."""
-    return str(_openvino().get_version())
+    return str(_import_openvino().get_version())
+
+
+def read_model(path: Path, hint: str = "run 'model-zoo cache verify'") -> openvino.Model:
+    """Read a file in one of OpenVINO's formats; the weights of an IR are mapped, not copied.
+
+    Raises:
+        LoadError: OpenVINO cannot read it.
+    """
+    try:
+        return core().read_model(path)
+    except RuntimeError as error:
+        raise LoadError(f"OpenVINO cannot read {path}", found=reason(error), hint=hint) from error
+
+
+def reason(error: Exception) -> str:
+    """Return what an error of OpenVINO says, without the places in its source code."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(("Exception from ", "Check '"))]
+    return "; ".join((kept or lines)[:3])
 
 
 def available_devices() -> list[str]:
@@ -59,20 +87,20 @@ def check_device(device: str) -> None:
         device: ``CPU``, ``GPU.1``, ``AUTO``, ``AUTO:GPU,CPU``, ``MULTI:…``, ``HETERO:…``, ``BATCH:GPU(4)``.
 
     Raises:
-        DeviceUnavailableError: names those it has.
+        DeviceUnavailableError: names those that it has.
     """
     virtual, colon, rest = device.partition(":")
     names = [part.strip() for part in rest.split(",")] if colon and virtual in VIRTUAL else [device]
-    bares = [re.sub(r"\(\d+\)$", "", name.removeprefix("-")) for name in names]
-    if all(bare in VIRTUAL or bare == "CPU" for bare in bares):
-        return  # always there, and asking every plug-in for its devices costs 20 ms
+    names = [re.sub(r"\(\d+\)$", "", name.removeprefix("-")) for name in names]
+    if all(name in VIRTUAL or name == "CPU" for name in names):
+        return  # always there, and asking every plug-in for its devices takes 20 ms
     available = available_devices()
-    for bare in bares:
-        known = bare in VIRTUAL or any(bare in {one, one.partition(".")[0]} for one in available)
-        if not known:
+    known = {*VIRTUAL, *available, *(name.partition(".")[0] for name in available)}
+    for name in names:
+        if name not in known:
             raise DeviceUnavailableError(
-                f"there is no device {bare or device!r} on this machine",
+                f"there is no device {name or device!r} on this machine",
                 expected=device,
                 found=f"available: {', '.join([*available, 'AUTO'])}",
-                hint="choose one of these with --device, or install the driver of the one you want",
+                hint="choose one of these with --device, or install the device's driver",
             )

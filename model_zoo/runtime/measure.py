@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from model_zoo.errors import CompileError, LoadError
-from model_zoo.runtime.core import check_device, core
-from model_zoo.runtime.inference.inputs import ports_of
+from model_zoo.errors import CompileError
+from model_zoo.runtime.core import check_device, read_model
+from model_zoo.runtime.inference.inputs import input_ports
 
-_START = (
+_log = logging.getLogger(__name__)
+_BENCHMARK_APP = (
     "import sys; sys.modules['openvino_telemetry'] = None; "
     "from openvino.tools.benchmark.main import main; sys.exit(main())"
 )
 _GRACE = 600.0
-"""Seconds for reading and compiling, beside the time it measures."""
+"""Seconds allowed for reading and compiling, in addition to measuring."""
+
+
+class Figures(TypedDict):
+    """What ``bench`` measured; ``latency_ms`` is the median."""
+
+    device: str
+    latency_ms: float
+    latency_mean_ms: float
+    latency_min_ms: float
+    latency_max_ms: float
+    throughput_fps: float
+    iterations: int
+    seconds: float
+    compile_ms: float
+    first_inference_ms: float
+    requests: int
 
 
 def bench(
@@ -28,19 +46,15 @@ def bench(
     seconds: float = 10.0,
     hint: str | None = None,
     cache: Path | None = None,
-) -> dict[str, Any]:
-    """Measure a model; inputs whose sizes are open get the sizes ``infer`` gives its zeros.
+) -> Figures:
+    """Measure a model; dynamic inputs get the shapes that ``infer`` gives its zeros.
 
     Args:
         xml: the IR, or another file that OpenVINO reads directly.
         device: OpenVINO's name of a device.
         seconds: how long to measure.
         hint: ``latency`` or ``throughput``; by default benchmark_app's own choice.
-        cache: a folder for compiled blobs.
-
-    Returns:
-        ``device``, ``latency_ms`` (median), ``latency_mean_ms``, ``latency_min_ms``, ``latency_max_ms``,
-        ``throughput_fps``, ``iterations``, ``seconds``, ``compile_ms``, ``first_inference_ms``, ``requests``.
+        cache: a directory for compiled blobs.
 
     Raises:
         DeviceUnavailableError: this machine has no such device.
@@ -48,12 +62,23 @@ def bench(
         CompileError: benchmark_app failed.
     """
     check_device(device)
-    with tempfile.TemporaryDirectory(prefix="model-zoo-bench-") as folder:
-        argv = [sys.executable, "-c", _START, "-m", str(xml), "-d", device, "-t", str(max(1, round(seconds)))]
-        argv += ["-report_type", "no_counters", "-json_stats", "-report_folder", folder]
+    with tempfile.TemporaryDirectory(prefix="model-zoo-bench-") as directory:
+        argv = [
+            sys.executable,
+            "-c",
+            _BENCHMARK_APP,
+            "-m",
+            str(xml),
+            "-d",
+            device,
+            "-t",
+            str(max(1, round(seconds))),
+        ]
+        argv += ["-report_type", "no_counters", "-json_stats", "-report_folder", directory]
         argv += ["-hint", hint] if hint else []
         argv += ["-cdir", str(cache)] if cache else []
-        argv += _shapes(xml)
+        argv += _shape_arguments(xml)
+        _log.debug("running benchmark_app: %s", " ".join(argv[3:]))
         try:
             done = subprocess.run(
                 argv,
@@ -65,8 +90,8 @@ def bench(
             )
         except subprocess.TimeoutExpired as error:
             what = f"benchmark_app did not end within {seconds + _GRACE:.0f} s"
-            raise CompileError(what, hint="measure a smaller model, or on another --device") from error
-        report = Path(folder) / "benchmark_report.json"
+            raise CompileError(what, hint="measure a smaller model, or use another --device") from error
+        report = Path(directory) / "benchmark_report.json"
         if done.returncode != 0 or not report.is_file():
             lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
             found = "\n".join(lines[-8:])
@@ -74,25 +99,19 @@ def bench(
         return _figures(json.loads(report.read_text(encoding="utf-8")), device)
 
 
-def _shapes(xml: Path) -> list[str]:
-    """Name the sizes of dynamic inputs, without which benchmark_app does not start."""
-    try:
-        model = core().read_model(xml)
-    except RuntimeError as error:
-        hint = "run 'model-zoo cache verify'"
-        raise LoadError(
-            f"OpenVINO cannot read {xml}", found=str(error).splitlines()[-1], hint=hint
-        ) from error
+def _shape_arguments(xml: Path) -> list[str]:
+    """Return the shapes of dynamic inputs, without which benchmark_app does not start."""
+    model = read_model(xml)
     if not any(port.get_partial_shape().is_dynamic for port in model.inputs):
         return []
-    ports = ports_of(model)
-    stated = [f"[{','.join(map(str, port.zeros))}]" for port in ports]
+    ports = input_ports(model)
+    shapes = [f"[{','.join(map(str, port.example_shape))}]" for port in ports]
     if len(ports) == 1:
-        return ["-data_shape", stated[0]]
-    return ["-data_shape", ",".join(port.name + shape for port, shape in zip(ports, stated, strict=True))]
+        return ["-data_shape", shapes[0]]
+    return ["-data_shape", ",".join(port.name + shape for port, shape in zip(ports, shapes, strict=True))]
 
 
-def _figures(report: dict[str, Any], device: str) -> dict[str, Any]:
+def _figures(report: dict[str, Any], device: str) -> Figures:
     measured, setup = report["execution_results"], report["configuration_setup"]
     return {
         "device": device,

@@ -6,6 +6,7 @@ checked in ``__post_init__``, and reported in the same way.
 
 from __future__ import annotations
 
+from model_zoo.formats.frameworks import EXPORTED
 from model_zoo.schema.artifact import (
     ArchiveFormat,
     Artifact,
@@ -34,7 +35,6 @@ from model_zoo.schema.manifest import (
     Resolution,
 )
 from model_zoo.schema.model import (
-    EXPORTED,
     Framework,
     Labels,
     Model,

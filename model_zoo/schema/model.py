@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from model_zoo.formats.frameworks import EXPORTED, FRAMEWORKS
 from model_zoo.schema.artifact import Artifact, Replacement
 from model_zoo.schema.base import NAME, Struct, check_relative_path, html_table
 from model_zoo.schema.paths import check_unique_paths
 from model_zoo.schema.precision import check_precision
 from model_zoo.schema.recipe import Recipe
 
-Framework = Literal[
-    "onnx",
-    "tensorflow",
-    "tflite",
-    "paddle",
-    "pytorch",
-    "keras",
-    "jax",
-    "openvino",
-    "transformers",
-    "diffusers",
-    "sentence-transformers",
-    "timm",
-]
-EXPORTED = ("transformers", "diffusers", "sentence-transformers", "timm")
-"""Frameworks whose models optimum-intel exports, each as a folder."""
+if TYPE_CHECKING:
+    Framework = str
+else:  # the table has the names; type checkers cannot follow it
+    Framework = Literal[tuple(FRAMEWORKS)]
 
 
 class Labels(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from model_zoo.cache import declaration_of
-from model_zoo.conversion import check_reproducible, convert
+from model_zoo.conversion import ConversionJob, check_reproducible, convert
 from model_zoo.conversion.requirements import require_packages
 from model_zoo.errors import CacheMissError, UnsupportedModelError
 from model_zoo.events import Event, ignore
@@ -124,12 +124,8 @@ class Converter:
         report(Event(event="convert_begin", model=model.name, message=plan.precision))
         # As deep below the layer as the final directory: relative links stay right.
         with self.cache.staging("ir") as staged:
-            manifest = convert(
-                staging=staged,
-                own=self.cache.writable.root,
-                reference=request.name,
-                **self._arguments(plan, fetched, environment, report),
-            )
+            job = _job(plan, fetched, plan.parts or {}, environment)
+            manifest = convert(job, staged, report=report, layer=self.cache.writable.root)
             check_locked(request, plan.parts or {}, manifest.outputs)
             manifest = msgspec.structs.replace(
                 manifest,
@@ -142,23 +138,6 @@ class Converter:
         seconds = time.monotonic() - began
         report(Event(event="convert_end", model=model.name, message=plan.precision, seconds=seconds))
 
-    def _arguments(
-        self, plan: Plan, fetched: FetchedModel, environment: str | None, report: Report
-    ) -> dict[str, Any]:
-        conversion = plan.conversion
-        return {
-            "model": plan.request.model,
-            "precision": plan.precision,
-            "files": fetched.directory,
-            "parts": plan.parts,
-            "settings": self.settings,
-            "report": report,
-            "python": environment or conversion.python,
-            "isolated": environment is not None,
-            "trust_code": conversion.trust_code,
-            "calibration": conversion.calibration,
-        }
-
     def check_reproducible(
         self, plan: Plan, converted: ConvertedModel, fetched: FetchedModel, report: Report = ignore
     ) -> None:
@@ -169,6 +148,20 @@ class Converter:
         """
         with using_cache(self.cache, self.settings, report):
             environment = self.environments.require(plan, report)
-            arguments = self._arguments(plan, fetched, environment, report)
-            arguments["parts"] = converted.manifest.parts
-            check_reproducible(manifest=converted.manifest, **arguments)
+            job = _job(plan, fetched, converted.manifest.parts, environment)
+            check_reproducible(job, converted.manifest, report=report)
+
+
+def _job(plan: Plan, fetched: FetchedModel, parts: dict[str, Any], environment: str | None) -> ConversionJob:
+    conversion = plan.conversion
+    return ConversionJob(
+        plan.request.model,
+        plan.precision,
+        fetched.directory,
+        parts,
+        python=environment or conversion.python,
+        isolated=environment is not None,
+        trust_code=conversion.trust_code,
+        calibration=conversion.calibration,
+        reference=plan.request.name,
+    )

@@ -49,6 +49,6 @@ def check_locked(
     if request.locked is None:
         return
     locked = locked_ir(request)
-    refuse_other_parts(request.name, differences(parts, locked.parts, there="locked"))
+    refuse_other_parts(request.name, differences(parts, locked.parts, label="locked"))
     if outputs is not None:
         refuse_other_outputs(request.name, outputs, locked)

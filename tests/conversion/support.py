@@ -10,12 +10,11 @@ import msgspec
 import numpy as np
 import openvino as ov
 
-from model_zoo.conversion import _request as request_of
-from model_zoo.conversion import convert, key_parts, toolchain
+from model_zoo.conversion import ConversionJob, convert, key_parts, toolchain
+from model_zoo.conversion.job import worker_request
 from model_zoo.conversion.worker import pipeline
-from model_zoo.runtime.inference.inputs import name_of
+from model_zoo.formats.ports import port_name
 from model_zoo.schema import FileEntry, Model
-from model_zoo.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,9 +58,9 @@ def parts_of(model: Model, precision: str, folder: Path, **more: Any) -> dict[st
 def run(model: Model, folder: Path, staging: Path, precision: str = "FP32", **how: Any) -> dict[str, Any]:
     """Convert in a worker process; return the manifest."""
     staging.mkdir(parents=True, exist_ok=True)
-    how.setdefault("report", lambda _: None)
-    how.setdefault("parts", parts_of(model, precision, folder))
-    return convert(model, precision, files=folder, staging=staging, settings=Settings(), **how)
+    report = how.pop("report", lambda _: None)
+    parts = how.pop("parts", None) or parts_of(model, precision, folder)
+    return convert(ConversionJob(model, precision, folder, parts, **how), staging, report=report)
 
 
 def run_here(
@@ -69,9 +68,7 @@ def run_here(
 ) -> dict[str, Any]:
     """Convert in this process, which is quicker; return what the worker would answer."""
     staging.mkdir(parents=True, exist_ok=True)
-    request = request_of(
-        model, precision, folder, staging, **{"trust_code": False, "calibration": None, **how}
-    )
+    request = worker_request(ConversionJob(model, precision, folder, {}, **how), staging)
     return pipeline.run(json.loads(json.dumps(request)), lambda _: None)
 
 
@@ -95,7 +92,7 @@ def infer(xml: Path, *inputs: np.ndarray) -> dict[str, np.ndarray]:
     """Run an IR exactly, on the CPU; return its outputs by the names it has in the file."""
     core = ov.Core()
     model = core.read_model(xml)
-    names = [name_of(port) for port in model.outputs]
+    names = [port_name(port) for port in model.outputs]
     return dict(zip(names, core.compile_model(model, "CPU", EXACT)(list(inputs)).values(), strict=True))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from model_zoo.conversion import environment
 from model_zoo.conversion.environment import build, fault_of, python_of
-from model_zoo.conversion.stacks import named
+from model_zoo.conversion.stacks import load_stack
 from model_zoo.errors import CacheError, CacheFullError, ConversionError
 from model_zoo.files.tree import measure
 from tests.stacks import Index, make_index
@@ -36,7 +36,7 @@ def staging(tmp_path: Path) -> Path:
 
 
 def made(name: str, staging: Path, *more: str) -> dict[str, Any]:
-    return build(named(name, more), staging, report=lambda *_: None)
+    return build(load_stack(name, more), staging, report=lambda *_: None)
 
 
 def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str) -> None:
@@ -49,7 +49,7 @@ def interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str) -> N
 
 def test_what_is_found_in_it(index: Index, staging: Path) -> None:
     said: list[tuple[str, int]] = []
-    found = build(named("tensorflow"), staging, report=lambda *one: said.append(one))
+    found = build(load_stack("tensorflow"), staging, report=lambda *one: said.append(one))
     assert found["packages"]["openvino"] == "2026.4.1-77"
     assert found["packages"]["tensorflow-cpu"] == "2.21.0"
     assert found["modules"]["tensorflow_cpu"] in {"tensorflow_cpu", "tensorflow-cpu"}
@@ -66,9 +66,9 @@ def test_what_is_found_in_it(index: Index, staging: Path) -> None:
 
 
 def test_growth_is_measured(index: Index, staging: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_PAUSE", 0.01)
+    monkeypatch.setattr(environment, "_INTERVAL", 0.01)
     said: list[int] = []
-    found = build(named("tensorflow"), staging, report=lambda _, size: said.append(size))
+    found = build(load_stack("tensorflow"), staging, report=lambda _, size: said.append(size))
     assert said == sorted(said)
     assert max(said) > 0
     assert found["size"] > 0
@@ -76,7 +76,7 @@ def test_growth_is_measured(index: Index, staging: Path, monkeypatch: pytest.Mon
 
 def test_lines_of_pip_that_say_something(staging: Path) -> None:
     said: list[str] = []
-    watch = environment._Watch(staging, lambda message, _: said.append(message))
+    progress = environment._Progress(staging, lambda message, _: said.append(message))
     for line in (
         "Looking in indexes: https://me:secret@index.example.org/simple",
         "Collecting torch==2.13.0 (from -r requirements.txt (line 3))",
@@ -85,7 +85,7 @@ def test_lines_of_pip_that_say_something(staging: Path) -> None:
         "Installing collected packages: a, b, c",
         "Successfully installed a-1 b-2 c-3",
     ):
-        watch.say(line)
+        progress.take(line)
     assert said == [
         "looking for torch==2.13.0",
         "downloading torch-2.13.0%2Bcpu-cp311-linux_x86_64.whl (190.0 MB)",
@@ -125,7 +125,7 @@ def test_pip_that_installs_elsewhere(
 ) -> None:
     (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {tmp_path / 'target'}\n")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
-    with pytest.raises(ConversionError, match="pip did not put openvino, nncf into") as caught:
+    with pytest.raises(ConversionError, match="pip did not install openvino, nncf into") as caught:
         made("nncf", staging)
     assert "pip config list" in str(caught.value.hint)
 
@@ -147,7 +147,9 @@ def test_full_disk(
     interpreter(tmp_path, monkeypatch, says)
     with pytest.raises(CacheFullError, match="no space left"):
         made("nncf", staging)
-    error = environment._pip_failed(named("nncf"), 1, ["ERROR: [Errno 28] No space left on device: '/x'"])
+    error = environment._pip_failed(
+        load_stack("nncf"), 1, ["ERROR: [Errno 28] No space left on device: '/x'"]
+    )
     assert isinstance(error, CacheFullError)
 
 
@@ -156,10 +158,10 @@ def test_staging_that_cannot_be_written(index: Index, tmp_path: Path) -> None:
         made("nncf", tmp_path / "absent")
 
 
-def test_pip_that_says_nothing() -> None:
-    error = environment._pip_failed(named("nncf"), -9, [])
+def test_pip_without_output() -> None:
+    error = environment._pip_failed(load_stack("nncf"), -9, [])
     assert isinstance(error, ConversionError)
-    assert error.found == "pip said nothing"
+    assert error.found == "no output from pip"
 
 
 def test_environment_that_does_not_answer(tmp_path: Path) -> None:
@@ -168,12 +170,12 @@ def test_environment_that_does_not_answer(tmp_path: Path) -> None:
     python.write_text("#!/bin/sh\nexit 3\n")
     python.chmod(0o755)
     with pytest.raises(ConversionError, match="does not answer"):
-        environment._look(tmp_path, named("nncf"))
+        environment._contents(tmp_path, load_stack("nncf"))
     assert "does not work" in str(fault_of(tmp_path, "3.11"))
     python.unlink()
     assert "cannot be started" in str(fault_of(tmp_path, "3.11"))
     python.write_text('#!/bin/sh\necho \'["cpython-39", "3.9.1"]\'\n')
     python.chmod(0o755)
     assert fault_of(tmp_path, "3.11.7") == (
-        "the Python it stands on is 3.9.1 now, and it was made with 3.11.7"
+        "its base interpreter is Python 3.9.1 now; it was built with 3.11.7"
     )

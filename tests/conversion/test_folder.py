@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from model_zoo.conversion import key_parts, toolchain
-from model_zoo.conversion.folder import opener_of
-from model_zoo.conversion.pooling import pooling_of, settings_of
+from model_zoo.conversion.folder_model import pipeline_class
 from model_zoo.conversion.toolchain import packages
-from model_zoo.conversion.worker import optimum as export
 from model_zoo.conversion.worker import weights
+from model_zoo.conversion.worker.frameworks import optimum
+from model_zoo.conversion.worker.frameworks.openvino import describe_irs
 from model_zoo.conversion.worker.job import Job
 from model_zoo.errors import ConversionError, MissingExtraError, UnknownPrecisionError
+from model_zoo.formats.pooling import config_files, pooling_of
 from model_zoo.schema import PIPELINES, ConvertedModel, opening_line
 from tests.conversion.support import entry, run
 from tests.folders import language_model, write_ir
@@ -65,7 +66,7 @@ def test_what_opens_a_folder(tmp_path, files, config, irs, opens):
     if config is not None:
         (tmp_path / "config.json").write_text(json.dumps(config))
         names.append("config.json")
-    assert opener_of(tmp_path, names, irs) == opens
+    assert pipeline_class(tmp_path, names, irs) == opens
 
 
 @pytest.mark.parametrize(("kind", "opens"), [
@@ -77,14 +78,16 @@ def test_what_opens_a_folder(tmp_path, files, config, irs, opens):
 ])  # fmt: skip
 def test_what_opens_a_pipeline_of_diffusers(tmp_path, kind, opens):
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": kind}))
-    assert opener_of(tmp_path, ["model_index.json"], {}) == f"openvino_genai.{opens}"
+    assert pipeline_class(tmp_path, ["model_index.json"], {}) == f"openvino_genai.{opens}"
 
 
 def test_damaged_configurations_are_no_reason_to_fail(tmp_path):
     (tmp_path / "config.json").write_text("[1")
-    assert opener_of(tmp_path, ["config.json", ONE], ir("last_hidden_state")).endswith("FeatureExtraction")
+    assert pipeline_class(tmp_path, ["config.json", ONE], ir("last_hidden_state")).endswith(
+        "FeatureExtraction"
+    )
     (tmp_path / "config.json").write_text("[]")
-    assert opener_of(tmp_path, ["config.json", ONE], ir("x")) is None
+    assert pipeline_class(tmp_path, ["config.json", ONE], ir("x")) is None
 
 
 @pytest.mark.parametrize("opens", [None, *sorted(set(PIPELINES.values())), "optimum.intel.OVModelForCTC"])
@@ -143,9 +146,9 @@ def test_how_tokens_become_a_sentence(tmp_path, kinds, pooling, wanted):
 
 def test_no_pooling_is_known_where_nothing_says(tmp_path):
     assert pooling_of(tmp_path) is None
-    assert settings_of(tmp_path) == []
+    assert config_files(tmp_path) == []
     assert sentences(tmp_path, "Transformer", "Pooling", pooling=MEAN, path="0_Transformer") is None
-    assert settings_of(tmp_path) == ["modules.json", "1_Pooling/config.json"]
+    assert config_files(tmp_path) == ["modules.json", "1_Pooling/config.json"]
 
 
 # --- weights
@@ -165,7 +168,7 @@ def test_formats_without_a_recipe(tmp_path):
     four = {"bits": 4, "dtype": "int4", "sym": False, "group_size": 128}
     assert weights.config_of(job(tmp_path), "t") == four
     assert weights.config_of(job(tmp_path, "NF4"), "t") == {"bits": 4, "dtype": "nf4", "sym": False}
-    with pytest.raises(UnknownPrecisionError, match="FP16-INT8 is no weight format"):
+    with pytest.raises(UnknownPrecisionError, match="cannot export to FP16-INT8"):
         weights.config_of(job(tmp_path, "FP16-INT8"), "t")
 
 
@@ -196,10 +199,10 @@ def test_formats_with_a_recipe(tmp_path):
 
 
 @pytest.mark.parametrize(("compress", "why"), [
-    ({"mode": "int5"}, "no mode"),
+    ({"mode": "int5"}, "is not a mode"),
     ({"dataset": "absent.txt"}, "no file"),
-    ({"dataset": "empty.txt"}, "holds no text"),
-    ({"dataset": "picture.png"}, "is no text"),
+    ({"dataset": "empty.txt"}, "is empty"),
+    ({"dataset": "picture.png"}, "is not a text file"),
 ])  # fmt: skip
 def test_recipes_that_cannot_be_followed(tmp_path, compress, why):
     (tmp_path / "empty.txt").write_text("\n")
@@ -215,17 +218,17 @@ def test_what_is_not_complete_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
     with pytest.raises(ConversionError, match="wrote no IR"):
-        export._check(job(tmp_path), "transformers", tokenizers=True)
+        optimum._check(job(tmp_path), "transformers", tokenizers=True)
     write_ir(tmp_path / ONE, "x", "y")
-    export._check(job(tmp_path), "transformers", tokenizers=True)
+    optimum._check(job(tmp_path), "transformers", tokenizers=True)
     (tmp_path / "model" / "tokenizer.json").write_text("{}")
     with pytest.raises(ConversionError, match="cannot convert this model's tokenizer"):
-        export._check(job(tmp_path), "transformers", tokenizers=True)
-    export._check(job(tmp_path), "transformers", tokenizers=False)
+        optimum._check(job(tmp_path), "transformers", tokenizers=True)
+    optimum._check(job(tmp_path), "transformers", tokenizers=False)
 
 
 @pytest.fixture
-def settled(tmp_path, monkeypatch):
+def prepared(tmp_path, monkeypatch):
     """A worker's own folder, in which the files and the staging folder have their short names."""
     for name in ("files", "ir", "scratch"):
         (tmp_path / name).mkdir()
@@ -237,51 +240,51 @@ def settled(tmp_path, monkeypatch):
         "framework": "sentence-transformers", "files": str(tmp_path / "files"),
         "staging": str(tmp_path / "ir"), "precision": "FP16",
     })  # fmt: skip
-    export._settle(job)
+    optimum._prepare_directory(job)
     return job
 
 
-def test_what_libraries_leave_behind_ends_with_the_worker(settled):
-    (settled.files / "config.json").write_text("{}")
+def test_what_libraries_leave_behind_ends_with_the_worker(prepared):
+    (prepared.files / "config.json").write_text("{}")
     assert Path("model/config.json").read_text() == "{}"
     (Path("ir") / "x").write_text("y")
-    assert (settled.staging / "x").read_text() == "y"
+    assert (prepared.staging / "x").read_text() == "y"
     assert tempfile.gettempdir() == str(Path.cwd())
     assert os.environ["HF_HOME"].startswith(str(Path.cwd()))
 
 
-def test_a_part_of_the_files_may_be_the_model(settled, tmp_path, monkeypatch):
+def test_a_part_of_the_files_may_be_the_model(prepared, tmp_path, monkeypatch):
     (tmp_path / "files" / "chat").mkdir()
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path / "other")
-    export._settle(replace(settled, recipe={"model": "chat"}))
+    optimum._prepare_directory(replace(prepared, recipe={"model": "chat"}))
     assert Path("model").resolve() == tmp_path / "files" / "chat"
 
 
-def test_which_library_exports_sentences(settled):
-    assert export._library_of(settled, {}) == "sentence_transformers"
-    sentences(settled.files, "Transformer", "Pooling", pooling=MEAN)
-    assert export._library_of(settled, {}) == "transformers"
-    assert export._library_of(settled, {"task": "sentence-similarity"}) == "sentence_transformers"
-    export._copy_settings()
-    assert pooling_of(settled.staging) == {"pooling_type": "MEAN", "normalize": False}
-    assert export._task_of("timm") == "image-classification"
-    assert export._task_of("sentence_transformers") == "feature-extraction"
+def test_which_library_exports_sentences(prepared):
+    assert optimum._library_of(prepared, {}) == "sentence_transformers"
+    sentences(prepared.files, "Transformer", "Pooling", pooling=MEAN)
+    assert optimum._library_of(prepared, {}) == "transformers"
+    assert optimum._library_of(prepared, {"task": "sentence-similarity"}) == "sentence_transformers"
+    optimum._copy_config_files()
+    assert pooling_of(prepared.staging) == {"pooling_type": "MEAN", "normalize": False}
+    assert optimum._task_of("timm") == "image-classification"
+    assert optimum._task_of("sentence_transformers") == "feature-extraction"
 
 
-def test_a_model_without_code_needs_no_trust(settled):
-    export._refuse_code(settled)
-    (settled.files / "config.json").write_text('{"auto_map": {"AutoModel": "mine.Mine"}}')
-    export._refuse_code(replace(settled, trust_code=True))
+def test_a_model_without_code_needs_no_trust(prepared):
+    optimum._refuse_code(prepared)
+    (prepared.files / "config.json").write_text('{"auto_map": {"AutoModel": "mine.Mine"}}')
+    optimum._refuse_code(replace(prepared, trust_code=True))
 
 
-def test_an_interpreter_without_the_exporter_is_told(settled, tmp_path, monkeypatch):
+def test_an_interpreter_without_the_exporter_is_told(prepared, tmp_path, monkeypatch):
     (tmp_path / "new").mkdir()
     monkeypatch.chdir(tmp_path / "new")
     if importlib.util.find_spec("optimum"):
         pytest.skip("optimum-intel is here")
     with pytest.raises(MissingExtraError, match="cannot be imported") as caught:
-        export.run(settled, _elsewhere)
+        optimum.export(prepared, _elsewhere)
     assert "--isolate" in caught.value.hint
 
 
@@ -293,7 +296,7 @@ def test_ports_of_every_network_but_tokenizers(tmp_path):
     language_model(tmp_path)
     write_ir(tmp_path / "part" / "openvino_model.xml", "sample", "out")
     (tmp_path / "labels.xml").write_text("<labels/>")
-    found = export.ports_in(tmp_path)
+    found = describe_irs(tmp_path)
     assert sorted(found) == [ONE, "part/openvino_model.xml"]
     assert found[ONE]["inputs"] == [{"name": "input_ids", "shape": [-1, -1], "type": "i64"}]
 

@@ -15,13 +15,17 @@ from PIL import Image
 
 from model_zoo.conversion import _empty as empty
 from model_zoo.conversion.labels import labels_of
-from model_zoo.conversion.worker import builders as building
-from model_zoo.conversion.worker import calibrate, compress
-from model_zoo.conversion.worker import example_inputs as examples
-from model_zoo.conversion.worker import explain as messages
-from model_zoo.conversion.worker import main as worker
-from model_zoo.conversion.worker import model_info as modelinfo
-from model_zoo.conversion.worker import port_names as naming
+from model_zoo.conversion.worker import (
+    builders,
+    calibrate,
+    compress,
+    example_inputs,
+    explain,
+    frameworks,
+    main,
+    model_info,
+    ports,
+)
 from model_zoo.conversion.worker.job import Job
 from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedModelError
 from tests import tiny
@@ -59,9 +63,9 @@ def test_labels_come_out_of_a_file_of_the_model(
 )
 def test_file_without_the_labels_is_refused(tmp_path: Path, text: str, key: str) -> None:
     (tmp_path / "l.txt").write_text(text)
-    with pytest.raises(ConversionError, match="does not hold the labels"):
+    with pytest.raises(ConversionError, match="has no labels where"):
         labels_of(entry("onnx", "l.txt", labels={"artifact": "l.txt", "key": key}), tmp_path)
-    with pytest.raises(ConversionError, match="does not hold the labels"):
+    with pytest.raises(ConversionError, match="has no labels where"):
         labels_of(entry("onnx", "l.txt", labels={"artifact": "other.txt"}), tmp_path)
 
 
@@ -99,7 +103,7 @@ def test_model_info_is_text_as_its_readers_want_it(tmp_path: Path) -> None:
 
 def test_labels_that_model_info_has_stay() -> None:
     one = job(model_info={"labels": ["x"]}, labels=["a"])
-    assert modelinfo.entries(one, None) == {"labels": "x"}  # type: ignore[arg-type]
+    assert model_info.entries(one, None) == {"labels": "x"}  # type: ignore[arg-type]
 
 
 # --- examples
@@ -113,7 +117,7 @@ def test_examples_follow_the_recipe() -> None:
         {"name": "half", "shape": [1], "type": "f16", "mean": 2.0},
         {"name": "big", "shape": [1, "70.."]},
     ]
-    made = examples.examples_of(job(recipe={"inputs": inputs}))
+    made = example_inputs.examples_of(job(recipe={"inputs": inputs}))
     assert {k: (v.shape, str(v.dtype)) for k, v in made.items()} == {
         "image": ((1, 3, 64, 40), "float32"),
         "ids": ((2, 64), "int64"),
@@ -121,18 +125,18 @@ def test_examples_follow_the_recipe() -> None:
         "half": ((1,), "float32"),
         "big": ((1, 70), "float32"),
     }
-    again = examples.examples_of(job(recipe={"inputs": inputs}))
+    again = example_inputs.examples_of(job(recipe={"inputs": inputs}))
     np.testing.assert_array_equal(made["image"], again["image"])
 
 
 def test_recipe_may_give_examples_themselves() -> None:
     stated = {"a": {"shape": [2], "type": "i32", "fill": 7}, "b": [[1.5, 2]], "c": 16000}
-    made = examples.examples_of(job(recipe={"example": stated}))
+    made = example_inputs.examples_of(job(recipe={"example": stated}))
     assert made["a"].tolist() == [7, 7]
     assert made["a"].dtype == np.int32
     assert made["b"].tolist() == [[1.5, 2]]
     assert made["c"].tolist() == 16000
-    typed = examples.examples_of(
+    typed = example_inputs.examples_of(
         job(recipe={"example": {"c": 16000}, "inputs": [{"name": "c", "type": "i64"}]})
     )
     assert typed["c"].dtype == np.int64
@@ -148,14 +152,14 @@ def test_recipe_may_give_examples_themselves() -> None:
 )
 def test_examples_that_cannot_be_made(recipe: dict[str, Any], message: str) -> None:
     with pytest.raises(ConversionError, match=message):
-        examples.examples_of(job(recipe=recipe))
+        example_inputs.examples_of(job(recipe=recipe))
 
 
 # --- builders
 
 
 def test_code_of_an_installed_package_may_run() -> None:
-    found = building.callable_of(job(), {"module": "numpy.linalg", "callable": "norm"})
+    found = builders.callable_of(job(), {"module": "numpy.linalg", "callable": "norm"})
     assert found is np.linalg.norm
 
 
@@ -169,7 +173,7 @@ def test_code_of_an_installed_package_may_run() -> None:
 )
 def test_builders_that_may_not_run_or_are_not_there(builder: dict[str, Any], message: str) -> None:
     with pytest.raises(ConversionError, match=message):
-        building.callable_of(job(), builder)
+        builders.callable_of(job(), builder)
 
 
 def test_trusted_module_that_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,11 +182,11 @@ def test_trusted_module_that_is_nowhere(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "lib").mkdir()
     builder = {"module": "no_such_net", "callable": "make", "paths": ["lib"]}
     with pytest.raises(MissingExtraError, match="no_such_net is not installed"):
-        building.callable_of(job(folder=tmp_path, trust_code=True), builder)
+        builders.callable_of(job(folder=tmp_path, trust_code=True), builder)
     with pytest.raises(ConversionError, match="the model has no file 'other'"):
-        building.callable_of(job(folder=tmp_path, trust_code=True), {**builder, "paths": ["other"]})
-    with pytest.raises(ConversionError, match="needs code that builds it"):
-        building.builder_of(job())
+        builders.callable_of(job(folder=tmp_path, trust_code=True), {**builder, "paths": ["other"]})
+    with pytest.raises(ConversionError, match="is built by code, but the recipe names none"):
+        builders.builder_of(job())
 
 
 @pytest.mark.parametrize(
@@ -201,7 +205,7 @@ def test_missing_packages_name_the_extra_and_the_way_around(
     model = entry(framework, "m.h5", recipe=recipe)
     versions = {"openvino": "1", **dict.fromkeys(what.split(", "))}
     precision = "INT8" if framework == "onnx" else "FP32"
-    with pytest.raises(MissingExtraError, match=f"needs {what}, which is not installed") as caught:
+    with pytest.raises(MissingExtraError, match=f"needs {what}, which (is|are) not installed") as caught:
         run(model, tmp_path, tmp_path / "ir", precision, parts={"versions": versions, "inputs": []})
     assert caught.value.exit_code == 7
     assert "--python" in str(caught.value.hint)
@@ -217,16 +221,14 @@ def test_framework_that_cannot_be_imported_is_a_missing_extra(
 ) -> None:
     for name in ("torch", "tensorflow", "keras", "jax"):
         monkeypatch.setitem(sys.modules, name, None)
-    from model_zoo.conversion.worker import frameworks
-
     with pytest.raises(MissingExtraError, match="cannot be imported"):
-        frameworks.read(job(framework, tmp_path, source=tmp_path / str(file)))
+        frameworks.reader(framework).read(job(framework, tmp_path, source=tmp_path / str(file)))
 
 
 def test_nncf_that_cannot_be_imported_is_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(MissingExtraError, match="needs nncf"):
-        compress.lower(job("onnx", precision="INT8"), None, {}, print)  # type: ignore[arg-type]
+        compress.apply(job("onnx", precision="INT8"), None, {}, print)  # type: ignore[arg-type]
 
 
 # --- names
@@ -234,13 +236,13 @@ def test_nncf_that_cannot_be_imported_is_a_missing_extra(monkeypatch: pytest.Mon
 
 def test_ports_are_named_by_position_where_they_have_other_names(tmp_path: Path) -> None:
     model = ov.Core().read_model(support.network(tmp_path))
-    naming.name_ports(job(recipe={"inputs": [{"name": "in"}], "outputs": ["one", "two"]}), model)
+    ports.name_ports(job(recipe={"inputs": [{"name": "in"}], "outputs": ["one", "two"]}), model)
     assert [port.get_names() for port in model.inputs] == [{"in"}]
     assert [port.get_names() for port in model.outputs] == [{"one"}, {"two"}]
-    naming.name_ports(job(recipe={"inputs": [{"name": "in"}], "outputs": ["one"]}), model)
+    ports.name_ports(job(recipe={"inputs": [{"name": "in"}], "outputs": ["one"]}), model)
     assert [port.get_names() for port in model.outputs] == [{"one"}, {"two"}]
-    with pytest.raises(ConversionError, match="names 2 inputs, and the network has 1"):
-        naming.name_ports(job(recipe={"inputs": [{"name": "a"}, {"name": "b"}]}), model)
+    with pytest.raises(ConversionError, match="names 2 inputs, but the network has 1"):
+        ports.name_ports(job(recipe={"inputs": [{"name": "a"}, {"name": "b"}]}), model)
 
 
 # --- calibration
@@ -307,7 +309,7 @@ def test_dynamic_batch_takes_a_whole_array_as_one_sample(tmp_path: Path) -> None
         ("a.npy", np.ones((2, 2)), r"image has shape \[2, 2\]"),
         ("a.npz", {"other": np.ones(1)}, "it has arrays for other"),
         ("a.png", b"no picture", "cannot identify image"),
-        ("a.txt", b"text", "holds no image"),
+        ("a.txt", b"text", "contains no image"),
         ("a.npy", b"broken", "cannot be used"),
     ],
 )
@@ -354,16 +356,16 @@ def test_picture_needs_a_known_layout_and_pillow(tmp_path: Path, monkeypatch: py
 def test_samples_must_be_named_somewhere(tmp_path: Path, network: ov.Model) -> None:
     one = job("onnx", tmp_path, precision="FP16-INT8")
     with pytest.raises(ConversionError, match="FP16-INT8 needs calibration data") as caught:
-        calibrate.samples_of(one, network, {}, named=None, limit=5)
+        calibrate.samples_of(one, network, {}, dataset=None, limit=5)
     assert "--calibrate" in str(caught.value.hint)
     with pytest.raises(ConversionError, match="the model has no file 'data.npz'"):
-        calibrate.samples_of(one, network, {}, named="data.npz", limit=5)
-    samples, data = calibrate.samples_of(one, network, {}, named="random", limit=5)
+        calibrate.samples_of(one, network, {}, dataset="data.npz", limit=5)
+    samples, data = calibrate.samples_of(one, network, {}, dataset="random", limit=5)
     assert (len(samples), data) == (5, "random")
     np.save(tmp_path / "data.npy", np.ones((1, 3, 4, 4)))
-    assert calibrate.samples_of(one, network, {}, named="data.npy", limit=5)[1] == "data.npy"
+    assert calibrate.samples_of(one, network, {}, dataset="data.npy", limit=5)[1] == "data.npy"
     own = job("onnx", tmp_path, precision="FP16-INT8", calibration=str(tmp_path / "data.npy"))
-    assert len(calibrate.samples_of(own, network, {}, named="other.npy", limit=5)[0]) == 1
+    assert len(calibrate.samples_of(own, network, {}, dataset="other.npy", limit=5)[0]) == 1
 
 
 # --- the report of lower precisions
@@ -388,13 +390,13 @@ def test_differences_of_outputs_are_measured(tmp_path: Path) -> None:
 
 
 def test_errors_of_frameworks_become_ours() -> None:
-    plain = messages.explain(
+    plain = explain.explain(
         ValueError("Exception from src/x.cpp:3:\nCheck 'x' failed at y\nthe shape is wrong")
     )
     assert isinstance(plain, ConversionError)
     assert plain.what == "conversion failed: ValueError: the shape is wrong"
-    assert messages.explain(RuntimeError("")).what == "conversion failed: RuntimeError: "
-    listed = messages.explain(
+    assert explain.explain(RuntimeError("")).what == "conversion failed: RuntimeError: "
+    listed = explain.explain(
         RuntimeError("Summary:\n-- No conversion rule found for operations: aten::x, y::z\n")
     )
     assert isinstance(listed, UnsupportedModelError)
@@ -402,16 +404,16 @@ def test_errors_of_frameworks_become_ours() -> None:
 
 
 def test_peak_memory_is_of_this_process() -> None:
-    peak = worker.peak_memory()
+    peak = main.peak_memory()
     assert peak is not None
     assert 20 << 20 < peak < 20 << 30
 
 
 def test_main_leaves_an_answer_for_good_and_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, without what would be irreversible here."""
-    monkeypatch.setattr(worker, "_take_stdout", lambda: print)
-    monkeypatch.setattr(worker, "_end_with_parent", lambda: None)
-    monkeypatch.setattr(worker, "forbid_network", lambda: None)
+    monkeypatch.setattr(main, "_take_stdout", lambda: print)
+    monkeypatch.setattr(main, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(main, "forbid_network", lambda: None)
     (tmp_path / "m.onnx").write_bytes(tiny.tiny_onnx())
     request = {
         "framework": "onnx",
@@ -423,7 +425,7 @@ def test_main_leaves_an_answer_for_good_and_bad(tmp_path: Path, monkeypatch: pyt
     answers = []
     for change in ({}, {"recipe": {"inputs": [{"name": "nope"}]}}, {"source": str(tmp_path / "gone.onnx")}):
         (tmp_path / "request.json").write_text(json.dumps(request | change))
-        worker.main(str(tmp_path))
+        main.main(str(tmp_path))
         answers.append(json.loads((tmp_path / "answer.json").read_text()))
     assert answers[0]["result"]["ports"]["inputs"][0]["name"] == "x"
     assert math.isfinite(answers[0]["result"]["seconds"])
@@ -437,7 +439,7 @@ def test_peak_memory_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPa
         raise OSError(self)
 
     monkeypatch.setattr(Path, "read_text", refuse)
-    assert worker.peak_memory() is None
+    assert main.peak_memory() is None
 
 
 def test_staging_is_emptied_of_whatever_lies_there(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_zoo.conversion import pool
-from model_zoo.conversion import read_write_lock as gate
+from model_zoo.conversion.read_write_lock import ReadWriteLock
 from model_zoo.schema import FileEntry, IrManifest
 from tests.conversion import test_process
 from tests.conversion.support import entry
@@ -147,28 +147,28 @@ def test_this_machine_has_memory_and_workers() -> None:
     assert free is None or free > 0
 
 
-def test_gate_lets_one_in_alone() -> None:
-    door = gate.Gate()
+def test_a_writer_is_alone() -> None:
+    lock = ReadWriteLock()
     inside: list[str] = []
     problems: list[str] = []
 
-    def together() -> None:
-        with door.together():
-            inside.append("t")
+    def read() -> None:
+        with lock.read():
+            inside.append("reader")
             time.sleep(0.001)
-            if "alone" in inside:
-                problems.append("together while alone")
-            inside.remove("t")
+            if "writer" in inside:
+                problems.append("a reader beside a writer")
+            inside.remove("reader")
 
-    def alone() -> None:
-        with door.alone():
+    def write() -> None:
+        with lock.write():
             if inside:
-                problems.append("alone with others")
-            inside.append("alone")
+                problems.append("a writer beside others")
+            inside.append("writer")
             time.sleep(0.002)
-            inside.remove("alone")
+            inside.remove("writer")
 
-    threads = [threading.Thread(target=alone if i % 4 == 0 else together) for i in range(40)]
+    threads = [threading.Thread(target=write if i % 4 == 0 else read) for i in range(40)]
     for thread in threads:
         thread.start()
     for thread in threads:

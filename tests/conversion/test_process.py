@@ -71,7 +71,7 @@ def test_code_of_the_model_needs_trust(tmp_path: Path) -> None:
     folder = files_with(tmp_path / "files", "(here / 'ran').touch()")
     parts = {"versions": {}, "inputs": []}
     with pytest.raises(
-        ConversionError, match="code that comes with the model, and it is not trusted"
+        ConversionError, match="code that comes with the model, and that code is not trusted"
     ) as caught:
         support.run(MODEL, folder, tmp_path / "ir", parts=parts)
     assert caught.value.exit_code == 7
@@ -94,11 +94,11 @@ def test_crash_is_told_and_tried_once_more(tmp_path: Path, death: str) -> None:
     with pytest.raises(WorkerCrashedError, match="some-model@FP32: the conversion process died") as caught:
         run(folder, report=stages.append)
     assert caught.value.exit_code == 7
-    assert f"ended by {death}" in str(caught.value.found)
+    assert f"killed by {death}" in str(caught.value.found)
     assert "about to die" in str(caught.value.found)
     assert ("memory runs out" in str(caught.value.found)) == (death == "SIGKILL")
     assert (tmp_path / "runs").read_text() == "xx"
-    assert "crashed, trying once more alone" in [e.message for e in stages]
+    assert "crashed, retrying alone" in [e.message for e in stages]
     assert support.no_staging(tmp_path / "ir")
 
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_zoo.conversion.worker import job as recipe
 from model_zoo.conversion.worker import preprocess
-from model_zoo.conversion.worker.job import InputSpec
+from model_zoo.conversion.worker.job import InputSpec, partial_shape
+from model_zoo.conversion.worker.ports import plain_shape
 from model_zoo.errors import ConversionError
 from tests import tiny
 from tests.conversion import support
@@ -112,7 +112,7 @@ def test_nothing_is_normalised_twice(files: Path, name: str) -> None:
         ({"name": "nope"}, "the model has no input 'nope'"),
         ({"name": "image", "layout": "NCHWD"}, "layout 'NCHWD' does not fit image"),
         ({"name": "image", "layout": "NCHW", "mean": [1.0, 2.0]}, "mean has 2 values for 3 channels"),
-        ({"name": "image", "shape": [1, 3, 4]}, "the network cannot have these shapes"),
+        ({"name": "image", "shape": [1, 3, 4]}, "the network does not accept these shapes"),
         ({"name": "image", "layout": "NC", "mean": 1.0}, "does not fit"),
     ],
 )
@@ -141,12 +141,12 @@ def test_whole_numbers_cannot_be_normalised(tmp_path: Path) -> None:
     x = ops.parameter([1, 3], np.int32, name="x")
     ov.save_model(ov.Model([ops.relu(x)], [x], "whole"), tmp_path / "net.xml")
     model = entry("openvino", "net.xml", "net.bin", recipe={"inputs": [{"name": "x", "mean": 1.0}]})
-    with pytest.raises(ConversionError, match="holds i32, which cannot be normalised"):
+    with pytest.raises(ConversionError, match="has type i32, which cannot be normalised"):
         run_here(model, tmp_path, tmp_path / "ir")
 
 
 def test_impossible_preprocessing_is_refused_by_openvino(files: Path) -> None:
-    with pytest.raises(ConversionError, match="refuses this preprocessing"):
+    with pytest.raises(ConversionError, match="does not accept this preprocessing"):
         converted(files, recipe={"inputs": [{"name": "image", "layout": "NCHW->HWNN"}]})
 
 
@@ -155,7 +155,7 @@ def test_several_inputs_need_names(tmp_path: Path) -> None:
     pair = [ops.parameter([1], np.float32, name=name) for name in "ab"]
     ov.save_model(ov.Model([ops.add(*pair)], pair, "sum"), tmp_path / "net.xml")
     model = entry("openvino", "net.xml", "net.bin", recipe={"inputs": [{"shape": [2]}]})
-    with pytest.raises(ConversionError, match="names no input, and the model has 2"):
+    with pytest.raises(ConversionError, match="names no input, but the model has 2"):
         run_here(model, tmp_path, tmp_path / "ir")
 
 
@@ -194,7 +194,7 @@ def test_unknown_input_of_a_real_file_lists_those_there_are(wheel_member: Member
 def test_impossible_shape_of_a_real_file(wheel_member: Member, tmp_path: Path) -> None:
     folder = wheel_member("rapidocr==3.10.0", "rapidocr/models")
     recipe_ = {"inputs": [{"name": "x", "shape": [1, 4, 64, 64]}]}
-    with pytest.raises(ConversionError, match="the network cannot have these shapes") as caught:
+    with pytest.raises(ConversionError, match="the network does not accept these shapes") as caught:
         run(entry("onnx", "PP-OCRv6_det_small.onnx", recipe=recipe_), folder, tmp_path / "ir")
     assert caught.value.exit_code == 7
     assert "some-model@FP32" in str(caught.value)
@@ -235,9 +235,9 @@ def test_parameter_may_be_a_cut_input(files: Path) -> None:
 @pytest.mark.parametrize(
     ("cut", "message"),
     [
-        ({"outputs": ["iner"]}, "recipe.cut.outputs: the model has nothing called 'iner'"),
-        ({"inputs": ["outher"]}, "recipe.cut.inputs: the model has nothing called 'outher'"),
-        ({"outputs": ["inner:7"]}, "nothing called 'inner:7'"),
+        ({"outputs": ["iner"]}, "recipe.cut.outputs: the model has nothing named 'iner'"),
+        ({"inputs": ["outher"]}, "recipe.cut.inputs: the model has nothing named 'outher'"),
+        ({"outputs": ["inner:7"]}, "nothing named 'inner:7'"),
         ({"inputs": ["outer"], "outputs": ["inner"]}, "no output depends on outer"),
     ],
 )
@@ -341,13 +341,13 @@ DIMS = st.lists(
 @settings(deadline=None)
 def test_shapes_go_to_openvino_and_back(dims: list[Any]) -> None:
     wanted = [-1 if dim in {"?", ".."} else dim for dim in dims]
-    shape = recipe.partial_shape(dims)
-    assert recipe.plain_shape(shape) == wanted
-    assert recipe.plain_shape(recipe.partial_shape(wanted)) == wanted
+    shape = partial_shape(dims)
+    assert plain_shape(shape) == wanted
+    assert plain_shape(partial_shape(wanted)) == wanted
 
 
 def test_unknown_rank_has_no_shape() -> None:
-    assert recipe.plain_shape(ov.PartialShape.dynamic()) is None
+    assert plain_shape(ov.PartialShape.dynamic()) is None
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,12 @@ import pytest
 
 from model_zoo.conversion import stacks
 from model_zoo.conversion.requirements import require_packages
-from model_zoo.conversion.stacks import FOLDER, SUFFIX, named, stack_of
+from model_zoo.conversion.stacks import load_stack, stack_names, stack_of
 from model_zoo.conversion.toolchain import packages, toolchain_in
 from model_zoo.errors import MissingExtraError
 from tests.conversion.support import entry
 
-NAMES = sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}"))
+NAMES = stack_names()
 TORCHVISION = {"builder": {"torchvision": "resnet18"}}
 
 
@@ -23,11 +23,11 @@ def test_stacks_of_the_package() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_line_pins_one_version(name: str) -> None:
-    stack = named(name)
+    stack = load_stack(name)
     assert stack.size > 100_000_000, "an environment of it was never measured"
     assert len(stack.pins) == len(stack.requirements)
-    assert stack.pins["openvino"] == named("nncf").pins["openvino"], "one OpenVINO for all stacks"
-    assert stack.pins["nncf"] == named("nncf").pins["nncf"]
+    assert stack.pins["openvino"] == load_stack("nncf").pins["openvino"], "one OpenVINO for all stacks"
+    assert stack.pins["nncf"] == load_stack("nncf").pins["nncf"]
     assert all(re.fullmatch(r"[0-9][0-9a-z.]*", version) for version in stack.pins.values())
 
 
@@ -71,23 +71,23 @@ def test_requirements_of_a_builder_are_part_of_it() -> None:
     assert stack.requirements[-2:] == ("Some_Net==1.2", "torch==2.4.0")
     assert stack.pins["torch"] == "2.4.0", "a recipe knows better than the stack"
     assert stack.pins["some-net"] == "1.2"
-    assert stack.digest != named("torch").digest
+    assert stack.digest != load_stack("torch").digest
     assert {"Some_Net", "torch", "module:m"} <= set(packages(model, "FP32"))
 
 
 def test_digest_is_of_requirements_python_and_platform(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = named("torch").digest
+    first = load_stack("torch").digest
     assert re.fullmatch("[0-9a-f]{64}", first)
-    assert named("torch").digest == first
-    assert named("nncf").digest != first
+    assert load_stack("torch").digest == first
+    assert load_stack("nncf").digest != first
     monkeypatch.setattr(stacks, "SCHEMA", 2)
     stacks._read.cache_clear()
-    assert named("torch").digest != first
+    assert load_stack("torch").digest != first
     stacks._read.cache_clear()
 
 
 def test_builds_of_a_pinned_version_fit() -> None:
-    stack = named("torch")
+    stack = load_stack("torch")
     version, torch = stack.pins["openvino"], stack.pins["torch"]
     assert stack.fits({"openvino": f"{version}-22982", "torch": f"{torch}+cpu"})
     assert stack.fits({"OpenVINO": version})
@@ -113,10 +113,12 @@ def test_ways_to_what_is_missing() -> None:
         require_packages(entry("pytorch", "m.pth"), "FP32", {"torch": None}, python="/x/python")
     with pytest.raises(MissingExtraError) as caught:
         require_packages(entry("pytorch", "m.pth"), "FP32", {"torch": None})
-    assert str(caught.value).count(f"about {named('torch').size / 1e9:.1f} GB") == 2
+    assert str(caught.value).count(f"about {load_stack('torch').size / 1e9:.1f} GB") == 2
     with pytest.raises(MissingExtraError) as caught:
         require_packages(entry("onnx", "m.onnx"), "FP32", {"strange": None})
-    assert caught.value.hint == "pip install strange; or name an interpreter that has it with --python"
+    assert caught.value.hint == (
+        "pip install strange; or use an interpreter that has what is missing: --python PATH"
+    )
     require_packages(entry("pytorch", "m.pth"), "FP32", {"torch": "2.0"})
 
 
@@ -131,7 +133,7 @@ def test_a_requirement_pins(requirement: str) -> None:
 def test_build_of_openvino_is_known_beforehand_where_it_is_the_one_here(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stack = named("nncf")
+    stack = load_stack("nncf")
     pin = stack.pins["openvino"]
     for own, wanted in ((f"{pin}-77", f"{pin}-77"), ("2020.1-1", pin), (None, pin)):
         monkeypatch.setattr(stacks, "versions", lambda _, own=own: {"openvino": own})

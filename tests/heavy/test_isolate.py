@@ -15,7 +15,7 @@ import pytest
 
 from model_zoo.cache import Cache
 from model_zoo.cache.environments import environments, faults_of
-from model_zoo.conversion.stacks import named
+from model_zoo.conversion.stacks import load_stack
 from tests.conversion import support
 
 pytestmark = [pytest.mark.heavy, pytest.mark.wheels, pytest.mark.timeout(1800)]
@@ -73,7 +73,7 @@ def test_pytorch_model_without_pytorch(run, bare: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     events = [json.loads(line) for line in done.stderr.splitlines()]
     (end,) = [event for event in events if event["event"] == "environment_end"]
-    stack = named("torch")
+    stack = load_stack("torch")
     assert 0.5 * stack.size < end["bytes"] < 10 * stack.size
     xml = Path(done.stdout.strip())
     versions = json.loads((xml.parent / "manifest.json").read_text())["parts"]["versions"]

@@ -192,13 +192,13 @@ def test_blob_without_proof_is_not_used(xml: Path, tmp_path: Path, spoil: str) -
 
 def test_key_device_version_and_properties_keep_blobs_apart(xml: Path, tmp_path: Path) -> None:
     folders = {
-        blobs.folder_of(tmp_path, key, device, config)
+        blobs.directory_of(tmp_path, key, device, config)
         for key in ("k", "l")
         for device in ("CPU", "AUTO")
         for config in ({}, {"NUM_STREAMS": 1}, {"NUM_STREAMS": 2})
     }
     assert len(folders) == 12
-    assert blobs.folder_of(tmp_path, "k", "CPU", {"NUM_STREAMS": 1}) == blobs.folder_of(
+    assert blobs.directory_of(tmp_path, "k", "CPU", {"NUM_STREAMS": 1}) == blobs.directory_of(
         tmp_path, "k", "CPU", {"NUM_STREAMS": "1"}
     )
 

@@ -25,7 +25,7 @@ from model_zoo.errors import (
     MissingExtraError,
     UsageError,
 )
-from model_zoo.formats import images as pictures
+from model_zoo.formats import images
 from model_zoo.runtime import measure
 from model_zoo.runtime.inference import boxes, draw, inputs, outputs
 from tests.conversion import support
@@ -250,7 +250,7 @@ def test_pictures_need_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @given(st.lists(st.sampled_from([None, 1, 3, 4, 8, 16]), max_size=5))
 def test_guess_of_a_layout_is_right_or_none(shape: list[int | None]) -> None:
-    layout = pictures.guess_layout(shape)
+    layout = images.guess_layout(shape)
     if layout:
         assert len(shape) == 4
         assert shape[layout.index("C")] in {1, 3, 4}
@@ -280,23 +280,23 @@ def test_top_classes_have_labels(tmp_path: Path) -> None:
 
 def test_what_looks_like_a_classification_and_what_does_not() -> None:
     probable, scores = np.array([[0.25, 0.75]], np.float32), np.array([[5.0, 9.0]], np.float32)
-    assert outputs.scores_of({"y": probable}, {}) is not None
-    assert outputs.scores_of({"y": scores}, {}) is None
-    assert outputs.scores_of({"y": scores}, {"model_type": "Classification"}) is not None
-    assert outputs.scores_of({"y": scores, "z": probable}, {}) is None
-    assert outputs.scores_of({"y": scores, "z": probable}, {"labels": "a b c d e f"}) is None
-    assert outputs.scores_of({"y": np.ones((2, 2), np.float32)}, {"labels": "a b c d"}) is None
-    assert "label" not in outputs.top(probable[0], 1, [])[0]
+    assert outputs.class_scores({"y": probable}, {}) is not None
+    assert outputs.class_scores({"y": scores}, {}) is None
+    assert outputs.class_scores({"y": scores}, {"model_type": "Classification"}) is not None
+    assert outputs.class_scores({"y": scores, "z": probable}, {}) is None
+    assert outputs.class_scores({"y": scores, "z": probable}, {"labels": "a b c d e f"}) is None
+    assert outputs.class_scores({"y": np.ones((2, 2), np.float32)}, {"labels": "a b c d"}) is None
+    assert "label" not in outputs.top_classes(probable[0], 1, [])[0]
 
 
 def test_summaries_of_odd_tensors() -> None:
-    assert outputs.summary("y", np.zeros((0, 2), np.float32)) == {
+    assert outputs.summarize("y", np.zeros((0, 2), np.float32)) == {
         "name": "y",
         "shape": [0, 2],
         "type": "float32",
     }
-    assert outputs.summary("y", np.array(["a"]))["shape"] == [1]
-    assert outputs.summary("y", np.array([True, False]))["mean"] == 0.5
+    assert outputs.summarize("y", np.array(["a"]))["shape"] == [1]
+    assert outputs.summarize("y", np.array([True, False]))["mean"] == 0.5
 
 
 def test_network_that_fails_says_on_what(tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 # --- boxes and masks
 
-SIZES: dict[str, tuple[int, int]] = {"picture": (200, 100), "network": (10, 10)}
+SIZES: dict[str, tuple[int, int]] = {"image": (200, 100), "network": (10, 10)}
 
 
 def test_rows_of_detection_output_become_boxes() -> None:
@@ -328,7 +328,7 @@ def test_rows_of_detection_output_become_boxes() -> None:
         ],
         np.float32,
     ).reshape(1, 1, 4, 7)
-    found = boxes.boxes_of({"y": rows}, {"model_type": "ssd", "labels": "none face"}, **SIZES)
+    found = boxes.find_boxes({"y": rows}, {"model_type": "ssd", "labels": "none face"}, **SIZES)
     assert found is not None
     assert [(one["label"], round(one["score"], 3), one["box"]) for one in found] == [
         ("#2", 0.9, [0.0, 0.0, 200.0, 100.0]),
@@ -351,7 +351,7 @@ def test_boxes_go_back_to_where_they_were_in_the_picture(kind: str, wanted: list
         "labels": np.array([0]),
     }
     info = {"model_type": "SSD", "resize_type": kind}
-    (found,) = boxes.boxes_of(outputs_, info, **SIZES) or []
+    (found,) = boxes.find_boxes(outputs_, info, **SIZES) or []
     assert found["box"] == wanted
 
 
@@ -361,10 +361,10 @@ def test_boxes_with_scores_apart() -> None:
         "scores": np.array([[0.7, 0.4]], np.float32),
         "labels": np.array([[3, 4]]),
     }
-    (found,) = boxes.boxes_of(outputs_, {"model_type": "ssd"}, **SIZES) or []
+    (found,) = boxes.find_boxes(outputs_, {"model_type": "ssd"}, **SIZES) or []
     assert (found["index"], found["box"]) == (3, [20.0, 20.0, 100.0, 60.0])
     del outputs_["scores"]
-    assert len(boxes.boxes_of(outputs_, {"model_type": "ssd"}, **SIZES) or []) == 2
+    assert len(boxes.find_boxes(outputs_, {"model_type": "ssd"}, **SIZES) or []) == 2
 
 
 def test_yolo_in_columns_and_rows_with_overlaps_removed() -> None:
@@ -373,13 +373,13 @@ def test_yolo_in_columns_and_rows_with_overlaps_removed() -> None:
         columns[0, :4, index] = (x, 5, 2, 2)
         columns[0, 4 + kind, index] = score
     info = {"model_type": "YOLOv8", "iou_threshold": "0.5"}
-    found = boxes.boxes_of({"y": columns}, info, **SIZES)
+    found = boxes.find_boxes({"y": columns}, info, **SIZES)
     assert found is not None
     assert [(one["index"], round(one["score"], 2)) for one in found] == [(0, 0.9), (1, 0.7), (0, 0.6)]
     assert found[0]["box"] == [80.0, 40.0, 120.0, 60.0]
     rows = np.zeros((1, 9, 7), np.float32)
     rows[0, 0] = (5, 5, 2, 2, 0.8, 0.1, 0.9)
-    (one,) = boxes.boxes_of({"y": rows}, {"model_type": "yolov5"}, **SIZES) or []
+    (one,) = boxes.find_boxes({"y": rows}, {"model_type": "yolov5"}, **SIZES) or []
     assert (one["index"], round(one["score"], 2)) == (1, 0.72)
 
 
@@ -388,24 +388,24 @@ def test_yolo_in_columns_and_rows_with_overlaps_removed() -> None:
     [("Classification", (1, 1, 1, 7)), ("ssd", (1, 3)), ("yolo", (1, 3)), ("yolo", (1, 9, 5))],
 )
 def test_outputs_that_are_no_boxes(kind: str, shape: tuple[int, ...]) -> None:
-    assert boxes.boxes_of({"y": np.zeros(shape, np.float32)}, {"model_type": kind}, **SIZES) is None
+    assert boxes.find_boxes({"y": np.zeros(shape, np.float32)}, {"model_type": kind}, **SIZES) is None
 
 
 def test_masks() -> None:
     info = {"model_type": "Segmentation"}
     scores = np.zeros((1, 3, 2, 2), np.float32)
     scores[0, 2, 0, 0] = 1
-    mask = boxes.mask_of({"y": scores}, info)
+    mask = boxes.segmentation_mask({"y": scores}, info)
     assert mask is not None
     assert mask.tolist() == [[2, 0], [0, 0]]
-    single = boxes.mask_of({"y": scores[:, 2:]}, info)
+    single = boxes.segmentation_mask({"y": scores[:, 2:]}, info)
     assert single is not None
     assert single.tolist() == [[1, 0], [0, 0]]
-    hard = boxes.mask_of({"y": np.array([[[0, 7]]])}, info)
+    hard = boxes.segmentation_mask({"y": np.array([[[0, 7]]])}, info)
     assert hard is not None
     assert hard.tolist() == [[0, 7]]
-    assert boxes.mask_of({"y": scores}, {}) is None
-    assert boxes.mask_of({"y": np.zeros(3)}, info) is None
+    assert boxes.segmentation_mask({"y": scores}, {}) is None
+    assert boxes.segmentation_mask({"y": np.zeros(3)}, info) is None
 
 
 def test_boxes_are_drawn_where_they_are(tmp_path: Path) -> None:
@@ -483,7 +483,7 @@ def test_bench_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_open_sizes_are_named_to_benchmark_app(tmp_path: Path) -> None:
     x = parameter("[?,3,?,8]")
     ov.save_model(ov.Model([ops.relu(x)], [x], "m"), tmp_path / "m.xml")
-    assert measure._shapes(tmp_path / "m.xml") == ["-data_shape", "[1,3,32,8]"]
+    assert measure._shape_arguments(tmp_path / "m.xml") == ["-data_shape", "[1,3,32,8]"]
 
 
 def test_size_out_of_bounds_fails_on_that_input(tmp_path: Path) -> None:

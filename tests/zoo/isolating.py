@@ -16,7 +16,7 @@ from model_zoo.zoo import Zoo
 
 
 def main(cache, catalog, folder):
-    stacks.FOLDER = folder
+    stacks.DIRECTORY = folder
 
     def report(event):
         sys.stdout.write(msgspec.json.encode(event).decode() + "\n")

@@ -8,7 +8,7 @@ from model_zoo.cache import Cache
 from model_zoo.cache.environments import KIND, environments
 from model_zoo.cli.checks import Finding, note, ok
 from model_zoo.conversion.environment import fault_of
-from model_zoo.conversion.stacks import FOLDER, SUFFIX
+from model_zoo.conversion.stacks import stack_names
 from model_zoo.text import human_size
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def check_environments(settings: Settings) -> Iterator[Finding]:
     for environment in found:
         yield _check(environment)
     if not found:
-        stacks = ", ".join(sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}")))
+        stacks = ", ".join(stack_names())
         yield ok(_AREA, "built", f"none; 'convert --isolate' builds them as needed: {stacks}")
 
 

@@ -13,9 +13,12 @@ from model_zoo.cli.output import print_fields, print_json, print_table
 from model_zoo.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from model_zoo.cli.session import Session
+    from model_zoo.runtime.inference.boxes import Box
+    from model_zoo.runtime.inference.outputs import TensorSummary, TopClass
+    from model_zoo.runtime.inference.run import Result
 
 _SHOWN_SHAPE = 6
 
@@ -86,7 +89,7 @@ def properties(pairs: tuple[str, ...]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _with_bar(session: Session, results: Iterable[dict[str, Any]], total: int) -> Iterator[dict[str, Any]]:
+def _with_bar(session: Session, results: Iterable[Result], total: int) -> Iterator[Result]:
     """Show a bar over several inputs, on a terminal."""
     mode = session.progress
     wanted = not session.quiet and (mode == "bar" or (mode == "auto" and sys.stderr.isatty()))
@@ -98,7 +101,7 @@ def _with_bar(session: Session, results: Iterable[dict[str, Any]], total: int) -
     yield from tqdm(results, total=total, unit="input", file=sys.stderr, leave=False)
 
 
-def _print_result(result: Mapping[str, Any]) -> None:
+def _print_result(result: Result) -> None:
     click.echo(f"{result['input']}: {result['seconds'] * 1000:.1f} ms")
     if "top" in result:
         print_table([[f"  {_label(label)}", f"{label['score']:.4f}"] for label in result["top"]])
@@ -112,11 +115,11 @@ def _print_result(result: Mapping[str, Any]) -> None:
         click.echo(f"  saved {path}")
 
 
-def _label(row: Mapping[str, Any]) -> str:
+def _label(row: TopClass | Box) -> str:
     return str(row.get("label") or row["index"])
 
 
-def _tensor_row(output: Mapping[str, Any]) -> list[str]:
+def _tensor_row(output: TensorSummary) -> list[str]:
     figures = [
         f"{name} {output[name]:.6g}" for name in ("min", "mean", "max") if output.get(name) is not None
     ]

@@ -1,1 +1,1 @@
-"""What runs in the worker process only: standard library, numpy, openvino and the model's framework."""
+"""What runs in the worker process: standard library, numpy, openvino and the model's framework only."""

@@ -1,4 +1,4 @@
-"""Networks that code builds: whose code it is, and whether it may run. Runs in the worker."""
+"""Networks that code builds: finding the code, and deciding whether it may run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from model_zoo.conversion.installed import modules
 from model_zoo.errors import ConversionError, MissingExtraError
+from model_zoo.installed import modules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from model_zoo.conversion.worker.job import Job
 
 FILES = "files:"
+"""Begins arguments of a builder that are paths of the model's files."""
 
 
 def builder_of(job: Job) -> dict[str, Any]:
@@ -25,20 +26,19 @@ def builder_of(job: Job) -> dict[str, Any]:
     """
     builder = job.recipe.get("builder")
     if not builder:
-        what = f"a {job.framework} network needs code that builds it, and the recipe names none"
+        what = f"a {job.framework} network is built by code, but the recipe names none"
         raise ConversionError(what, hint="add recipe.builder with module and callable")
     return dict(builder)
 
 
 def arguments_of(job: Job, builder: dict[str, Any]) -> dict[str, Any]:
-    """Return the builder's keyword arguments; ``files:PATH`` stands for where one of the model's files is.
+    """Return the builder's keyword arguments; ``files:PATH`` becomes the full path of the model's file.
 
     Raises:
-        ConversionError: the model has no such file or folder.
+        ConversionError: the model has no such file or directory.
     """
-    where = "recipe.builder.kwargs"
     return {
-        name: str(job.file(value.removeprefix(FILES), where))
+        name: str(job.file(value.removeprefix(FILES), "recipe.builder.kwargs"))
         if isinstance(value, str) and value.startswith(FILES)
         else value
         for name, value in builder.get("kwargs", {}).items()
@@ -48,28 +48,28 @@ def arguments_of(job: Job, builder: dict[str, Any]) -> dict[str, Any]:
 def callable_of(job: Job, builder: dict[str, Any]) -> Callable[..., Any]:
     """Import the builder's callable, if its code may run.
 
-    Code of an installed package may; code that comes with the model, or lies anywhere else, only when the
-    user trusts it.
+    Code of an installed package may run; any other code, such as that of the model, only if it is trusted.
 
     Raises:
-        ConversionError: it is not an installed package's and was not trusted, or has no such callable.
-        MissingExtraError: the module is nowhere.
+        ConversionError: the code is not trusted, or there is no such callable.
+        MissingExtraError: there is no such module.
     """
     module, name = builder["module"], builder["callable"]
     paths = builder.get("paths", ())
     if not job.trust_code:
-        _refuse_foreign(module, brought=bool(paths))
+        _refuse_untrusted(module, in_model=bool(paths))
     for path in paths:
-        folder = job.files if path == "." else job.file(path, "recipe.builder.paths")
-        sys.path.insert(0, str(folder))
-    sys.dont_write_bytecode = True  # nothing is written into the model's folder
+        directory = job.files if path == "." else job.file(path, "recipe.builder.paths")
+        sys.path.insert(0, str(directory))
+    sys.dont_write_bytecode = True  # nothing is written beside the model's files
     try:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
         what = f"recipe.builder: the module {error.name} is not installed"
         hint = (
-            f"install the package that has {error.name}, or name it in recipe.builder.requirements and "
-            "convert with --isolate, or name an interpreter that has it with --python"
+            f"install the package that provides {error.name}; or name that package in "
+            "recipe.builder.requirements and convert with --isolate; or use an interpreter that has it: "
+            "--python PATH"
         )
         raise MissingExtraError(what, hint=hint) from error
     for part in name.split("."):
@@ -80,14 +80,19 @@ def callable_of(job: Job, builder: dict[str, Any]) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _refuse_foreign(module: str, *, brought: bool) -> None:
+def _refuse_untrusted(module: str, *, in_model: bool) -> None:
     top = module.partition(".")[0]
-    if not brought and top in modules():
+    if not in_model and top in modules():
         return
-    whose = "code that comes with the model" if brought else f"{top}, which is not an installed package"
-    raise ConversionError(
-        f"building this network runs {whose}, and it is not trusted",
+    code = "code that comes with the model" if in_model else f"{top}, which is not an installed package"
+    raise untrusted_code(f"building this network runs {code}", f"recipe.builder.module: {module}")
+
+
+def untrusted_code(what: str, found: str) -> ConversionError:
+    """Return the error for code that would run but is not trusted."""
+    return ConversionError(
+        f"{what}, and that code is not trusted",
         expected="--trust-code",
-        found=f"recipe.builder.module: {module}",
+        found=found,
         hint="read the code, then run again with --trust-code (trust_code=True in Python)",
     )

@@ -1,28 +1,54 @@
-"""Choose outputs and cut at interior tensors: a new model from existing nodes. Runs in the worker."""
+"""Choose outputs and cut at interior tensors: a new model is made of existing nodes."""
 
 from __future__ import annotations
 
-import difflib
-from typing import Any
+from typing import TYPE_CHECKING
 
 import openvino as ov
 
-from model_zoo.conversion.worker.job import name_of
 from model_zoo.errors import ConversionError
+from model_zoo.formats.ports import port_name
+from model_zoo.text import counted, near_names
+
+if TYPE_CHECKING:
+    from model_zoo.conversion.worker.job import Job
+
+NamedOutput = tuple[str, ov.Output]
+"""The output of a node, and the name that the recipe gives it."""
 
 
-def find_tensor(model: ov.Model, name: str, where: str) -> Any:  # noqa: ANN401 - openvino has no types here
+def is_needed(job: Job) -> bool:
+    """Whether the recipe chooses outputs or cuts."""
+    return bool(job.recipe.get("outputs") or job.cut_outputs or job.cut_inputs)
+
+
+def select(job: Job, model: ov.Model) -> ov.Model:
+    """Keep the outputs and make the cuts that the recipe asks for; the model itself if it asks for none.
+
+    Raises:
+        ConversionError: the model has nothing of that name.
+    """
+    if not is_needed(job):
+        return model
+    chosen = job.recipe.get("outputs") or ()
+    outputs = [(name, find_tensor(model, name, "recipe.outputs")) for name in chosen]
+    outputs += [(name, find_tensor(model, name, "recipe.cut.outputs")) for name in job.cut_outputs]
+    inputs = [(name, find_tensor(model, name, "recipe.cut.inputs")) for name in job.cut_inputs]
+    return rebuild(model, outputs=outputs or None, inputs=inputs)
+
+
+def find_tensor(model: ov.Model, name: str, field: str) -> ov.Output:
     """Return the node output that a name means: a tensor's name, or a node's friendly name (first output).
 
     Args:
         model: where to look.
-        name: the name; ``node:2`` means output 2 of a node, ``0:node`` what enters its input 0.
-        where: the field of the recipe, for the message.
+        name: the name; ``node:2`` means output 2 of a node, ``0:node`` the tensor at its input 0.
+        field: the field of the recipe, for the message.
 
     Raises:
         ConversionError: nothing has that name; close names are offered.
     """
-    for output in model.outputs:  # a traced variable inside may be called as the recipe calls an output
+    for output in model.outputs:  # first, as an interior tensor of a traced network may have the same name
         if name in output.get_names():
             return output.get_node().input_value(0)
     by_node = by_port = None
@@ -43,16 +69,16 @@ def find_tensor(model: ov.Model, name: str, where: str) -> Any:  # noqa: ANN401 
     found = by_node or by_port
     if found is not None:
         return found
-    near = difflib.get_close_matches(name, sorted(known), n=5, cutoff=0.4)
-    what = f"{where}: the model has nothing called {name!r}"
+    near = near_names(name, known, count=5, cutoff=0.4)
+    what = f"{field}: the model has nothing named {name!r}"
     raise ConversionError(
         what,
-        found=f"close names: {', '.join(near)}" if near else f"{len(known)} other names",
-        hint=f"correct {where}; a name is a tensor's, or a node's friendly name",
+        found=f"similar names: {', '.join(near)}" if near else counted(len(known), "other name"),
+        hint=f"correct {field}: give the name of a tensor, or the friendly name of a node",
     )
 
 
-def _at_port(node: Any, friendly: str, name: str) -> Any:  # noqa: ANN401
+def _at_port(node: ov.Node, friendly: str, name: str) -> ov.Output | None:
     """Return the output that ``node:2`` or ``0:node`` means, if this is the node."""
     before, _, after = name.rpartition(":")
     if friendly == before and after.isdigit() and int(after) < node.get_output_size():
@@ -66,16 +92,16 @@ def _at_port(node: Any, friendly: str, name: str) -> Any:  # noqa: ANN401
 def rebuild(
     model: ov.Model,
     *,
-    outputs: list[tuple[str, Any]] | None = None,
-    inputs: list[tuple[str, Any]] | None = None,
+    outputs: list[NamedOutput] | None = None,
+    inputs: list[NamedOutput] | None = None,
 ) -> ov.Model:
     """Return a model of the same nodes with the given outputs and inputs, and no run-time information.
 
-    Inputs that no output needs any more go away; so do states that need them.
+    Inputs that no output depends on any more are dropped; so are states that need them.
 
     Args:
         model: the model; it must not be used afterwards.
-        outputs: name and node output of each result, in order; None keeps what there is.
+        outputs: name and node output of each result, in order; None keeps the model's.
         inputs: name and node output of each tensor that becomes a parameter.
 
     Raises:
@@ -85,13 +111,13 @@ def rebuild(
     if outputs is None:
         results = model.get_results()
         for result in results:
-            _name_result(result, name_of(result.output(0)))
+            _name_result(result, port_name(result.output(0)))
     else:
         results = [_result(*pair) for pair in outputs]
     parameters, sinks = model.get_parameters(), model.get_sinks()
     if outputs is not None or cut:
-        reached = _reachable(results)
-        unused = [name_of(p.output(0)) for p in cut if p.get_name() not in reached]
+        reached = _ancestors(results)
+        unused = [port_name(p.output(0)) for p in cut if p.get_name() not in reached]
         if unused:
             what = f"recipe.cut.inputs: no output depends on {', '.join(unused)}"
             raise ConversionError(what, hint="cut at tensors between the inputs and the outputs")
@@ -103,7 +129,7 @@ def rebuild(
     return ov.Model(results, parameters, "model")
 
 
-def _result(name: str, tensor: Any) -> Any:  # noqa: ANN401
+def _result(name: str, tensor: ov.Output) -> ov.Node:
     if name not in tensor.get_names():
         tensor.add_names({name})
     result = ov.opset13.result(tensor)
@@ -111,12 +137,12 @@ def _result(name: str, tensor: Any) -> Any:  # noqa: ANN401
     return result
 
 
-def _name_result(result: Any, name: str) -> None:  # noqa: ANN401
-    """Call a result after its tensor: compiled models add tensor names, and this tells which one is meant."""
+def _name_result(result: ov.Node, name: str) -> None:
+    """Name a result after its tensor: compiled models add tensor names, and this shows which one is meant."""
     result.set_friendly_name(f"{name}/sink_port_0")
 
 
-def _parameter(name: str, tensor: Any) -> Any:  # noqa: ANN401
+def _parameter(name: str, tensor: ov.Output) -> ov.Node:
     if tensor.get_node().get_type_name() == "Parameter":
         return tensor.get_node()
     parameter = ov.opset13.parameter(tensor.get_partial_shape(), tensor.get_element_type(), name)
@@ -126,9 +152,9 @@ def _parameter(name: str, tensor: Any) -> Any:  # noqa: ANN401
     return parameter
 
 
-def _ancestors(nodes: list[Any]) -> dict[str, Any]:
-    """Return all nodes that these depend on, and themselves, by unique name."""
-    seen: dict[str, Any] = {}
+def _ancestors(nodes: list[ov.Node]) -> dict[str, ov.Node]:
+    """Return these nodes and all that they depend on, by unique name."""
+    seen: dict[str, ov.Node] = {}
     waiting = list(nodes)
     while waiting:
         node = waiting.pop()
@@ -138,9 +164,5 @@ def _ancestors(nodes: list[Any]) -> dict[str, Any]:
     return seen
 
 
-def _reachable(nodes: list[Any]) -> set[str]:
-    return set(_ancestors(nodes))
-
-
-def _parameters_of(node: Any) -> set[str]:  # noqa: ANN401
-    return {name for name, one in _ancestors([node]).items() if one.get_type_name() == "Parameter"}
+def _parameters_of(node: ov.Node) -> set[str]:
+    return {name for name, found in _ancestors([node]).items() if found.get_type_name() == "Parameter"}

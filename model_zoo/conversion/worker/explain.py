@@ -1,50 +1,75 @@
-"""What OpenVINO and the frameworks raise, as our errors. Runs in the worker."""
+"""What OpenVINO and the frameworks raise, as errors of this package."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+from typing import TYPE_CHECKING
 
-from model_zoo.errors import ConversionError, ModelZooError, UnsupportedModelError
+from model_zoo.errors import ConversionError, MissingExtraError, ModelZooError, UnsupportedModelError
+from model_zoo.installed import ways_to_install
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _NOISE = re.compile(
     r"Exception from |Check '.*failed at |FrontEnd API failed|Model wasn't fully|Summary:|-- "
     r"|\[\w+ Frontend\]|While validating"
 )
+"""Lines of OpenVINO's messages that only name one of its own source files, and its headings."""
 _FAILED = re.compile(
     r"^-- (?:Conversion is failed for|No conversion rule found for operations?): (.+)$", re.MULTILINE
 )
 
 
-def ways_to(packages: str) -> str:
-    """Return the ways to packages, in pip's terms, that a conversion lacks."""
-    there = "name an interpreter that has it with --python"
-    return f"convert with --isolate, or pip install {packages}, or {there}"
+@contextlib.contextmanager
+def needs(purpose: str, *packages: str, pip: bool = True) -> Iterator[None]:
+    """Import packages inside of this context; one that is missing becomes an error with the ways to get it.
+
+    Args:
+        purpose: what they are needed for, such as ``converting a PyTorch model``.
+        packages: as pip takes them.
+        pip: whether they can be installed beside this package.
+
+    Raises:
+        MissingExtraError: one of them cannot be imported.
+    """
+    try:
+        yield
+    except ImportError as error:
+        what = f"{purpose} needs {' and '.join(packages)}, which cannot be imported: {error}"
+        raise MissingExtraError(what, hint=ways_to_install(packages, pip=pip)) from error
 
 
 def explain(error: Exception) -> ModelZooError:
-    """Return our error for something a framework or OpenVINO raised."""
+    """Return this package's error for one that a framework or OpenVINO raised."""
     text = str(error).strip()
     operations = sorted({name for found in _FAILED.findall(text) for name in found.split(", ")})
     if operations:
         return UnsupportedModelError(
-            f"OpenVINO cannot convert this model: no conversion for {', '.join(operations)}",
+            f"OpenVINO cannot convert this model: it does not support {', '.join(operations)}",
             found=reasons(text),
             hint="give the inputs fixed shapes in the recipe, cut the model before these operations, "
-            "or take another file of the same model",
+            "or use another file of the same model",
         )
-    first = next((line for line in text.splitlines() if _says_something(line)), text)
+    first = next((line for line in text.splitlines() if _is_message(line)), text)
     return ConversionError(
         f"conversion failed: {type(error).__name__}: {first.strip()}",
-        hint="the recipe or the file may not be what OpenVINO expects; the log above has the details",
+        hint="check the recipe and the file; the log above has the details",
     )
 
 
-def _says_something(line: str) -> bool:
-    """Skip the lines of OpenVINO's messages that only name a source file of its own, and its headings."""
+def _is_message(line: str) -> bool:
     return bool(line.strip()) and not _NOISE.match(line)
 
 
 def reasons(text: str) -> str:
-    """Return the lines of a message that say something to a person, joined."""
-    kept = [line.strip() for line in text.splitlines() if _says_something(line)]
+    """Return the lines of a message that mean something to a user, joined."""
+    kept = [line.strip() for line in text.splitlines() if _is_message(line)]
     return "; ".join(dict.fromkeys(kept))[:400]
+
+
+def last_line(error: Exception) -> str:
+    """Return the last line of a message: OpenVINO's reason, after the source files it passed through."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

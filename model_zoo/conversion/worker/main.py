@@ -1,8 +1,4 @@
-"""The worker: one conversion, in a process of its own, in any interpreter with numpy and openvino.
-
-Runs outside the package's own environment: this module and those it imports use the standard library,
-numpy, openvino and the model's framework, nothing else.
-"""
+"""The worker's entry point: one conversion, in any interpreter that has numpy and openvino."""
 
 from __future__ import annotations
 
@@ -22,41 +18,40 @@ from model_zoo.errors import ConversionError, ModelZooError, UnsupportedModelErr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NETWORK = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}
+_NETWORK_EVENTS = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}
 
 
-def main(folder: str) -> None:
-    """Carry out ``request.json`` of a folder, and leave ``answer.json`` in it."""
-    scratch = Path(folder)
+def main(directory: str) -> None:
+    """Carry out the ``request.json`` of a directory, and write ``answer.json`` beside it."""
+    scratch = Path(directory)
     request = json.loads((scratch / "request.json").read_text(encoding="utf-8"))
-    say = _take_stdout()
+    on_stage = _take_stdout()
     _end_with_parent()
     forbid_network()
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # before openvino is imported
     try:
-        answer: dict[str, Any] = {"result": work(request, say)}
+        answer: dict[str, Any] = {"result": work(request, on_stage)}
     except ModelZooError as error:
         answer = {"error": _plain(error)}
-    except Exception as error:  # noqa: BLE001 - whatever a framework raises becomes our error
+    except Exception as error:  # noqa: BLE001 - frameworks raise anything
         traceback.print_exc()
-        ours = explain(error)
-        answer = {"error": _plain(ours) | {"log": not isinstance(ours, UnsupportedModelError)}}
+        explained = explain(error)
+        answer = {"error": _plain(explained) | {"log": not isinstance(explained, UnsupportedModelError)}}
     staged = scratch / "answer.part"
     staged.write_text(json.dumps(answer), encoding="utf-8")
     staged.replace(scratch / "answer.json")
 
 
-def work(request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+def work(request: dict[str, Any], on_stage: Callable[[str], None]) -> dict[str, Any]:
     """Convert as the request says, into its staging folder.
 
     Returns:
-        ``ports``, ``seconds`` and ``peak_memory`` (bytes), and where they apply ``report`` and
-        ``untouched``: the ready-made files that need no conversion.
+        What ``pipeline.run`` returns, ``seconds`` and ``peak_memory`` (bytes).
     """
     from model_zoo.conversion.worker import pipeline
 
     started = time.monotonic()
-    result = pipeline.run(request, say)
+    result = pipeline.run(request, on_stage)
     return {**result, "seconds": round(time.monotonic() - started, 3), "peak_memory": peak_memory()}
 
 
@@ -66,7 +61,7 @@ def _plain(error: ModelZooError) -> dict[str, Any]:
 
 
 def peak_memory() -> int | None:
-    """Return the most memory this process ever held, in bytes; None where the system does not tell."""
+    """Return the most memory that this process ever used, in bytes; None if the system does not report it."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -76,33 +71,30 @@ def peak_memory() -> int | None:
 
 
 def forbid_network() -> None:
-    """Refuse every connection that Python code of this process tries to open. It cannot be undone."""
+    """Refuse every connection that Python code of this process tries to open. This cannot be undone."""
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in _NETWORK:
+        if event not in _NETWORK_EVENTS:
             return
         address = arguments[1] if event in {"socket.connect", "socket.sendto"} else arguments[0]
         if isinstance(address, (str, bytes)) and event == "socket.connect":
-            return  # a local socket
+            return  # a socket of this machine
         what = f"the conversion tried to reach the network at {address}"
-        raise ConversionError(what, hint="declare what it downloads as artifacts of the model")
+        raise ConversionError(what, hint="list what it downloads among the artifacts of the catalog entry")
 
     sys.addaudithook(watch)
 
 
 def _take_stdout() -> Callable[[str], None]:
-    """Keep the pipe to the parent for stages; what is printed from now on goes to the log."""
+    """Keep the pipe to the parent for stages; everything printed from now on goes to the log."""
     pipe = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
 
-    def say(stage: str) -> None:
-        print(stage, file=pipe, flush=True)
-
-    return say
+    return lambda stage: print(stage, file=pipe, flush=True)
 
 
 def _end_with_parent() -> None:
-    """See to it that this process does not outlive the one that asked for the work."""
+    """Make sure that this process ends when its parent does."""
     if sys.platform.startswith("linux"):
         import ctypes
 

@@ -1,4 +1,4 @@
-"""``model_info`` in an IR's run-time information, as openvino-model-api reads it. Runs in the worker."""
+"""``model_info`` in an IR's run-time information, as openvino-model-api reads it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NORMALISING = ("mean_values", "scale_values", "reverse_input_channels")
 
 
 def text(value: object) -> str:
-    """Return a value as rt_info holds it: lists are separated by spaces, booleans are True and False."""
+    """Return a value as rt_info has it: items of lists separated by spaces, booleans as True and False."""
     if isinstance(value, (list, tuple)):
         return " ".join(text(item) for item in value)
     return str(value)
@@ -40,13 +40,11 @@ def entries(job: Job, model: ov.Model) -> dict[str, str]:
         embedded = preprocess.declared(model, job.inputs)
         twice = sorted(embedded.keys() & {name for name in _NORMALISING if info.get(name)})
         if twice:
-            what = f"model_info declares {', '.join(twice)}, and the recipe embeds the same in the graph"
-            raise ConversionError(
-                what,
-                hint="take it out of model_info, or set recipe.preprocess: declare; else it is done twice",
-            )
+            what = f"model_info declares {', '.join(twice)}, but the recipe embeds the same in the graph"
+            hint = "remove it from model_info, or set recipe.preprocess: declare; otherwise it is done twice"
+            raise ConversionError(what, hint=hint)
         if embedded.get("reverse_input_channels"):
-            info.setdefault("color_order", "BGR")  # what the graph takes now; ours, other readers skip it
+            info.setdefault("color_order", "BGR")  # what the graph now takes; other readers ignore it
     if job.labels is not None and "labels" not in info:
         info["labels"] = label_text(job.labels)
     return {key: text(value) for key, value in info.items()}

@@ -1,22 +1,29 @@
 """Types, layouts, mean, scale and channel order become steps in the graph, or stay declared.
 
-The order is that of the recipes this grew out of: reverse the channels, subtract the mean, divide by the
-scale. Mean and scale are in the channel order the network sees. Runs in the worker.
+The order is that of Open Model Zoo: reverse the channels, subtract the mean, divide by the scale. Mean and
+scale are in the channel order that the network sees.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import openvino as ov
 from openvino.preprocess import PrePostProcessor
 
-from model_zoo.conversion.worker.job import InputSpec, element_type, find_input, name_of
+from model_zoo.conversion.worker.explain import last_line
+from model_zoo.conversion.worker.job import InputSpec, element_type
+from model_zoo.conversion.worker.ports import find_input
 from model_zoo.errors import ConversionError
 from model_zoo.formats.images import guess_layout
+from model_zoo.formats.ports import port_name, port_sizes
+from model_zoo.text import counted
 
-_COLOURS = 3
-"""Channels of a picture where the network does not say."""
+if TYPE_CHECKING:
+    from openvino.preprocess import InputInfo
+
+_COLOUR_CHANNELS = 3
+"""Channels of an image if the network does not show their number."""
 
 
 def apply(model: ov.Model, inputs: list[InputSpec], *, embed: bool) -> ov.Model:
@@ -31,23 +38,22 @@ def apply(model: ov.Model, inputs: list[InputSpec], *, embed: bool) -> ov.Model:
         ConversionError: an input does not exist, a layout does not fit its shape, or the channels that
             mean, scale or reversal need are not known.
     """
-    wanted = [spec for spec in inputs if spec.type or spec.layout or (embed and spec.normalises)]
-    if not wanted:
+    changed = [spec for spec in inputs if spec.type or spec.layout or (embed and spec.normalises)]
+    if not changed:
         return model
     try:
         steps = PrePostProcessor(model)
-        for spec in wanted:
+        for spec in changed:
             port = find_input(model, spec.name)
-            _steps_of(steps.input(model.inputs.index(port)), port, spec, embed=embed)
+            _add_steps(steps.input(model.inputs.index(port)), port, spec, embed=embed)
         return steps.build()
     except RuntimeError as error:
-        what = "recipe.inputs: OpenVINO refuses this preprocessing"
-        raise ConversionError(
-            what, found=_last_line(error), hint="check layout, type, mean and scale of recipe.inputs"
-        ) from error
+        what = "recipe.inputs: OpenVINO does not accept this preprocessing"
+        hint = "check layout, type, mean and scale of recipe.inputs"
+        raise ConversionError(what, found=last_line(error), hint=hint) from error
 
 
-def _steps_of(step: Any, port: Any, spec: InputSpec, *, embed: bool) -> None:  # noqa: ANN401
+def _add_steps(step: InputInfo, port: ov.Output, spec: InputSpec, *, embed: bool) -> None:
     outside, inside = _layouts(spec, port, required=embed and _needs_channels(spec))
     own_type = port.get_element_type()
     if spec.type and element_type(spec.type) != own_type:
@@ -60,8 +66,11 @@ def _steps_of(step: Any, port: Any, spec: InputSpec, *, embed: bool) -> None:  #
     _check_channels(spec, port)
     work = step.preprocess()
     if not own_type.is_real():
-        what = f"recipe.inputs: {name_of(port)} holds {own_type.get_type_name()}, which cannot be normalised"
-        raise ConversionError(what, hint="mean, scale and reverse_channels are for inputs of real numbers")
+        name, kind = port_name(port), own_type.get_type_name()
+        what = f"recipe.inputs: {name} has type {kind}, which cannot be normalised"
+        raise ConversionError(
+            what, hint="use mean, scale and reverse_channels only for inputs of real numbers"
+        )
     work.convert_element_type(own_type)
     if spec.reverse_channels:
         work.reverse_channels()
@@ -75,7 +84,7 @@ def _needs_channels(spec: InputSpec) -> bool:
     return spec.reverse_channels or isinstance(spec.mean, list) or isinstance(spec.scale, list)
 
 
-def _layouts(spec: InputSpec, port: Any, *, required: bool) -> tuple[str, str]:  # noqa: ANN401
+def _layouts(spec: InputSpec, port: ov.Output, *, required: bool) -> tuple[str, str]:
     """Return the layout outside and inside the network; ``A->B`` in the recipe means inside A, outside B."""
     shape = port.get_partial_shape()
     if spec.layout:
@@ -86,41 +95,45 @@ def _layouts(spec: InputSpec, port: Any, *, required: bool) -> tuple[str, str]: 
                 and shape.rank.is_static
                 and len(text.strip("[]").replace(",", "")) != len(shape)
             ):
-                what = f"recipe.inputs: layout {text!r} does not fit {name_of(port)}"
-                raise ConversionError(what, found=f"shape {shape}", hint="one letter a dimension, as in NCHW")
+                what = f"recipe.inputs: layout {text!r} does not fit {port_name(port)}"
+                hint = "give one letter per dimension, as in NCHW"
+                raise ConversionError(what, found=f"shape {shape}", hint=hint)
         return outside or inside, inside
     if not required:
         return "", ""
-    sizes = [] if shape.rank.is_dynamic else [d.get_length() if d.is_static else None for d in shape]
-    guess = guess_layout(sizes)
+    guess = _guess_layout(port)
     if guess is None:
-        what = f"recipe.inputs: the layout of {name_of(port)} is needed to know its channels"
-        raise ConversionError(
-            what, found=f"shape {shape}", hint="add layout: NCHW (or NHWC) to the recipe's input"
-        )
+        what = f"recipe.inputs: the layout of {port_name(port)} is needed to know its channels"
+        hint = "add layout: NCHW (or NHWC) to the recipe's input"
+        raise ConversionError(what, found=f"shape {shape}", hint=hint)
     return guess, guess
 
 
-def _check_channels(spec: InputSpec, port: Any) -> None:  # noqa: ANN401
+def _guess_layout(port: ov.Output) -> str | None:
+    return None if port.get_partial_shape().rank.is_dynamic else guess_layout(port_sizes(port))
+
+
+def _check_channels(spec: InputSpec, port: ov.Output) -> None:
     channels = _channels(spec, port)
-    for what, values in (("mean", spec.mean), ("scale", spec.scale)):
+    for field, values in (("mean", spec.mean), ("scale", spec.scale)):
         if isinstance(values, list) and channels and len(values) not in {1, channels}:
+            sizes = f"{counted(len(values), 'value')} for {counted(channels, 'channel')}"
             raise ConversionError(
-                f"recipe.inputs: {what} has {len(values)} values for {channels} channels",
-                found=f"{name_of(port)} {port.get_partial_shape()}",
-                hint="one value for all, or one a channel",
+                f"recipe.inputs: {field} has {sizes}",
+                found=f"{port_name(port)} {port.get_partial_shape()}",
+                hint="give one value for all channels, or one per channel",
             )
 
 
-def declared(model: ov.Model, inputs: list[InputSpec]) -> dict[str, Any]:
-    """Return the ``model_info`` entries that say what the first input with a normalisation needs.
+def declared(model: ov.Model, inputs: list[InputSpec]) -> dict[str, bool | list[float]]:
+    """Return the ``model_info`` entries that describe the normalisation of the first input that has one.
 
-    Its readers want one value a channel, also where the recipe has one for all.
+    Readers of ``model_info`` expect one value per channel, even if the recipe has one for all.
     """
     for spec in inputs:
         if spec.normalises:
-            channels = _channels(spec, find_input(model, spec.name)) or _COLOURS
-            entries: dict[str, Any] = {}
+            channels = _channels(spec, find_input(model, spec.name)) or _COLOUR_CHANNELS
+            entries: dict[str, bool | list[float]] = {}
             if spec.reverse_channels:
                 entries["reverse_input_channels"] = True
             for name, values in (("mean_values", spec.mean), ("scale_values", spec.scale)):
@@ -130,18 +143,11 @@ def declared(model: ov.Model, inputs: list[InputSpec]) -> dict[str, Any]:
     return {}
 
 
-def _channels(spec: InputSpec, port: Any) -> int | None:  # noqa: ANN401
-    """Return how many channels an input has, where its layout and shape tell."""
+def _channels(spec: InputSpec, port: ov.Output) -> int | None:
+    """Return how many channels an input has, if its layout and shape show it."""
     _, inside = _layouts(spec, port, required=False)
-    shape = port.get_partial_shape()
-    if not inside and shape.rank.is_static:
-        inside = guess_layout([d.get_length() if d.is_static else None for d in shape]) or ""
+    inside = inside or _guess_layout(port) or ""
     if "C" not in inside or "." in inside:
         return None
-    dim = shape[inside.strip("[]").replace(",", "").index("C")]
+    dim = port.get_partial_shape()[inside.strip("[]").replace(",", "").index("C")]
     return int(dim.get_length()) if dim.is_static else None
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -1,9 +1,9 @@
-"""Networks that torchvision builds, with its own weights or with others. Runs in the worker.
+"""Networks that torchvision builds, with its own weights or with others.
 
-With pretrained weights a builder changes more than parameters: how many classes, which heads, whether the
+Pretrained weights change more of a network than its parameters: the number of classes, the heads, whether the
 input is rescaled, how old names of parameters map to new ones. So torchvision builds the network for the
-weights entry whose file it is, and only where it would download the state dict it is given the one we read,
-as tensors only.
+weights entry that the file belongs to; only where it would download the state dict, it is given the one that
+was read here, as tensors only.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from model_zoo.conversion.worker.explain import ways_to
 from model_zoo.errors import ConversionError, MissingExtraError
+from model_zoo.installed import ways_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 def build(
     name: str, kwargs: dict[str, Any], weights: Path | None, read: Callable[[Path], Any]
 ) -> tuple[Any, bool]:
-    """Build a network; fetch nothing.
+    """Build a network; nothing is downloaded.
 
     Args:
         name: for ``torchvision.models.get_model``.
         kwargs: more of its arguments.
         weights: the file of the weights.
-        read: reads such a file, safely.
+        read: reads such a file safely.
 
     Returns:
-        The network, and whether the weights are in it already.
+        The network, and whether it already has the weights.
 
     Raises:
         MissingExtraError: torchvision cannot be imported.
@@ -49,26 +49,23 @@ def build(
         raise ConversionError(what, found=error, hint="correct recipe.builder.torchvision") from error
     entry = None if weights is None else _entry_of(models, name, weights.name)
     if entry is None or weights is None:
-        parts = [
-            one for one in ("weights", "weights_backbone") if one in inspect.signature(builder).parameters
-        ]
-        return builder(**{**dict.fromkeys(parts), **kwargs}), False
+        parameters = inspect.signature(builder).parameters.keys() & {"weights", "weights_backbone"}
+        return builder(**{**dict.fromkeys(parameters), **kwargs}), False
     if type(entry).__name__.endswith("_QuantizedWeights"):
         kwargs = {"quantize": True, **kwargs}
     state = read(weights)
-    with _instead_of_download(entry, state):
+    with _without_download(entry, state):
         try:
             return builder(weights=entry, **kwargs), True
         except RuntimeError as error:
             lines = [line.strip() for line in str(error).splitlines()[1:]]
             what = f"the weights in {weights.name} are not those of {entry}"
-            raise ConversionError(
-                what, found="; ".join(lines)[:400], hint="check the file, and recipe.builder"
-            ) from error
+            hint = "check the file, and recipe.builder"
+            raise ConversionError(what, found="; ".join(lines)[:400], hint=hint) from error
 
 
 def _entry_of(models: Any, name: str, file: str) -> Any:  # noqa: ANN401
-    """Return the weights entry that a file is of, by its name, if it is one of this builder's."""
+    """Return the builder's weights entry that a file belongs to by its name; None for any other file."""
     try:
         entries = models.get_model_weights(name)
     except ValueError:
@@ -77,7 +74,7 @@ def _entry_of(models: Any, name: str, file: str) -> Any:  # noqa: ANN401
 
 
 @contextlib.contextmanager
-def _instead_of_download(entry: Any, state: Any) -> Iterator[None]:  # noqa: ANN401
+def _without_download(entry: Any, state: Any) -> Iterator[None]:  # noqa: ANN401
     kind = type(entry)
     own = kind.get_state_dict
     kind.get_state_dict = lambda *_, **__: state
@@ -90,9 +87,9 @@ def _instead_of_download(entry: Any, state: Any) -> Iterator[None]:  # noqa: ANN
 def plain_outputs(network: Any) -> Any:  # noqa: ANN401
     """Return a network whose outputs are tensors with a fixed order, as a traced graph needs them.
 
-    Segmentation: the map, without the auxiliary head. Optical flow: the last of the refinements.
-    Detection: one picture N x 3 x H x W with N = 1 instead of a list; boxes, labels, scores, and masks or
-    keypoints where there are any. Anything else is returned as it is.
+    Segmentation: the map, without the auxiliary head. Optical flow: the last refinement. Detection: one image
+    of 1 x 3 x H x W instead of a list of images; boxes, labels, scores, and masks or keypoints if there are
+    any. Any other network is returned as it is.
     """
     import torch
 
@@ -123,18 +120,18 @@ def plain_outputs(network: Any) -> Any:  # noqa: ANN401
 
 
 def make_importable() -> None:
-    """Import torchvision, if it is there at all, so that a later import beside this torch does not fail."""
+    """Import torchvision, if it is installed, so that a later import beside this torch does not fail."""
     if importlib.util.find_spec("torchvision") is not None:
         with contextlib.suppress(MissingExtraError):
             import_torchvision()
 
 
 def import_torchvision() -> Any:  # noqa: ANN401 - the module
-    """Import torchvision, also where its compiled operators do not fit this build of torch.
+    """Import torchvision, even if its compiled operators do not fit this build of torch.
 
-    The usual wheel of torchvision is built for CUDA; beside a CPU build of torch its import fails at the
-    first operator it describes but could not load. Most networks use none of them, so these are declared
-    without an implementation, and the import goes on; a network that calls one is refused when it is traced.
+    The usual wheel of torchvision is built for CUDA; beside a CPU build of torch, its import fails at the
+    first operator that it describes but could not load. Most networks use none of them, so these are declared
+    without an implementation, and the import is retried; a network that calls one is refused when traced.
 
     Raises:
         MissingExtraError: torchvision is not installed, or cannot be imported for another reason.
@@ -155,7 +152,7 @@ def import_torchvision() -> Any:  # noqa: ANN401 - the module
         except ImportError:
             break
         else:
-            torchvision.declared_by_model_zoo = declared  # a library that is freed takes its operators along
+            torchvision.declared_by_model_zoo = declared  # freeing it would remove the operators
             return torchvision
     what = "building this network needs torchvision, which cannot be imported beside this torch"
-    raise MissingExtraError(what, hint=ways_to("torch torchvision"))
+    raise MissingExtraError(what, hint=ways_to_install(["torch", "torchvision"]))

@@ -1,4 +1,4 @@
-"""How the weights of an exported model are compressed, in optimum-intel's terms. Runs in the worker."""
+"""How the weights of an exported model are compressed, in optimum-intel's terms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _MODES = {
     "INT4_ASYM": {"bits": 4, "sym": False, "dtype": "int4"},
 }
 _BYTE = 8
-_SAME = (
+_TEXTS_HINT = "give a file with one text per line, or 'auto'"
+_SAME_NAMES = (
     "ratio",
     "group_size",
     "all_layers",
@@ -33,17 +34,18 @@ _SAME = (
     "lora_correction",
     "group_size_fallback",
 )
+"""Options that recipes and optimum-intel call by the same name."""
 
 
 def config_of(job: Job, tokenizer: str) -> dict[str, Any] | None:
     """Return how weights are compressed, in optimum-intel's terms; None for floating point.
 
-    What neither precision nor recipe says is optimum-intel's default: all weights in 8 bits, or in 4 with a
-    zero point for each 128. With 8 bits only the mode and the ignored scope of a recipe mean anything.
+    What neither precision nor recipe say is optimum-intel's default: all weights in 8 bits, or in 4 bits with
+    a zero point per group of 128. With 8 bits, only the mode and the ignored scope of a recipe apply.
 
     Args:
         job: the conversion.
-        tokenizer: the folder that has the model's, for calibration texts.
+        tokenizer: the directory of the model's tokenizer, for calibration texts.
 
     Raises:
         UnknownPrecisionError: optimum-intel cannot export to it.
@@ -51,73 +53,70 @@ def config_of(job: Job, tokenizer: str) -> dict[str, Any] | None:
     if job.precision in {"FP32", "FP16"}:
         return None
     if job.precision not in _FORMATS:
-        what = f"{job.precision} is no weight format of optimum-intel"
+        what = f"optimum-intel cannot export to {job.precision}"
         known = ", ".join(["FP32", "FP16", *_FORMATS])
         raise UnknownPrecisionError(what, expected=known, hint="choose one of these")
     bits, dtype = _FORMATS[job.precision]
     config: dict[str, Any] = {"bits": bits, "dtype": dtype, "sym": False}
-    wanted = dict(job.recipe.get("compress") or {})
-    if "mode" in wanted:
-        config |= _mode(wanted["mode"], dtype)
-    if wanted.get("ignored_scope"):
-        config["ignored_scope"] = _scope(wanted["ignored_scope"])
-    return config if bits == _BYTE else config | _finer(job, wanted, dtype, tokenizer)
+    recipe = dict(job.recipe.get("compress") or {})
+    if "mode" in recipe:
+        config |= _mode(recipe["mode"], dtype)
+    if recipe.get("ignored_scope"):
+        config["ignored_scope"] = ignored_scope(recipe["ignored_scope"])
+    return config if bits == _BYTE else config | _group_options(job, recipe, dtype, tokenizer)
 
 
-def _finer(job: Job, wanted: dict[str, Any], dtype: str, tokenizer: str) -> dict[str, Any]:
-    """Return what only formats below 8 bits know."""
+def _group_options(job: Job, recipe: dict[str, Any], dtype: str, tokenizer: str) -> dict[str, Any]:
+    """Return the options that only formats below 8 bits have."""
     config: dict[str, Any] = {"group_size": 128} if dtype == "int4" else {}
-    config |= {name: wanted[name] for name in _SAME if name in wanted}
-    if "sensitivity_metric" in wanted:
-        config["sensitivity_metric"] = wanted["sensitivity_metric"].lower()
-    if "backup_mode" in wanted:
-        config["backup_precision"] = wanted["backup_mode"].lower()
-    if wanted.get("awq"):
+    config |= {name: recipe[name] for name in _SAME_NAMES if name in recipe}
+    if "sensitivity_metric" in recipe:
+        config["sensitivity_metric"] = recipe["sensitivity_metric"].lower()
+    if "backup_mode" in recipe:
+        config["backup_precision"] = recipe["backup_mode"].lower()
+    if recipe.get("awq"):
         config["quant_method"] = "awq"
-    if job.calibration or "dataset" in wanted:
-        config["dataset"] = _texts(job, wanted.get("dataset"))
-        config["num_samples"] = wanted.get("subset_size", 128)
+    if job.calibration or "dataset" in recipe:
+        config["dataset"] = _texts(job, recipe.get("dataset"))
+        config["num_samples"] = recipe.get("subset_size", 128)
         config["tokenizer"] = tokenizer
     return config
 
 
 def _mode(name: str, dtype: str) -> dict[str, Any]:
-    """Return what a mode of NNCF means here; one for another number of bits means nothing.
+    """Return the options for a mode of NNCF; none if it is for another number of bits.
 
     Raises:
         ConversionError: there is no such mode.
     """
     mode = _MODES.get(name.upper().replace("-", "_"))
     if mode is None:
-        what = f"recipe.compress.mode: {name!r} is no mode that precisions leave open"
-        raise ConversionError(what, expected=f"one of {', '.join(_MODES)}", hint="correct it")
+        what = f"recipe.compress.mode: {name!r} is not a mode for exported models"
+        raise ConversionError(what, expected=f"one of {', '.join(_MODES)}", hint="correct the mode")
     return mode if mode["dtype"] == dtype else {}
 
 
-def _scope(names: list[str]) -> dict[str, list[str]]:
-    patterns = [text[1:-1] for text in names if len(text) > 1 and text[0] == text[-1] == "/"]
-    return {"names": [text for text in names if text[1:-1] not in patterns], "patterns": patterns}
+def ignored_scope(scopes: list[str]) -> dict[str, list[str]]:
+    """Return the names and the patterns of a scope: a pattern is a regular expression between slashes."""
+    patterns = [text[1:-1] for text in scopes if len(text) > 1 and text[0] == text[-1] == "/"]
+    return {"names": [text for text in scopes if text[1:-1] not in patterns], "patterns": patterns}
 
 
-def _texts(job: Job, named: str | None) -> list[str] | str:
-    """Return calibration texts: the lines of a file, or ``auto`` for texts that the model makes up itself.
+def _texts(job: Job, dataset: str | None) -> list[str] | str:
+    """Return calibration texts: the lines of a file, or ``auto`` for texts that the model generates.
 
     Raises:
         ConversionError: there is no such file, or no text in it.
     """
-    chosen = job.calibration or str(named)
+    chosen = job.calibration or str(dataset)
     if chosen == "auto":
         return chosen
     path = Path(chosen) if job.calibration else job.file(chosen, "recipe.compress.dataset")
     try:
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        what = f"the calibration data {path.name} is no text"
-        raise ConversionError(
-            what, found=error, hint="give a file with a text on each line, or 'auto'"
-        ) from error
+        what = f"the calibration data {path.name} is not a text file"
+        raise ConversionError(what, found=error, hint=_TEXTS_HINT) from error
     if not lines:
-        raise ConversionError(
-            f"{path.name} holds no text", hint="give a file with a text on each line, or 'auto'"
-        )
+        raise ConversionError(f"the calibration data {path.name} is empty", hint=_TEXTS_HINT)
     return lines

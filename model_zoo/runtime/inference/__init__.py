@@ -1,1 +1,1 @@
-"""Run a compiled model over inputs, and say what came out."""
+"""Running a compiled model on inputs, and interpreting its outputs."""

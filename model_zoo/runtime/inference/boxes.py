@@ -1,8 +1,8 @@
-"""Boxes and masks out of the outputs of detectors and segmenters, in pixels of the picture."""
+"""Boxes and masks from the outputs of detection and segmentation networks, in pixels of the image."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -15,27 +15,36 @@ Array = np.ndarray[Any, Any]
 _SSD_FIELDS = 7  # image, class, score, x0, y0, x1, y1: OpenVINO's DetectionOutput
 
 
-def boxes_of(
+class Box(TypedDict):
+    """A detected object; ``box`` is x0, y0, x1, y1 in pixels of the image."""
+
+    index: int
+    label: str
+    score: float
+    box: list[float]
+
+
+def find_boxes(
     outputs: Mapping[str, Array],
     info: Mapping[str, str],
     *,
-    picture: tuple[int, int],
+    image: tuple[int, int],
     network: tuple[int, int],
-) -> list[dict[str, Any]] | None:
-    """Return the boxes a detector found, best first: label, score, and x0, y0, x1, y1 in the picture.
+) -> list[Box] | None:
+    """Return the boxes that a detection network found, best first.
 
     Args:
         outputs: the network's outputs by name.
-        info: ``model_info``; ``model_type`` says how to read the outputs, ``confidence_threshold`` (0.5)
-            and ``iou_threshold`` (0.5) which to keep, ``resize_type`` how the picture was fitted in.
-        picture: width and height of the picture.
+        info: ``model_info``: ``model_type`` says how to read the outputs, ``confidence_threshold`` (0.5) and
+            ``iou_threshold`` (0.5) which boxes to keep, ``resize_type`` how the image was resized.
+        image: width and height of the image.
         network: width and height of the network's input.
 
     Returns:
-        None when ``model_type`` is not one of ssd or yolo, or the outputs do not look like it.
+        None if ``model_type`` is neither ssd nor yolo, or the outputs do not look like it.
     """
     kind = info.get("model_type", "").lower()
-    least = float(info.get("confidence_threshold") or 0.5)
+    threshold = float(info.get("confidence_threshold") or 0.5)
     if kind == "ssd":
         found = _ssd(outputs, network)
     elif kind.startswith("yolo"):
@@ -44,11 +53,11 @@ def boxes_of(
         return None
     if found is None:
         return None
-    found = found[found[:, 1] >= least]
+    found = found[found[:, 1] >= threshold]
     if kind.startswith("yolo"):
-        found = _suppress(found, float(info.get("iou_threshold") or 0.5))
+        found = _non_maximum_suppression(found, float(info.get("iou_threshold") or 0.5))
     found = found[np.argsort(-found[:, 1], kind="stable")]
-    corners = _to_picture(found[:, 2:], info.get("resize_type") or "standard", picture, network)
+    corners = _to_image(found[:, 2:], info.get("resize_type") or "standard", image, network)
     labels = labels_of(info)
     return [
         {
@@ -62,7 +71,7 @@ def boxes_of(
 
 
 def _ssd(outputs: Mapping[str, Array], network: tuple[int, int]) -> Array | None:
-    """Return rows of class, score, x0, y0, x1, y1 in network pixels."""
+    """Return rows of class, score, x0, y0, x1, y1 in pixels of the network's input."""
     width, height = network
     for value in outputs.values():
         if value.ndim >= 2 and value.shape[-1] == _SSD_FIELDS:  # noqa: PLR2004 - rows of fields
@@ -77,19 +86,19 @@ def _ssd(outputs: Mapping[str, Array], network: tuple[int, int]) -> Array | None
     if rows.shape[1] == 5:  # noqa: PLR2004 - the fifth is the score
         scores = rows[:, 4]
     else:
-        apart = next(
+        separate = next(
             (v for v in outputs.values() if v.ndim in {1, 2} and v.dtype.kind == "f" and v.size == len(rows)),
             None,
         )
-        scores = np.ones(len(rows)) if apart is None else apart.reshape(-1).astype(np.float64)
+        scores = np.ones(len(rows)) if separate is None else separate.reshape(-1).astype(np.float64)
     scale = [width, height, width, height] if rows[:, :4].max(initial=0) <= 2 else [1, 1, 1, 1]  # noqa: PLR2004
     return np.column_stack([classes.reshape(-1)[: len(rows)], scores, rows[:, :4] * scale])
 
 
 def _yolo(outputs: Mapping[str, Array]) -> Array | None:
-    """Return rows of class, score, corners from one tensor of (centre, size, class scores) a column or a row.
+    """Return rows of class, score, x0, y0, x1, y1 from one tensor of centres, sizes and class scores.
 
-    Columns are how YOLOv8 and later say it; rows with an objectness before the class scores are YOLOv5's.
+    YOLOv8 and later have a column per box; YOLOv5 a row, with the objectness before the class scores.
     """
     value = next((v for v in outputs.values() if v.ndim == 3 and v.shape[0] == 1), None)  # noqa: PLR2004
     if value is None:
@@ -104,28 +113,28 @@ def _yolo(outputs: Mapping[str, Array]) -> Array | None:
     return np.column_stack([classes, scores.max(axis=1), rows[:, :2] - half, rows[:, :2] + half])
 
 
-def _suppress(rows: Array, limit: float) -> Array:
-    """Drop boxes that overlap a better one of their class by more than ``limit``: non-maximum suppression."""
+def _non_maximum_suppression(rows: Array, limit: float) -> Array:
+    """Drop boxes that overlap a better one of their class by more than ``limit``."""
     rows = rows[np.argsort(-rows[:, 1], kind="stable")]
     kept: list[int] = []
     for index, row in enumerate(rows):
         better = rows[[k for k in kept if rows[k, 0] == row[0]]]
-        if not len(better) or _overlap(row[2:], better[:, 2:]).max() <= limit:
+        if not len(better) or _intersection_over_union(row[2:], better[:, 2:]).max() <= limit:
             kept.append(index)
     return rows[kept]
 
 
-def _overlap(box: Array, others: Array) -> Array:
-    """Return intersection over union."""
+def _intersection_over_union(box: Array, others: Array) -> Array:
+    """Return intersection over union of a box and each of the others."""
     low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    common = np.prod(np.clip(high - low, 0, None), axis=1)
+    intersection = np.prod(np.clip(high - low, 0, None), axis=1)
     areas = np.prod(others[:, 2:] - others[:, :2], axis=1) + np.prod(box[2:] - box[:2])
-    return np.asarray(common / np.maximum(areas - common, 1e-9))
+    return np.asarray(intersection / np.maximum(areas - intersection, 1e-9))
 
 
-def _to_picture(corners: Array, kind: str, picture: tuple[int, int], network: tuple[int, int]) -> Array:
-    """Undo what fitting the picture into the network's input did."""
-    size, inner = np.array(picture, np.float64), np.array(network, np.float64)
+def _to_image(corners: Array, kind: str, image: tuple[int, int], network: tuple[int, int]) -> Array:
+    """Undo the resizing of the image to the network's input."""
+    size, inner = np.array(image, np.float64), np.array(network, np.float64)
     if kind == "standard":
         scale, offset = size / inner, np.zeros(2)
     elif kind == "crop":
@@ -139,11 +148,11 @@ def _to_picture(corners: Array, kind: str, picture: tuple[int, int], network: tu
     return np.asarray(np.clip(moved, 0, size).reshape(-1, 4))
 
 
-def mask_of(outputs: Mapping[str, Array], info: Mapping[str, str]) -> Array | None:
-    """Return the class of every pixel, height by width, where ``model_type`` is Segmentation; else None."""
+def segmentation_mask(outputs: Mapping[str, Array], info: Mapping[str, str]) -> Array | None:
+    """Return the class of every pixel (height x width) if ``model_type`` is Segmentation; else None."""
     if info.get("model_type", "").lower() != "segmentation":
         return None
-    value = next((v for v in outputs.values() if v.ndim >= 3), None)  # noqa: PLR2004 - a picture at least
+    value = next((v for v in outputs.values() if v.ndim >= 3), None)  # noqa: PLR2004 - an image at least
     if value is None:
         return None
     value = value[0] if value.ndim == 4 else value  # noqa: PLR2004 - the batch
@@ -154,7 +163,7 @@ def mask_of(outputs: Mapping[str, Array], info: Mapping[str, str]) -> Array | No
 
 
 def colours(count: int) -> Sequence[tuple[int, int, int]]:
-    """Return that many colours, far apart, the same every time."""
+    """Return that many distinct colours, the same every time."""
     import colorsys
 
     hues = [(index * 0.618034) % 1.0 for index in range(count)]  # the golden ratio spreads any number evenly

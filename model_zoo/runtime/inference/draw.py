@@ -1,4 +1,4 @@
-"""A picture with what the network found on it."""
+"""Drawing boxes and masks on images."""
 
 from __future__ import annotations
 
@@ -12,35 +12,37 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from model_zoo.runtime.inference.boxes import Box
 
-def draw_boxes(source: Path, boxes: Sequence[dict[str, Any]], target: Path) -> None:
-    """Write the picture with each box, its label and its score."""
+
+def draw_boxes(source: Path, boxes: Sequence[Box], target: Path) -> None:
+    """Write the image with each box, its label and its score."""
     from PIL import Image, ImageDraw
 
     with Image.open(source) as opened:
-        picture = opened.convert("RGB")
-    pen = ImageDraw.Draw(picture)
+        image = opened.convert("RGB")
+    canvas = ImageDraw.Draw(image)
     palette = colours(1 + max((box["index"] for box in boxes), default=0))
-    thickness = max(2, round(max(picture.size) / 300))
+    thickness = max(2, round(max(image.size) / 300))
     for box in reversed(boxes):
         colour = palette[max(0, box["index"])]
         x0, y0, x1, y1 = box["box"]
-        pen.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=colour, width=thickness)
+        canvas.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=colour, width=thickness)
         text = f"{box['label']} {box['score']:.2f}"
-        left, upper, right, lower = pen.textbbox((x0, max(0, y0 - 12)), text)
-        pen.rectangle((left - 1, upper - 1, right + 1, lower + 1), fill=colour)
-        pen.text((x0, max(0, y0 - 12)), text, fill=(0, 0, 0))
-    picture.save(target)
+        left, upper, right, lower = canvas.textbbox((x0, max(0, y0 - 12)), text)
+        canvas.rectangle((left - 1, upper - 1, right + 1, lower + 1), fill=colour)
+        canvas.text((x0, max(0, y0 - 12)), text, fill=(0, 0, 0))
+    image.save(target)
 
 
 def draw_mask(source: Path, mask: np.ndarray[Any, Any], target: Path) -> None:
-    """Write the picture with each class but the first (the background) in a colour of its own."""
+    """Write the image with each class in a colour of its own, the first (the background) excepted."""
     from PIL import Image
 
     with Image.open(source) as opened:
-        picture = opened.convert("RGB")
+        image = opened.convert("RGB")
     palette = np.array([(0, 0, 0), *colours(int(mask.max(initial=0)))], np.uint8)
-    layer = Image.fromarray(palette[mask]).resize(picture.size, Image.Resampling.NEAREST)
+    layer = Image.fromarray(palette[mask]).resize(image.size, Image.Resampling.NEAREST)
     shape = Image.fromarray(np.where(mask > 0, 140, 0).astype(np.uint8))
-    picture.paste(layer, (0, 0), shape.resize(picture.size, Image.Resampling.NEAREST))
-    picture.save(target)
+    image.paste(layer, (0, 0), shape.resize(image.size, Image.Resampling.NEAREST))
+    image.save(target)

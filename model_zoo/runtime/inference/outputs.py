@@ -1,8 +1,8 @@
-"""What a network said, for people: labels with scores, boxes, or what the tensors look like."""
+"""Outputs of a network: class scores with labels, or a summary of the tensors."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -12,9 +12,34 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-def summary(name: str, value: Array) -> dict[str, Any]:
-    """Return name, shape, type, and the smallest, mean and largest value where there are any."""
-    entry: dict[str, Any] = {"name": name, "shape": list(value.shape), "type": str(value.dtype)}
+class _TensorSummary(TypedDict):
+    name: str
+    shape: list[int]
+    type: str
+
+
+class TensorSummary(_TensorSummary, total=False):
+    """What an output tensor looks like; the numbers only if it has any."""
+
+    min: float
+    mean: float
+    max: float
+
+
+class _TopClass(TypedDict):
+    index: int
+    score: float
+
+
+class TopClass(_TopClass, total=False):
+    """One of the most likely classes; its label only if it is known."""
+
+    label: str
+
+
+def summarize(name: str, value: Array) -> TensorSummary:
+    """Return name, shape, type, and the smallest, mean and largest value if there are any."""
+    entry: TensorSummary = {"name": name, "shape": list(value.shape), "type": str(value.dtype)}
     if value.size and value.dtype.kind in "fiub":
         wide = value.astype(np.float64)
         entry |= {"min": float(wide.min()), "mean": float(wide.mean()), "max": float(wide.max())}
@@ -26,20 +51,22 @@ def labels_of(info: Mapping[str, str]) -> list[str]:
     return info.get("labels", "").split()
 
 
-def scores_of(outputs: Mapping[str, Array], info: Mapping[str, str]) -> Array | None:
-    """Return the class probabilities, if an output looks like a classification; else None.
+def class_scores(outputs: Mapping[str, Array], info: Mapping[str, str]) -> Array | None:
+    """Return the class probabilities if there is an output of a classifier; else None.
 
-    One does that has a value for each label; or, without labels, the only output where ``model_type`` is
-    Classification or its values are probabilities that sum up to one.
+    That is an output with one value per label. Without labels, it is the only output, if ``model_type`` is
+    Classification or its values are probabilities with a sum of one.
     """
     labels = labels_of(info)
     flat = [value.reshape(-1) for value in outputs.values() if _is_vector(value)]
     if labels:
-        return next((probabilities(one) for one in flat if len(one) in {len(labels), len(labels) + 1}), None)
+        return next(
+            (probabilities(scores) for scores in flat if len(scores) in {len(labels), len(labels) + 1}), None
+        )
     if len(outputs) != 1 or not flat:
         return None
-    said = info.get("model_type", "").lower() == "classification"
-    return probabilities(flat[0]) if said or _sums_to_one(flat[0]) else None
+    declared = info.get("model_type", "").lower() == "classification"
+    return probabilities(flat[0]) if declared or _sums_to_one(flat[0]) else None
 
 
 def _is_vector(value: Array) -> bool:
@@ -52,23 +79,23 @@ def _sums_to_one(scores: Array) -> bool:
 
 
 def probabilities(scores: Array) -> Array:
-    """Return the softmax of the scores, unless they are probabilities already."""
+    """Return the softmax of the scores, unless they already are probabilities."""
     if _sums_to_one(scores):
         return scores
-    grown = np.exp(scores.astype(np.float64) - scores.max())
-    return np.asarray(grown / grown.sum())
+    powers = np.exp(scores.astype(np.float64) - scores.max())
+    return np.asarray(powers / powers.sum())
 
 
-def top(scores: Array, count: int, labels: list[str]) -> list[dict[str, Any]]:
-    """Return the ``count`` most likely classes: index, label (when known) and score.
+def top_classes(scores: Array, count: int, labels: list[str]) -> list[TopClass]:
+    """Return the ``count`` most likely classes, best first.
 
-    With one class more than labels, the first is the background.
+    If there is one class more than labels, the first class is the background.
     """
     offset = 1 if labels and len(scores) == len(labels) + 1 else 0
     best = np.argsort(-scores, kind="stable")[:count]
     entries = []
     for index in best:
-        entry: dict[str, Any] = {"index": int(index), "score": float(scores[index])}
+        entry: TopClass = {"index": int(index), "score": float(scores[index])}
         if labels:
             entry["label"] = "background" if index < offset else labels[index - offset]
         entries.append(entry)

@@ -1,25 +1,44 @@
-"""Run a compiled model over inputs, several at a time, and say what came out."""
+"""Run a compiled model on inputs, several at a time, and interpret the outputs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
 from model_zoo.errors import LoadError
 from model_zoo.files import as_cache_error
+from model_zoo.formats.ports import port_name
+from model_zoo.runtime.core import reason
 from model_zoo.runtime.inference import boxes, draw, outputs
-from model_zoo.runtime.inference.inputs import Feed, feeds_of, name_of, ports_of
+from model_zoo.runtime.inference.inputs import Array, Feed, input_ports, read_feeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-Result = dict[str, Any]
+    import openvino
+
+_log = logging.getLogger(__name__)
+
+
+class _Result(TypedDict):
+    input: str
+    seconds: float
+    outputs: list[outputs.TensorSummary]
+
+
+class Result(_Result, total=False):
+    """One inference; ``top`` and ``boxes`` where they apply, ``saved`` the paths of written files."""
+
+    top: list[outputs.TopClass]
+    boxes: list[boxes.Box]
+    saved: list[str]
 
 
 def infer(
-    compiled: Any,  # noqa: ANN401 - openvino has no types here
+    compiled: openvino.CompiledModel,
     inputs: Sequence[str | Path] = (),
     info: Mapping[str, str] | None = None,
     *,
@@ -30,14 +49,10 @@ def infer(
 
     Args:
         compiled: the compiled model.
-        inputs: pictures, ``.npy``, ``.npz`` or ``.wav`` files, raw bytes; none means one inference on zeros.
+        inputs: images, ``.npy``, ``.npz`` or ``.wav`` files, raw bytes; none means one inference on zeros.
         info: ``model_info`` as text, see ``model_zoo.runtime.model_info``.
         top: how many classes of a classification.
-        save: a folder for the outputs as ``.npz``, and for pictures with boxes or masks.
-
-    Yields:
-        ``input``, ``seconds``, ``outputs`` (name, shape, type, min, mean, max of each), where they apply
-        ``top`` (index, label, score) and ``boxes`` (index, label, score, box), and ``saved`` paths.
+        save: a directory for the outputs as ``.npz``, and for images with boxes or masks.
 
     Raises:
         UsageError: an input does not exist.
@@ -45,41 +60,42 @@ def infer(
         CacheError: ``save`` cannot be written.
     """
     known = dict(info or {})
-    ports = ports_of(compiled)
-    names = [name_of(port) for port in compiled.outputs]
-    every: Sequence[str | Path | None] = list(inputs) or [None]
-    feeds = (feed for source in every for feed in feeds_of(source, ports, known))
+    ports = input_ports(compiled)
+    names = [port_name(port) for port in compiled.outputs]
+    sources: Sequence[str | Path | None] = list(inputs) or [None]
+    feeds = (feed for source in sources for feed in read_feeds(source, ports, known))
     for feed, seconds, values in _stream(compiled, feeds, [port.name for port in ports]):
         found = dict(zip(names, values, strict=True))
         yield _result(feed, seconds, found, known, top=top, save=save)
 
 
 def _stream(
-    compiled: Any,  # noqa: ANN401
+    compiled: openvino.CompiledModel,
     feeds: Iterator[Feed],
     order: list[str],
-) -> Iterator[tuple[Feed, float, list[np.ndarray[Any, Any]]]]:
-    """Keep as many requests in flight as the device likes; give results back in order."""
+) -> Iterator[tuple[Feed, float, list[Array]]]:
+    """Keep as many requests in flight as suit the device; yield the results in order."""
     count = max(1, int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
+    _log.debug("%d inference requests in parallel", count)
     idle = [compiled.create_infer_request() for _ in range(count)]
-    waiting: list[tuple[Any, Feed]] = []
+    running: list[tuple[openvino.InferRequest, Feed]] = []
     for feed in feeds:
         if not idle:
-            yield _finish(waiting, idle)
+            yield _finish(running, idle)
         request = idle.pop()
         try:
             request.start_async([feed.arrays[name] for name in order])
         except RuntimeError as error:
             raise _failed(feed, error) from error
-        waiting.append((request, feed))
-    while waiting:
-        yield _finish(waiting, idle)
+        running.append((request, feed))
+    while running:
+        yield _finish(running, idle)
 
 
 def _finish(
-    waiting: list[tuple[Any, Feed]], idle: list[Any]
-) -> tuple[Feed, float, list[np.ndarray[Any, Any]]]:
-    request, feed = waiting.pop(0)
+    running: list[tuple[openvino.InferRequest, Feed]], idle: list[openvino.InferRequest]
+) -> tuple[Feed, float, list[Array]]:
+    request, feed = running.pop(0)
     try:
         request.wait()
         seconds = request.latency / 1000
@@ -91,18 +107,19 @@ def _finish(
 
 
 def _failed(feed: Feed, error: Exception) -> LoadError:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    what = f"the network failed on {feed.source}"
     shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in feed.arrays.items())
     return LoadError(
-        what, expected=f"inputs {shapes} to be accepted", found=lines[-1], hint="try another input"
+        f"the network failed on {feed.source}",
+        expected=f"it accepts the inputs {shapes}",
+        found=reason(error),
+        hint="try another input",
     )
 
 
 def _result(
     feed: Feed,
     seconds: float,
-    found: dict[str, np.ndarray[Any, Any]],
+    found: dict[str, Array],
     info: dict[str, str],
     *,
     top: int,
@@ -111,12 +128,12 @@ def _result(
     result: Result = {
         "input": feed.source,
         "seconds": round(seconds, 6),
-        "outputs": [outputs.summary(name, value) for name, value in found.items()],
+        "outputs": [outputs.summarize(name, value) for name, value in found.items()],
     }
-    scores = outputs.scores_of(found, info)
+    scores = outputs.class_scores(found, info)
     if scores is not None:
-        result["top"] = outputs.top(scores, top, outputs.labels_of(info))
-    detected = _boxes(feed, found, info) if feed.picture else None
+        result["top"] = outputs.top_classes(scores, top, outputs.labels_of(info))
+    detected = _boxes(feed, found, info) if feed.image else None
     if detected is not None:
         result["boxes"] = detected
     if save is not None:
@@ -125,36 +142,34 @@ def _result(
     return result
 
 
-def _boxes(
-    feed: Feed, found: dict[str, np.ndarray[Any, Any]], info: dict[str, str]
-) -> list[dict[str, Any]] | None:
+def _boxes(feed: Feed, found: dict[str, Array], info: dict[str, str]) -> list[boxes.Box] | None:
     from PIL import Image
 
-    assert feed.picture is not None  # noqa: S101 - the caller looked
-    with Image.open(feed.picture) as opened:
+    assert feed.image is not None  # noqa: S101 - checked by the caller
+    with Image.open(feed.image) as opened:
         size = opened.size
-    return boxes.boxes_of(found, info, picture=size, network=feed.fitted)
+    return boxes.find_boxes(found, info, image=size, network=feed.network_size)
 
 
 def _save(
     feed: Feed,
-    found: dict[str, np.ndarray[Any, Any]],
+    found: dict[str, Array],
     info: dict[str, str],
-    detected: list[dict[str, Any]] | None,
-    folder: Path,
+    detected: list[boxes.Box] | None,
+    directory: Path,
 ) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     stem = feed.source.replace("[", "-").rstrip("]")
-    written = [folder / f"{stem}.npz"]
+    written = [directory / f"{stem}.npz"]
     np.savez(written[0], **found)  # type: ignore[arg-type]
-    if feed.picture is None:
+    if feed.image is None:
         return written
-    target = folder / f"{stem}.found.png"
-    mask = boxes.mask_of(found, info)
+    target = directory / f"{stem}.found.png"
+    mask = boxes.segmentation_mask(found, info)
     if detected is not None:
-        draw.draw_boxes(feed.picture, detected, target)
+        draw.draw_boxes(feed.image, detected, target)
     elif mask is not None:
-        draw.draw_mask(feed.picture, mask, target)
+        draw.draw_mask(feed.image, mask, target)
     else:
         return written
     return [*written, target]

@@ -1,17 +1,16 @@
-"""Keras files: .keras and .h5."""
+"""Keras files: .keras, .h5 and .hdf5."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import openvino as ov
-
-from model_zoo.conversion.worker import frontend
-from model_zoo.conversion.worker.explain import ways_to
-from model_zoo.conversion.worker.port_names import name_ports
-from model_zoo.errors import ConversionError, MissingExtraError
+from model_zoo.conversion.worker.explain import needs
+from model_zoo.conversion.worker.ports import convert_traced
+from model_zoo.errors import ConversionError
 
 if TYPE_CHECKING:
+    import openvino as ov
+
     from model_zoo.conversion.worker.job import Job
 
 
@@ -22,27 +21,21 @@ def read(job: Job) -> ov.Model:
         MissingExtraError: TensorFlow or Keras is not installed.
         ConversionError: Keras cannot read the file, or refuses it because it holds code.
     """
-    try:
+    with needs("converting a Keras model", "tensorflow-cpu"):
         import keras
         import tensorflow as tf
-    except ImportError as error:
-        what = f"converting a Keras model needs tensorflow, which cannot be imported: {error}"
-        raise MissingExtraError(what, hint=ways_to("tensorflow-cpu")) from error
     try:
         network = keras.saving.load_model(job.network, compile=False, safe_mode=True)
     except (ValueError, TypeError, OSError) as error:
         what = f"Keras cannot read {job.network.name}"
         raise ConversionError(
-            what, found=str(error)[:400], hint="check the file and the version of Keras"
+            what, found=str(error)[:400], hint="check the file, and the version of Keras it was saved with"
         ) from error
-    shapes = [spec.partial_shape for spec in job.inputs if spec.partial_shape is not None]
-    specs = [tf.TensorSpec(one.shape, one.dtype, name=one.name) for one in network.inputs]
+    specs = [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in network.inputs]
     concrete = tf.function(
         lambda *arguments: network(_packed(arguments), training=False)
     ).get_concrete_function(*specs)
-    model = ov.convert_model(concrete, input=shapes or None, extension=job.extensions or None)
-    name_ports(job, model)
-    return frontend.select(job, model) if frontend.selects(job) else model
+    return convert_traced(job, concrete, input=job.shapes)
 
 
 def _packed(arguments: tuple[object, ...]) -> object:

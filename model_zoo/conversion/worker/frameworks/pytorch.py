@@ -1,4 +1,4 @@
-"""PyTorch: a builder and its weights, TorchScript, an exported program."""
+"""PyTorch: a builder and its weights, TorchScript, or an exported program."""
 
 from __future__ import annotations
 
@@ -6,54 +6,49 @@ import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any
 
-import openvino as ov
-
-from model_zoo.conversion.worker import frontend, torchvision
+from model_zoo.conversion.worker import torchvision
 from model_zoo.conversion.worker.builders import FILES, arguments_of, builder_of, callable_of
 from model_zoo.conversion.worker.example_inputs import examples_of
-from model_zoo.conversion.worker.explain import ways_to
-from model_zoo.conversion.worker.port_names import name_ports
-from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedModelError
-from model_zoo.formats.network import SUFFIXES
+from model_zoo.conversion.worker.explain import needs
+from model_zoo.conversion.worker.ports import convert_traced
+from model_zoo.errors import ConversionError, UnsupportedModelError
+from model_zoo.formats.frameworks import FRAMEWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import openvino as ov
+
     from model_zoo.conversion.worker.job import Job
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params_ema", "params")
+"""Keys under which checkpoints keep the weights."""
 
 
 def read(job: Job) -> ov.Model:
-    """Build or load the network, trace it with the recipe's examples, and name its ports.
+    """Build or load the network, and trace it with the recipe's example inputs.
 
     Raises:
         MissingExtraError: torch is not installed.
         ConversionError: the weights do not fit, or there is nothing to build the network with.
         UnsupportedModelError: it uses operators that this build of torchvision lacks.
     """
-    try:
+    with needs("converting a PyTorch model", "torch"):
         import torch
-    except ImportError as error:
-        what = f"converting a PyTorch model needs torch, which cannot be imported: {error}"
-        raise MissingExtraError(what, hint=ways_to("torch torchvision")) from error
     torch.manual_seed(0)
     torch.backends.mha.set_fastpath_enabled(False)  # OpenVINO converts its parts, not the fused operator
-    network = _build(job) if job.recipe.get("builder") else _load(job, job.network)
+    network = _build(job) if job.recipe.get("builder") else _load(job.network)
     try:
-        model = _convert(job, network)
+        return _convert(job, network)
     except RuntimeError as error:
         if any("torchvision.nms" in str(cause) or "C++ ops" in str(cause) for cause in _causes(error)):
             what = (
-                "this network uses torchvision's compiled operators, and this build of torchvision has none"
+                "this network needs torchvision's compiled operators, which this build of torchvision lacks"
             )
-            raise UnsupportedModelError(
-                what, hint="install torch and torchvision that were built for each other"
-            ) from error
+            hint = "install builds of torch and torchvision that belong together"
+            raise UnsupportedModelError(what, hint=hint) from error
         raise
-    name_ports(job, model)
-    return frontend.select(job, model) if frontend.selects(job) else model
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -69,7 +64,7 @@ def _build(job: Job) -> Any:  # noqa: ANN401 - a torch.nn.Module
     if builder.get("torchvision"):
         network, loaded = torchvision.build(builder["torchvision"], kwargs, path, _read_weights)
     else:
-        torchvision.make_importable()  # whose code this is may import it: transformers does
+        torchvision.make_importable()  # the builder may import it: transformers does
         network, loaded = callable_of(job, builder)(**kwargs), False
     network.eval()
     if path is not None and not loaded:
@@ -82,10 +77,11 @@ def _weights(job: Job, builder: dict[str, Any]) -> Path | None:
     if named:
         return job.file(named, "recipe.builder.weights")
     if any(str(value).startswith(FILES) for value in builder.get("kwargs", {}).values()):
-        return None  # it was told where the files are, and loads them itself
-    paths = [job.files / one for one in job.artifacts if one.endswith((*SUFFIXES["pytorch"], ".safetensors"))]
+        return None  # the builder gets the paths of the files, and loads them itself
+    suffixes = (*FRAMEWORKS["pytorch"].suffixes, ".safetensors")
+    paths = [job.files / path for path in job.artifacts if path.endswith(suffixes)]
     if len(paths) > 1:
-        what = f"the model has {len(paths)} files that could be its weights"
+        what = f"{len(paths)} of the model's files could be its weights"
         raise ConversionError(what, found=", ".join(job.artifacts), hint="name one in recipe.builder.weights")
     return paths[0] if paths else None
 
@@ -93,8 +89,8 @@ def _weights(job: Job, builder: dict[str, Any]) -> Path | None:
 def _load_weights(network: Any, path: Path) -> None:  # noqa: ANN401
     state = _read_weights(path)
     if not isinstance(state, dict):
-        what = f"{path.name} holds a {type(state).__name__}, not weights by name"
-        raise ConversionError(what, hint="name a state dict in recipe.builder.weights")
+        what = f"{path.name} contains a {type(state).__name__}, not named weights"
+        raise ConversionError(what, hint="name the file of a state dict in recipe.builder.weights")
     for wrapper in _WRAPPERS:
         if isinstance(state.get(wrapper), dict):
             state = state[wrapper]
@@ -104,7 +100,7 @@ def _load_weights(network: Any, path: Path) -> None:  # noqa: ANN401
         network.load_state_dict(state)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:]]
-        what = f"the weights in {path.name} do not fit the network the builder made"
+        what = f"the weights in {path.name} do not fit the network that the builder made"
         raise ConversionError(
             what, found="; ".join(lines)[:400], hint="check recipe.builder: name, kwargs and weights"
         ) from error
@@ -117,30 +113,21 @@ def _read_weights(path: Path) -> Any:  # noqa: ANN401
     import torch
 
     if path.suffix == ".safetensors":
-        with _needs("safetensors"):
+        with needs("reading this file", "safetensors"):
             from safetensors.torch import load_file
         return load_file(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        what = f"{path.name} is not weights only: it holds Python objects, which could run code when read"
+        what = f"{path.name} contains more than weights: Python objects, which could run code when loaded"
         raise ConversionError(
             what,
             found=str(error).splitlines()[0],
-            hint="use a state dict, TorchScript or an exported program",
+            hint="use a state dict, TorchScript or an exported program instead",
         ) from error
 
 
-@contextlib.contextmanager
-def _needs(package: str) -> Any:  # noqa: ANN401
-    try:
-        yield
-    except ImportError as error:
-        what = f"reading this file needs {package}, which is not installed"
-        raise MissingExtraError(what, hint=f"pip install {package}") from error
-
-
-def _load(job: Job, path: Path) -> Any:  # noqa: ANN401
+def _load(path: Path) -> Any:  # noqa: ANN401
     """Load TorchScript or an exported program."""
     import torch
 
@@ -149,13 +136,12 @@ def _load(job: Job, path: Path) -> Any:  # noqa: ANN401
     try:
         network = torch.jit.load(str(path), map_location="cpu")
     except RuntimeError as error:
-        what = f"{path.name} is not TorchScript, so the recipe must name the code that builds the network"
+        what = f"{path.name} is not TorchScript, and the recipe does not name code that builds the network"
         raise ConversionError(
             what,
             found=str(error).splitlines()[0],
             hint="add recipe.builder: {torchvision: NAME} or {module: …, callable: …}",
         ) from error
-    del job
     return network.eval()
 
 
@@ -163,25 +149,18 @@ def _convert(job: Job, network: Any) -> ov.Model:  # noqa: ANN401
     import torch
 
     if isinstance(network, torch.export.ExportedProgram):
-        return ov.convert_model(network, extension=job.extensions or None)
+        return convert_traced(job, network)
     arrays = examples_of(job)
     tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
     accepted = _parameters(network)
     by_name = all(name in accepted for name in tensors)
     example: Any = tensors if by_name else tuple(tensors.values())
-    shapes = [spec.partial_shape for spec in job.inputs if spec.partial_shape is not None]
-    stated: Any = None
-    if len(shapes) == len(arrays) and not by_name:
-        stated = shapes
-    elif len(shapes) == len(arrays):
-        stated = [(name, shape) for name, shape in zip(tensors, shapes, strict=True)]
-    return ov.convert_model(
-        network,
-        input=stated,
-        example_input=example,
-        extension=job.extensions or None,
-        dynamo=bool(job.recipe.get("dynamo")),
-    )
+    shapes = job.shapes or []
+    inputs: object = None
+    if len(shapes) == len(arrays):
+        inputs = list(zip(tensors, shapes, strict=True)) if by_name else shapes
+    dynamo = bool(job.recipe.get("dynamo"))
+    return convert_traced(job, network, input=inputs, example_input=example, dynamo=dynamo)
 
 
 def _parameters(network: Any) -> set[str]:  # noqa: ANN401

@@ -1,6 +1,6 @@
-"""Embedding models as sentence-transformers lays them out: a network, and how its tokens become one vector.
+"""Embedding models in the layout of sentence-transformers: a network, and how its output is pooled.
 
-Standard library only: both processes need it.
+Standard library only: the worker process needs it too.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _POOLINGS = {
     "cls_token": "CLS",
     "lasttoken": "LAST_TOKEN",
 }
-"""What sentence-transformers calls a pooling, and OpenVINO GenAI."""
+"""Pooling modes of sentence-transformers, and what OpenVINO GenAI calls them."""
 
 
-def pooling_of(folder: Path) -> dict[str, Any] | None:
-    """Return how the network's last hidden state becomes an embedding, as options of TextEmbeddingPipeline.
+def pooling_of(directory: Path) -> dict[str, str | bool] | None:
+    """Return how the last hidden state becomes an embedding, as options of ``TextEmbeddingPipeline``.
 
-    None where nothing says, or where more is done than pooling and normalising.
+    None if that is not declared, or if more is done than pooling and normalising.
     """
-    modules = _json(folder / MODULES)
+    modules = _json(directory / MODULES)
     if not isinstance(modules, list):
         return None
     kinds = [str(one.get("type")).rpartition(".")[2] for one in modules]
@@ -37,25 +37,24 @@ def pooling_of(folder: Path) -> dict[str, Any] | None:
         or modules[0].get("path")
     ):
         return None
-    said = _json(folder / str(modules[1].get("path")) / "config.json")
-    if not isinstance(said, dict):
+    config = _json(directory / str(modules[1].get("path")) / "config.json")
+    if not isinstance(config, dict):
         return None
-    stated = said.get("pooling_mode")
-    modes = (
-        [stated] if stated else [key[13:] for key in said if key.startswith("pooling_mode_") and said[key]]
-    )
+    prefix = "pooling_mode_"  # one flag a mode; newer versions have a single field
+    modes = [key.removeprefix(prefix) for key in config if key.startswith(prefix) and config[key]]
+    modes = [config["pooling_mode"]] if config.get("pooling_mode") else modes
     if len(modes) != 1 or modes[0] not in _POOLINGS:
         return None
     return {"pooling_type": _POOLINGS[modes[0]], "normalize": "Normalize" in kinds}
 
 
-def settings_of(folder: Path) -> list[str]:
+def config_files(directory: Path) -> list[str]:
     """Return the small files that sentence-transformers keeps beside the network."""
-    modules = _json(folder / MODULES)
+    modules = _json(directory / MODULES)
     paths = [str(one.get("path")) for one in modules] if isinstance(modules, list) else []
     names = [MODULES, "config_sentence_transformers.json", "sentence_bert_config.json"]
     names += [f"{path}/config.json" for path in paths if path]
-    return [name for name in names if (folder / name).is_file()]
+    return [name for name in names if (directory / name).is_file()]
 
 
 def _json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds

@@ -1,0 +1,113 @@
+"""One conversion as a value: what is converted, from which files, by which interpreter; and its request."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import msgspec
+
+from model_zoo.conversion.key import is_ready
+from model_zoo.conversion.labels import labels_of
+from model_zoo.errors import ConversionError
+from model_zoo.formats.network import choose_network
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from model_zoo.schema import Model
+
+
+@dataclass(frozen=True)
+class ConversionJob:
+    """One conversion.
+
+    Attributes:
+        model: the catalog entry.
+        precision: the precision to convert to.
+        files: the directory of the model's files; nothing is written there.
+        parts: what ``key_parts`` returned.
+        python: the interpreter to run the worker in; default: this one.
+        isolated: that interpreter is a converter environment's.
+        trust_code: whether code that comes with the model may run.
+        calibration: calibration data named by the caller instead of by the recipe: a directory of images, a
+            ``.npy`` or ``.npz`` file, or ``random``; for language models a file with one text a line.
+        reference: what to type for the model, where that is not its name.
+    """
+
+    model: Model
+    precision: str
+    files: Path
+    parts: dict[str, Any]
+    python: str | None = None
+    isolated: bool = False
+    trust_code: bool = False
+    calibration: Path | str | None = None
+    reference: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What is converted, for messages."""
+        return f"{self.model.name}@{self.precision}"
+
+
+class WorkerRequest(TypedDict):
+    """What the worker process is given, as plain JSON data; see ``worker.job.Job`` for the meaning."""
+
+    framework: str | None
+    files: str
+    staging: str
+    source: str | None
+    precision: str
+    artifacts: list[str]
+    recipe: dict[str, object]
+    model_info: dict[str, object]
+    labels: list[str] | None
+    ready: bool
+    folder: bool
+    trust_code: bool
+    calibration: str | None
+
+
+def worker_request(job: ConversionJob, staging: Path) -> WorkerRequest:
+    """Return the request for a worker that writes into ``staging``.
+
+    Raises:
+        ConversionError: it is not clear which file is the network, or the labels cannot be read.
+    """
+    model = job.model
+    artifacts = [artifact.path for artifact in model.files_of(job.precision)]
+    source = None
+    if not (model.recipe.builder or model.is_folder):
+        source = choose_network(
+            job.files,
+            artifacts,
+            framework=str(model.framework),
+            recipe_model=model.recipe.model,
+            model=model.name,
+            error=ConversionError,
+        )
+    calibration = job.calibration
+    if calibration is not None and calibration not in {"random", "auto"}:
+        calibration = _absolute(calibration)
+    return {
+        "framework": model.framework,
+        "files": _absolute(job.files),
+        "staging": _absolute(staging),
+        "source": None if source is None else _absolute(source),
+        "precision": job.precision,
+        "artifacts": artifacts,
+        "recipe": msgspec.to_builtins(model.recipe),
+        "model_info": msgspec.to_builtins(model.model_info),
+        "labels": labels_of(model, job.files),
+        "ready": is_ready(model, job.precision),
+        "folder": model.is_folder,
+        "trust_code": job.trust_code,
+        "calibration": None if calibration is None else str(calibration),
+    }
+
+
+def _absolute(path: Path | str) -> str:
+    """Return an absolute path in which links stay links: the files beside a link matter."""
+    return os.path.abspath(path)  # noqa: PTH100

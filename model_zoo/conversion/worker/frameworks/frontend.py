@@ -1,0 +1,85 @@
+"""Formats that OpenVINO's own frontends read, with no framework installed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import openvino as ov
+from openvino.frontend import FrontEndManager
+
+from model_zoo.conversion.worker import cut
+from model_zoo.conversion.worker.explain import reasons
+from model_zoo.conversion.worker.ports import find_input, shape_error
+from model_zoo.errors import ConversionError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from model_zoo.conversion.worker.job import InputSpec, Job
+
+
+def read(job: Job) -> ov.Model:
+    """Convert a file or directory, with the recipe's shapes, outputs and cuts.
+
+    Most outputs keep their names through OpenVINO's transformations, so the plain conversion is tried first.
+    The graph as the frontend first builds it is needed for an interior tensor that was fused away, or where
+    operations beyond the cut cannot be converted.
+    """
+    if not cut.is_needed(job):
+        return _convert(job, job.network)
+    try:
+        return cut.select(job, _convert(job, job.network))
+    except Exception:  # noqa: BLE001 - whatever it was, the error of the second way is the one to show
+        return _optimised(cut.select(job, _untransformed(job, job.network)))
+
+
+def _convert(job: Job, source: Path) -> ov.Model:
+    specs = [spec for spec in job.inputs if spec.shape is not None and spec.name not in job.cut_inputs]
+    inputs = [spec.partial_shape if spec.name is None else (spec.name, spec.partial_shape) for spec in specs]
+    try:
+        return ov.convert_model(source, input=inputs or None, extension=job.extensions or None)
+    except Exception as error:
+        if not specs:
+            raise
+        raise _input_error(job, source, specs, error) from error
+
+
+def _input_error(job: Job, source: Path, specs: list[InputSpec], error: Exception) -> Exception:
+    """Return an error that blames the recipe's inputs, if the model converts without them."""
+    try:
+        model = ov.convert_model(source, extension=job.extensions or None)
+    except Exception:  # noqa: BLE001 - then the inputs are not to blame
+        return error
+    try:
+        for spec in specs:
+            find_input(model, spec.name)
+    except ConversionError as unknown:
+        return unknown
+    return shape_error({spec.name or "its input": spec.partial_shape for spec in specs}, reasons(str(error)))
+
+
+def _untransformed(job: Job, source: Path) -> ov.Model:
+    """Return the graph as the frontend builds it: with every name, perhaps with unconverted operations."""
+    manager = FrontEndManager()
+    frontend = manager.load_by_model(str(source))
+    if frontend is None:
+        what = f"OpenVINO has no frontend for {source.name}"
+        raise ConversionError(what, hint="check the model's framework and recipe.model")
+    for path in job.extensions:
+        frontend.add_extension(path)
+    return frontend.convert_partially(frontend.load(str(source)))
+
+
+def _optimised(model: ov.Model) -> ov.Model:
+    """Apply the transformations that ``openvino.convert_model`` applies."""
+    from openvino._offline_transformations import (  # what openvino's own converter calls
+        apply_fused_names_cleanup,
+        apply_moc_transformations,
+        compress_quantize_weights_transformation,
+    )
+
+    model.validate_nodes_and_infer_types()
+    apply_moc_transformations(model, cf=False, smart_reshape=True)
+    compress_quantize_weights_transformation(model)
+    apply_fused_names_cleanup(model)
+    return model
