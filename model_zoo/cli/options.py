@@ -66,7 +66,7 @@ def _set_global(
     name = str(param.name)
     before = getattr(session, name)
     setattr(session, name, before + value if name in {"catalogs", "verbose"} else value)
-    if name == "verbose":
+    if name == "verbose" and not context.resilient_parsing:  # that is completion: keep the prompt clean
         from model_zoo.cli.logs import show_logs
 
         show_logs(session.verbose, session.log)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from model_zoo.cli.output import print_error, print_json, print_note
+from model_zoo.cli.output import print_error, print_json, print_note, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +110,7 @@ class Session:
     def log(self, text: str) -> None:
         """Print a line of the log to stderr, above any bars."""
         if self._report is not None and self.progress != "json":
-            self._report.write(text)
+            self._report.write(printable(text))
         else:
             self._emit("log", text)
 

@@ -70,6 +70,7 @@ def answers(catalog, monkeypatch, capfd, tmp_path):
         ("model-zoo fetch zooey-one --catalog ca", ["file,ca"]),
         ("model-zoo fetch 'zooey-o", ["plain,zooey-one"]),
         ("model-zoo nonsense x", []),
+        ("model-zoo -v -v fetch zooey-t", ["plain,zooey-two"]),
     ],
 )
 def test_bash_is_answered_by_the_line(answers, line, expected):

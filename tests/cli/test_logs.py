@@ -10,6 +10,8 @@ import sys
 import pytest
 
 from model_zoo.cli.logs import hide_logs, redact, show_logs
+from model_zoo.cli.session import Session
+from model_zoo.events import Event
 
 LOGGER = logging.getLogger("model_zoo.test")
 
@@ -107,3 +109,15 @@ def test_progress_bars_load_no_click_and_leave_the_garbage_collector_alone():
         "assert 'click' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_lines_go_above_the_bars_and_cannot_drive_the_terminal(capfd):
+    session = Session(progress="bar", verbose=1)
+    session.report(Event(event="fetch_begin", model="m", total=10))
+    show_logs(1, session.log)
+    try:
+        LOGGER.info("asked \x1b[2Jhost")
+    finally:
+        session.close()
+    lines = capfd.readouterr().err.replace("\r", "\n").split("\n")
+    assert "model-zoo: asked \ufffd[2Jhost" in lines

@@ -246,7 +246,7 @@ def test_conversions_that_fail_are_listed_and_the_rest_is_made(tree, run, tmp_pa
         assert code == 1
         assert out.endswith("FAILED:\na-bad\nb-absent\nd-cannot\n")
         assert "NoSuch" in err
-        assert "m.onnx is not there" in err
+        assert "m.onnx does not exist" in err
         assert (
             "d-cannot cannot be converted: the Model Optimizer replaced parts of its graph as x.json says"
             in err
@@ -463,9 +463,9 @@ def test_what_a_conversion_reads_of_a_folder(tmp_path):
     builder = Builder(module="a", callable="A", weights="w.pth", paths=("code",))
     assert "code/a.py" in read("pytorch", builder=builder)
     assert {"w.pth.orig", "FP16/m.xml", "code/__pycache__/a.pyc"}.isdisjoint(read("pytorch", builder=builder))
-    with pytest.raises(ConversionError, match="is not there"):
+    with pytest.raises(ConversionError, match="does not exist"):
         read(model="absent.pb")
-    with pytest.raises(ConversionError, match="is not there"):
+    with pytest.raises(ConversionError, match="does not exist"):
         needed_files(
             Model(schema=1, stages=("a",), name="m", task="t", license="MIT", description="x"),
             tmp_path / "no",

@@ -71,18 +71,21 @@ def _shown(url: str) -> str:
         return "an unreadable URL"
 
 
+def _url(check: str, url: str, schemes: set[str], hint: str) -> Finding:
+    problem = url_problem(url, schemes)
+    if problem is not None:
+        return wrong("network", check, f"{_shown(url)} {problem}", hint, _CODE)
+    return ok("network", check, _shown(url))
+
+
 def _proxy(name: str, env: Mapping[str, str]) -> Iterator[Finding]:
     values = {spelling: env[spelling] for spelling in (name.lower(), name) if env.get(spelling)}
     for spelling, url in values.items():
-        problem = url_problem(url, PROXY_SCHEMES)
-        if problem is not None:
-            hint = f"set {spelling} to http://HOST:PORT, or unset it"
-            yield wrong("network", spelling, f"{_shown(url)} {problem}", hint, _CODE)
-        elif url.lower().startswith("socks") and not _importable("socks"):
+        finding = _url(spelling, url, PROXY_SCHEMES, f"set {spelling} to http://HOST:PORT, or unset it")
+        if finding.status == "ok" and url.lower().startswith("socks") and not _importable("socks"):
             found = f"{_shown(url)} needs the pysocks package"
-            yield wrong("network", spelling, found, "pip install pysocks", _CODE)
-        else:
-            yield ok("network", spelling, _shown(url))
+            finding = wrong("network", spelling, found, "pip install pysocks", _CODE)
+        yield finding
     if len(set(values.values())) > 1:
         yield note(
             "network", f"{name} twice", f"{name.lower()} and {name} differ", "set both to the same URL"
@@ -120,12 +123,7 @@ def _mirror(before: str, after: str) -> Finding:
 
 def _hugging_face(env: Mapping[str, str], *, offline: bool) -> Iterator[Finding]:
     if endpoint := env.get("HF_ENDPOINT"):
-        problem = url_problem(endpoint, _WEB_SCHEMES)
-        if problem is not None:
-            hint = "set HF_ENDPOINT to https://HOST, or unset it"
-            yield wrong("network", "HF_ENDPOINT", f"{_shown(endpoint)} {problem}", hint, _CODE)
-        else:
-            yield ok("network", "HF_ENDPOINT", _shown(endpoint))
+        yield _url("HF_ENDPOINT", endpoint, _WEB_SCHEMES, "set HF_ENDPOINT to https://HOST, or unset it")
     token = env.get("HF_TOKEN")
     if token and re.search(r"\s", token):
         hint = "set it without spaces and line ends, which no request header may contain"
