@@ -141,8 +141,6 @@ class Partial:
             position = end + 1
         return known
 
-    # -- what is done -----------------------------------------------------------------------------
-
     @property
     def size(self) -> int | None:
         """The whole size, where it is known."""
@@ -168,8 +166,6 @@ class Partial:
                     found.append((position, min(first, size)))
                 position = end
         return [*found, (position, size)] if position < size else found
-
-    # -- writing ----------------------------------------------------------------------------------
 
     def write(self, data: bytes, offset: int) -> None:
         """Write bytes in place and count them as done.
@@ -242,8 +238,6 @@ class Partial:
         os.pwrite(self._recorder, text.ljust(room), 0)
         self._recorded_length = room
         self._unrecorded = 0
-
-    # -- reading and the end ----------------------------------------------------------------------
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
         """Read bytes back, usually from the page cache.
