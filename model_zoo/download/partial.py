@@ -222,12 +222,6 @@ class Partial:
             self._unrecorded = 0
             self._create()
 
-    def record(self) -> None:
-        """Write the sidecar now, if there is anything new."""
-        with self._guard:
-            if self._file >= 0 and self.state.done and (self._unrecorded or self._recorder is None):
-                self._record()
-
     def _record(self) -> None:
         if self._recorder is None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
@@ -269,8 +263,9 @@ class Partial:
 
     def close(self) -> None:
         """Close the files, recording what is done."""
-        with contextlib.suppress(OSError):
-            self.record()
+        with contextlib.suppress(OSError), self._guard:
+            if self._file >= 0 and self.state.done and (self._unrecorded or self._recorder is None):
+                self._record()
         with self._guard:
             still_open = self._file >= 0
             self._close()
