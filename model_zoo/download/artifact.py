@@ -111,8 +111,6 @@ class ArtifactDownload:
         if isinstance(error, CacheFullError) and error.expected is None and self.partial.size is not None:
             error.expected = f"space for {self.partial.size - self.partial.bytes_done()} more bytes"
 
-    # -- the order of candidates ------------------------------------------------------------------
-
     def _adopt(self) -> Download | None:
         """Return the first local copy that is proven to be the artifact; the others say nothing wrong."""
         for path, check in self.task.local_copies:
@@ -169,9 +167,7 @@ class ArtifactDownload:
     def _give_up(self, error: ModelZooError) -> None:
         self._errors.append(error)
         self.progress.message("source_failed", error.what)
-        _log.warning("%s: giving up on a source: %s", self.task.label, error.what)
-
-    # -- one candidate ----------------------------------------------------------------------------
+        _log.info("%s: giving up on a source: %s", self.task.label, error.what)
 
     def _try(self, candidate: Candidate) -> Download | None:
         """Try one candidate until it delivers, fails for good, or another is worth trying first."""
@@ -285,18 +281,12 @@ class ArtifactDownload:
         from model_zoo.download.exchange import Exchange
         from model_zoo.download.transfer import Transfer
 
-        context, partial = self.context, self.partial
-        exchange = Exchange(context.client(), self.task, candidate, location, partial, self.progress)
+        context, settings = self.context, self.context.settings
+        exchange = Exchange(context.client(), self.task, candidate, location, self.partial, self.progress)
         writer = BodyWriter(
-            name=candidate.name,
-            partial=partial,
-            hasher=self._hasher,
-            progress=self.progress,
-            stop=context.stop,
-            stall_timeout=context.settings.stall_timeout,
-            has_alternatives=self._has_alternatives,
+            exchange, self._hasher, context.stop, settings.stall_timeout, self._has_alternatives
         )
-        return Transfer(exchange, writer, self._hasher, context.settings.parallel_from, context.budget)
+        return Transfer(exchange, writer, settings.parallel_from, context.budget)
 
     def _judge(self, error: IntegrityError, candidate: Candidate, transfer: Transfer) -> Exception:
         """Return what wrong bytes amount to: assembled wrongly, cut short, or the candidate's are wrong."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model_zoo.download.failures import CancelledError, TransientError
-from model_zoo.download.local import wrong_size
 from model_zoo.download.response import PIECE
 from model_zoo.files import cache_error
 
@@ -15,10 +14,9 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from model_zoo.download.exchange import Exchange
     from model_zoo.download.hasher import StreamHasher
     from model_zoo.download.parallel import SegmentQueue
-    from model_zoo.download.partial import Partial
-    from model_zoo.download.progress import ProgressReporter
     from model_zoo.download.response import Body, DecodedBody
 
 _MIN_RATE = 1024
@@ -27,17 +25,14 @@ _MIN_RATE = 1024
 
 @dataclass
 class BodyWriter:
-    """Writes every body of one transfer.
+    """Writes every body of one attempt.
 
     Attributes:
-        name: of the candidate.
         has_alternatives: whether there is another candidate to try.
     """
 
-    name: str
-    partial: Partial
+    exchange: Exchange
     hasher: StreamHasher
-    progress: ProgressReporter
     stop: threading.Event
     stall_timeout: float
     has_alternatives: Callable[[], bool]
@@ -75,7 +70,7 @@ class BodyWriter:
                 return position
             if end is not None and position + len(data) > end:
                 if segments is None:
-                    raise wrong_size(self.name, end, f"more than {end}")
+                    raise self.exchange.wrong_size(f"more than {end}")
                 end = _extend(segments, end, position + len(data))
                 data = data[: end - position]
             self._write_piece(data, position)
@@ -93,16 +88,17 @@ class BodyWriter:
     def _write_piece(self, data: bytes, position: int) -> None:
         if self.stop.is_set():
             raise CancelledError
+        partial = self.exchange.partial
         try:
-            self.partial.write(data, position)
+            partial.write(data, position)
         except OSError as error:
-            raise cache_error(error, self.partial.path) from error
+            raise cache_error(error, partial.path) from error
         self.hasher.advance()
-        self.progress.update(self.partial.most_bytes)
+        self.exchange.progress.update(partial.most_bytes)
 
     def _check_rate(self, received: int) -> None:
         if received < _MIN_RATE * self.stall_timeout and self.has_alternatives():
-            what = f"{self.name} is too slow: {received} bytes in {self.stall_timeout:.0f} s"
+            what = f"{self.exchange.name} is too slow: {received} bytes in {self.stall_timeout:.0f} s"
             raise TransientError(what, unresponsive=True)
 
 

@@ -143,8 +143,6 @@ class _WorkerPool:
                 self._client = Client(self.settings, self._context.stop)
             return self._client
 
-    # -- the thread that waits --------------------------------------------------------------------
-
     def run(self) -> None:
         """Start a few workers, more while they mostly wait for servers, and wait for all of them.
 
@@ -204,8 +202,6 @@ class _WorkerPool:
         self._context.bundles.close()
         if self._client is not None:
             self._client.close()
-
-    # -- the threads that work --------------------------------------------------------------------
 
     def _work(self) -> None:
         used = time.thread_time()

@@ -68,8 +68,6 @@ class Exchange:
         """Return the error for a candidate whose file does not have the declared size."""
         return wrong_size(self.name, self.declared, found)
 
-    # -- requests ---------------------------------------------------------------------------------
-
     def condition(self) -> str:
         """Return the validator that the bytes so far have at this address, for If-Range."""
         state = self.partial.state
@@ -107,8 +105,6 @@ class Exchange:
             self.page_target = redirect_target(self.page_target or self.location.url, target)
             response = self.send(request)
         return response
-
-    # -- what the bytes on disk belong to ---------------------------------------------------------
 
     def identify(self, validator: str, total: int | None) -> None:
         """Note which content the bytes are parts of.

@@ -102,13 +102,13 @@ def copy_file(
         for data in _copy(task, original, target, source):
             if stop.is_set():
                 raise CancelledError  # noqa: TRY301
-            for one in hashes.values():
-                one.update(data)
+            for state in hashes.values():
+                state.update(data)
             size += len(data)
             if on_progress is not None:
                 on_progress(size)
         digests: dict[str, Digest] = {
-            name: Digest(algorithm=name, hex=one.hexdigest()) for name, one in hashes.items()
+            name: Digest(algorithm=name, hex=state.hexdigest()) for name, state in hashes.items()
         }
         check_content(task, target, size, digests, source, check=check)
     except BaseException:

@@ -141,8 +141,6 @@ class Partial:
             position = end + 1
         return known
 
-    # -- what is done -----------------------------------------------------------------------------
-
     @property
     def size(self) -> int | None:
         """The whole size, where it is known."""
@@ -168,8 +166,6 @@ class Partial:
                     found.append((position, min(first, size)))
                 position = end
         return [*found, (position, size)] if position < size else found
-
-    # -- writing ----------------------------------------------------------------------------------
 
     def write(self, data: bytes, offset: int) -> None:
         """Write bytes in place and count them as done.
@@ -226,12 +222,6 @@ class Partial:
             self._unrecorded = 0
             self._create()
 
-    def record(self) -> None:
-        """Write the sidecar now, if there is anything new."""
-        with self._guard:
-            if self._file >= 0 and self.state.done and (self._unrecorded or self._recorder is None):
-                self._record()
-
     def _record(self) -> None:
         if self._recorder is None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
@@ -242,8 +232,6 @@ class Partial:
         os.pwrite(self._recorder, text.ljust(room), 0)
         self._recorded_length = room
         self._unrecorded = 0
-
-    # -- reading and the end ----------------------------------------------------------------------
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
         """Read bytes back, usually from the page cache.
@@ -275,8 +263,9 @@ class Partial:
 
     def close(self) -> None:
         """Close the files, recording what is done."""
-        with contextlib.suppress(OSError):
-            self.record()
+        with contextlib.suppress(OSError), self._guard:
+            if self._file >= 0 and self.state.done and (self._unrecorded or self._recorder is None):
+                self._record()
         with self._guard:
             still_open = self._file >= 0
             self._close()

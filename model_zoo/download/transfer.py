@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from model_zoo.download.body_writer import BodyWriter
     from model_zoo.download.exchange import Exchange
-    from model_zoo.download.hasher import StreamHasher
 
 _WORTH_KEEPING = 1 << 20
 """Bytes on disk from which it is worth finding out whether they still fit content with another validator."""
@@ -40,7 +39,6 @@ class Transfer:
 
     exchange: Exchange
     writer: BodyWriter
-    hasher: StreamHasher
     parallel_from: int
     budget: threading.BoundedSemaphore
     end_unproven: bool = False
@@ -87,8 +85,6 @@ class Transfer:
             response.body.close()
             raise
 
-    # -- before the first request -----------------------------------------------------------------
-
     def _drop_unusable(self) -> None:
         """Start again if the bytes on disk cannot be continued from this candidate."""
         partial, exchange = self._partial, self.exchange
@@ -104,7 +100,7 @@ class Transfer:
 
     def reset(self) -> None:
         """Start again from nothing."""
-        self.hasher.reset()
+        self.writer.hasher.reset()
         self._partial.reset()
 
     def _first_request(self, size: int | None) -> tuple[RangeRequest, SegmentQueue | None]:
@@ -126,8 +122,6 @@ class Transfer:
         first = segments.claim()
         assert first is not None  # noqa: S101 - a complete partial was dealt with
         return RangeRequest(*first, ranged=True, condition=condition), segments
-
-    # -- the whole file ---------------------------------------------------------------------------
 
     def _receive_whole(self, response: CheckedResponse, request: RangeRequest) -> None:
         exchange, declared = self.exchange, self.exchange.declared
@@ -236,8 +230,6 @@ class Transfer:
             return  # all the bytes are there, and the digest decides
         if more:
             raise self.exchange.wrong_size(f"more than {self.exchange.declared}")
-
-    # -- parts ------------------------------------------------------------------------------------
 
     def _receive_parts(
         self, response: CheckedResponse, request: RangeRequest, segments: SegmentQueue | None

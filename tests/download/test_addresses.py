@@ -160,6 +160,22 @@ def test_messages_show_no_secrets(server: Server, store: Store) -> None:
     assert "SECRET" not in kept
 
 
+def test_the_log_tells_the_story_without_secrets(
+    server: Server, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="model_zoo")
+    query = "?token=SECRET"
+    server.add(f"/m{query}", b"", redirect(server.url(f"/there{query}", user="u:SECRET")))
+    server.add(f"/there{query}", CONTENT, Answer(cut=200_000), Answer())
+    urls = [server.url(f"/{name}{query}", user="user:SECRET") for name in ("missing", "m")]
+    assert store.get(CONTENT, *urls).error is None
+    assert store.get(pattern(10), PrivateSource(address=server.add("/private", pattern(10)))).error is None
+    text = caplog.text
+    assert "SECRET" not in text
+    for expected in ("404", "GET", "bytes=200000-", "redirected to", "trying again", "obtained from"):
+        assert expected in text
+
+
 def test_sidecars_show_no_secrets(server: Server, store: Store) -> None:
     server.add("/m", CONTENT, Answer(cut=200_000), Answer(status=500, body=b""))
     outcome = store.get(CONTENT, server.url("/m?token=SECRET", user="u:SECRET"), attempts=1)
