@@ -13,7 +13,7 @@ from model_zoo.files.atomic import (
 from model_zoo.files.failures import ELSEWHERE, as_cache_error, cache_error
 from model_zoo.files.hash import CHUNK, has_digest, hash_file
 from model_zoo.files.links import clone, copy_file, current_umask, link_file, set_mode
-from model_zoo.files.paths import exists, is_directory, is_file
+from model_zoo.files.tree import exists, is_directory, is_file
 
 __all__ = [
     "CHUNK",

@@ -15,6 +15,21 @@ if TYPE_CHECKING:
 JUNCTION = 0xA0000003  # winnt.h: IO_REPARSE_TAG_MOUNT_POINT
 
 
+def exists(path: Path) -> bool:
+    """Whether something can be found at ``path``; False, not an error, where that may not be looked at."""
+    return os.path.exists(path)  # noqa: PTH110 - pathlib's raises PermissionError
+
+
+def is_directory(path: Path) -> bool:
+    """Whether there is a directory, or a link to one; otherwise as ``exists``."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file, or a link to one; otherwise as ``exists``."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def is_link(found: os.stat_result) -> bool:
     """Whether an ``lstat`` found a symbolic link, or a junction of Windows."""
     return stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) == JUNCTION
@@ -45,13 +60,16 @@ def directory_names(path: Path | str) -> list[str]:
     return [entry.name for entry in scan(path) if entry.is_dir(follow_symlinks=False)]
 
 
-def tree(path: Path) -> Iterator[tuple[Path, bool]]:
-    """Yield everything but directories below a directory, and whether it is a symlink."""
-    for entry in scan(path):
-        if entry.is_dir(follow_symlinks=False):
-            yield from tree(path / entry.name)
-        else:
-            yield path / entry.name, entry.is_symlink()
+def walk(path: Path | str) -> Iterator[os.DirEntry[str]]:
+    """Yield all but directories below a directory, links included; nothing where it is itself a link."""
+    pending: list[Path | str] = [path] if is_real_directory(path) else []
+    while pending:
+        for entry in scan(pending.pop()):
+            with contextlib.suppress(OSError):
+                if entry.is_dir(follow_symlinks=False) and not is_link(entry.stat(follow_symlinks=False)):
+                    pending.append(entry.path)
+                else:
+                    yield entry
 
 
 def regular_files(path: Path | str) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:

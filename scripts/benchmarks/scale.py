@@ -74,8 +74,12 @@ def _build_model(layer: Layer, name: str, count: int) -> None:
     (folder / manifest.FILE_NAME).write_bytes(encode(manifest))
 
 
+def _parts(name: str) -> dict[str, Any]:
+    return {"inputs": [[name, "FP32"]]}
+
+
 def _build_ir(layer: Layer, name: str) -> None:
-    key = Digest.of_json([name, "FP32"]).hex
+    key = Digest.of_json(_parts(name)).hex
     folder = layer.ir(key)
     folder.mkdir(parents=True)
     outputs = []
@@ -89,7 +93,7 @@ def _build_ir(layer: Layer, name: str) -> None:
         model=name,
         precision="FP32",
         framework="onnx",
-        parts={},
+        parts=_parts(name),
         inputs=(),
         outputs=tuple(outputs),
     )
@@ -154,7 +158,7 @@ def hit(root: Path, models: int) -> float:
         data = f"{name}/0".encode() * 8
         artifact = Artifact(path="0.bin", size=len(data), sha256=hashlib.sha256(data).hexdigest())
         assert cache.find_files(name, Digest.of_json(name).hex)
-        assert cache.find_ir(Digest.of_json([name, "FP32"]).hex)
+        assert cache.find_ir(Digest.of_json(_parts(name)).hex)
         assert cache.find_blob(artifact)
     return (time.perf_counter() - began) / len(numbers) * 1e6
 

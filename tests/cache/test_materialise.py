@@ -104,8 +104,8 @@ def test_edits_do_not_touch_the_blob(fill, cache):
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"file": "a.py", "pattern": "none"}, "does not fit"),
-        ({"file": "a.py", "pattern": "one", "count": 3}, "does not fit"),
+        ({"file": "a.py", "pattern": "none"}, "does not match"),
+        ({"file": "a.py", "pattern": "one", "count": 3}, "does not match"),
         ({"file": "b.py", "pattern": "one"}, "cannot edit the file"),
     ],
 )

@@ -20,7 +20,7 @@ from model_zoo.cache.care.usage import Usage, allocated_size, files_below
 from model_zoo.cache.environments import KIND, environments
 from model_zoo.cache.manifest import read_manifest
 from model_zoo.cache.usage_lock import is_alive
-from model_zoo.files.tree import directory_names, is_link, is_real_directory, regular_files
+from model_zoo.files.tree import directory_names, is_real_directory, regular_files, walk
 from model_zoo.schema import FilesManifest
 
 if TYPE_CHECKING:
@@ -185,18 +185,14 @@ def without_cyclic_gc() -> Iterator[None]:
 def _names(directory: str, known: Mapping[int, Name] = MappingProxyType({})) -> list[Name]:
     """Return the names below a directory; a file that is ``known`` by its inode is not examined again."""
     found: list[Name] = []
-    pending = [directory] if is_real_directory(directory) else []
-    while pending:
-        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                if known and (name := known.get(entry.inode())) is not None:
-                    found.append(name)
-                    continue
-                status = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(status.st_mode):
-                    found.append(_name(status, entry.path))
-                elif stat.S_ISDIR(status.st_mode) and not is_link(status):
-                    pending.append(entry.path)
+    for entry in walk(directory):
+        if known and (name := known.get(entry.inode())) is not None:
+            found.append(name)
+            continue
+        with contextlib.suppress(OSError):
+            status = entry.stat(follow_symlinks=False)
+            if stat.S_ISREG(status.st_mode):
+                found.append(_name(status, entry.path))
     return found
 
 

@@ -9,7 +9,6 @@ stale when a process is killed or files are copied in by hand. It may be deleted
 from __future__ import annotations
 
 import contextlib
-import os
 import stat
 import time
 from dataclasses import dataclass, field
@@ -20,10 +19,11 @@ import msgspec
 from model_zoo.cache.manifest import read_manifest
 from model_zoo.errors import CacheError
 from model_zoo.files import is_directory, write_file
-from model_zoo.files.tree import directory_names, is_link, is_real_directory, regular_files, scan
+from model_zoo.files.tree import directory_names, is_real_directory, regular_files, scan, walk
 from model_zoo.schema import FilesManifest, IrManifest
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
@@ -250,15 +250,11 @@ def unshared_size(directory: str) -> int:
 
 def files_below(directory: str) -> Iterator[os.stat_result]:
     """Yield the ``lstat`` of every regular file of a tree; nothing where its root is a link."""
-    pending = [directory] if is_real_directory(directory) else []
-    while pending:
-        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                found = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(found.st_mode):
-                    yield found
-                elif stat.S_ISDIR(found.st_mode) and not is_link(found):
-                    pending.append(entry.path)
+    for entry in walk(directory):
+        with contextlib.suppress(OSError):
+            found = entry.stat(follow_symlinks=False)
+            if stat.S_ISREG(found.st_mode):
+                yield found
 
 
 def allocated_size(found: os.stat_result) -> int:

@@ -10,6 +10,7 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from model_zoo.cache.environments import KIND, environments, faults_of
@@ -18,12 +19,11 @@ from model_zoo.cache.manifest import Stored, is_inside, link_target, read_manife
 from model_zoo.cache.notes import Notes
 from model_zoo.events import Event
 from model_zoo.files import exists, hash_file, is_file
-from model_zoo.files.tree import is_link, scan, tree
+from model_zoo.files.tree import is_link, scan, walk
 from model_zoo.schema import Digest, FilesManifest, IrManifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
     from model_zoo.cache.care.scan import Inode
     from model_zoo.events import Report
@@ -300,9 +300,9 @@ class _LayerCheck:
             if fault and not (subject == "files" and self._is_the_blob(directory, entry)):
                 path = directory / entry.path
                 self._add(Problem(subject, self.layer, path, fault, file=entry.path, **owner))
-        for entry_path, is_symlink in tree(directory):
-            if entry_path.relative_to(directory).as_posix() not in listed:
-                self._foreign(entry_path, link=is_symlink)
+        for found in walk(directory):
+            if os.path.relpath(found.path, directory).replace(os.sep, "/") not in listed:
+                self._foreign(Path(found.path), link=found.is_symlink())
 
     def _file_cause(self, directory: Path, entry: FileEntry) -> str | None:
         """Return what is wrong with a file that a manifest lists."""
