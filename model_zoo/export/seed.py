@@ -27,16 +27,7 @@ if TYPE_CHECKING:
 
     from model_zoo.cache import Cache
 
-_LAYER_DIRECTORIES = (
-    "blobs-v1",
-    "files-v1",
-    "ir-v1",
-    "compiled-v1",
-    "envs-v1",
-    "partial-v1",
-    "locks-v1",
-    "state-v1",
-)
+_BUCKETS = ("blobs-v1", "files-v1", "ir-v1", "compiled-v1", "envs-v1", "partial-v1", "locks-v1", "state-v1")
 _PARALLEL_COPIES = 4
 _NOTE = f"state-v1/{SEED_NOTE}"
 

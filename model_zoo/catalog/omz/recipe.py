@@ -1,6 +1,6 @@
-"""Arguments of the Model Optimizer and of the PyTorch exporter → a recipe, or the reason why there is none.
+"""Arguments of the Model Optimizer and the PyTorch exporter → a recipe, or the reason why there is none.
 
-The order of preprocessing is theirs: reverse the channels, subtract the mean, divide by the scale.
+Preprocessing is in their order: reverse the channels, subtract the mean, divide by the scale.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from model_zoo.catalog.omz.special_cases import BUILDERS, DYNAMO
 
 PRECISIONS = ["FP16", "FP32"]
-"""What the converter made of everything that is no IR yet, the default first."""
+"""What the converter made of everything that was not an IR yet, the default first."""
 _PER_INPUT = re.compile(r"([^,\[\]]*)\[([^\]]*)\]")
 _TYPES = {
     "bool": "boolean",
@@ -56,7 +56,7 @@ def recipe_of(raw: dict[str, Any], name: str) -> tuple[dict[str, Any], str | Non
     recipe["inputs"] = inputs
     names = [one.strip('"') for one in outputs.split(",") if one]
     if names and "builder" in recipe and not export:
-        names = []  # a network that Keras builds anew has other names than the old graph
+        names = []  # a network that Keras rebuilds has other names than the old graph
     if names:
         recipe["outputs"] = names
     interior = [one["name"] for one in inputs if raw["framework"] == "tf" and re.search("[:/]", one["name"])]
@@ -120,12 +120,12 @@ def _network(options: Options) -> str:
     for key in ("input_model", "saved_model_dir", "input_meta_graph", "input_meta"):
         if key in options:
             return str(PurePosixPath(re.sub(r"^\$\w+/?", "", options[key][0]) or "."))
-    msg = "model_optimizer_args name no model"
+    msg = "model_optimizer_args names no model"
     raise ValueError(msg)
 
 
 def _obstacle(raw: dict[str, Any], name: str, options: Options) -> str | None:
-    """Return why today's converter cannot do what the Model Optimizer was asked for."""
+    """Return why today's converter cannot do what the Model Optimizer's arguments demand."""
     if "transformations_config" in options:
         config = PurePosixPath(options["transformations_config"][0]).name
         return (
