@@ -95,16 +95,16 @@ def _exported_manifest(zoo: Zoo, request: Request, manifest: Mapping[str, Any]) 
         return found
     if request.name in zoo.catalog.files:
         model = zoo.catalog.get(request.name)
-        declared, wanted = model.artifacts, model.files_of(request.precision)
+        declared, requested = model.artifacts, model.files_of(request.precision)
     else:
         from model_zoo.catalog.uri import parse_uri
 
-        declared = wanted = parse_uri(request.name).artifacts
+        declared = requested = parse_uri(request.name).artifacts
     if floating(declared):
         return found | {"resolution": {"of": key_of(declared), "artifacts": plain(request.model.artifacts)}}
-    found["declaration"] = declaration_of(request.model, wanted)
+    found["declaration"] = declaration_of(request.model, requested)
     if "artifacts" in found:
-        found["artifacts"] = [_with_names(artifact, wanted) for artifact in found["artifacts"]]
+        found["artifacts"] = [_with_names(artifact, requested) for artifact in found["artifacts"]]
     return found
 
 

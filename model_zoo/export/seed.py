@@ -171,7 +171,7 @@ def _sweep(dest: Path, wanted: set[str], kept: tuple[str, ...]) -> int:
             relative = here.relative_to(dest).as_posix()
             if any(f"{relative}/".startswith(f"{other}/") for other in kept):
                 continue
-            for name in [*files, *(one for one in folders if (here / one).is_symlink())]:
+            for name in [*files, *(name for name in folders if (here / name).is_symlink())]:
                 if f"{relative}/{name}" not in wanted:
                     (here / name).unlink()
                     removed += 1

@@ -172,18 +172,18 @@ def _transfer(
     from model_zoo.download import Arrival, Wanted, download
     from model_zoo.sources.oci.source import OciSource
 
-    wanted = []
+    tasks = []
     for layer in layers:
         source = OciSource(oci=layer.oci, blob=f"sha256:{layer.digest}")
         artifact = Artifact(path=layer.digest, size=layer.size, sha256=layer.digest, sources=(source,))
-        wanted.append(Wanted(layer.oci.partition("://")[2], artifact))
+        tasks.append(Wanted(layer.oci.partition("://")[2], artifact))
 
     def publish(arrival: Arrival) -> None:
         with as_cache_error(directory):
             arrival.path.replace(directory / arrival.sha256)
 
     outcomes = download(
-        wanted,
+        tasks,
         settings=settings,
         partials=cache.writable.partials,
         locks=cache.writable.locks,
