@@ -31,9 +31,9 @@ def framework_of(paths: Sequence[str], name: str) -> Framework | None:
         paths: its files, relative, POSIX.
         name: what the user calls it.
     """
-    there = set(paths)
-    irs = [p for p in paths if p.endswith(".xml") and f"{p[:-4]}.bin" in there]
-    if "model_index.json" in there:
+    names = set(paths)
+    irs = [p for p in paths if p.endswith(".xml") and f"{p[:-4]}.bin" in names]
+    if "model_index.json" in names:
         return "openvino" if any(p.endswith("/openvino_model.xml") for p in irs) else "diffusers"
     top = [p for p in irs if "/" not in p]
     if len(top) > 1 and all(p.startswith("openvino_") for p in top):
@@ -42,9 +42,9 @@ def framework_of(paths: Sequence[str], name: str) -> Framework | None:
         return None  # that needs less conversion
     if not any("/" not in p and (p.endswith(".safetensors") or _TORCH.fullmatch(p)) for p in paths):
         return None
-    if "modules.json" in there:
+    if "modules.json" in names:
         return "sentence-transformers"
-    if "config.json" not in there:
+    if "config.json" not in names:
         return None
     return "timm" if name.startswith("hf:timm/") else "transformers"
 

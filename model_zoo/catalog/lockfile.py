@@ -113,12 +113,12 @@ def _is_floating(artifact: Artifact) -> bool:
     return any(isinstance(source, LocatedSource) and source.floating for source in artifact.sources)
 
 
-def identity(artifact: Artifact) -> dict[str, Any]:
+def identity(artifact: Artifact) -> dict[str, object]:
     """Return the part of an artifact's declaration that must not change: digests, or else the addresses.
 
     Only the name of a local file counts: a checkout may be anywhere.
     """
-    facts: dict[str, Any] = {digest.algorithm: digest.hex for digest in artifact.digests}
+    facts: dict[str, object] = {digest.algorithm: digest.hex for digest in artifact.digests}
     if not facts:
         facts["sources"] = [_address(source) for source in artifact.sources]
     if artifact.size is not None:

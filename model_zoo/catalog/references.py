@@ -49,17 +49,17 @@ def parse_reference(text: str) -> Reference:
         UsageError: it is none of these.
     """
     if text.startswith(_FILE) and not text.startswith(f"{_FILE}//"):
-        path, stated = _split_path(text.removeprefix(_FILE))
-        return Reference(text, uri=f"{_FILE}{path}", uri_precision=stated)
+        path, path_precision = _split_path(text.removeprefix(_FILE))
+        return Reference(text, uri=f"{_FILE}{path}", uri_precision=path_precision)
     if _SCHEME.match(text):
         return Reference(text, uri=text)
-    path, stated = _split_path(text)
+    path, path_precision = _split_path(text)
     uri = f"{_FILE}{path}" if Path(path).exists() else None
     name, at, precision = text.partition("@")
     if NAME.fullmatch(name) and (not at or PRECISION.fullmatch(precision.upper())):
-        return Reference(text, name, precision.upper() or None, uri, stated)
+        return Reference(text, name, precision.upper() or None, uri, path_precision)
     if uri is not None:
-        return Reference(text, uri=uri, uri_precision=stated)
+        return Reference(text, uri=uri, uri_precision=path_precision)
     if _is_file_name(path) or path.startswith(("./", "../", "/")):
         missing = re.sub(r"@[A-Za-z0-9-]+$", "", path)
         raise UsageError(f"no such file or folder: {missing!r}", hint="check the path")

@@ -82,7 +82,7 @@ def _inputs(facts: WeightFacts) -> tuple[Input, ...]:
     values: dict[str, Any] = {"type": "f32"}
     if facts.preset == "OpticalFlow":  # to -1 … 1
         values |= {"mean": _BYTE / 2, "scale": _BYTE / 2, "layout": "NCHW", "shape": (1, 3, -1, -1)}
-        return tuple(Input(name=one, **values) for one in ("image1", "image2"))
+        return tuple(Input(name=name, **values) for name in ("image1", "image2"))
     height, width = _size(facts)
     if facts.mean:
         values["mean"] = tuple(round(value * _BYTE, 6) for value in facts.mean)
@@ -117,8 +117,8 @@ def _example(facts: WeightFacts) -> dict[str, Any] | None:
 
 
 def _size(facts: WeightFacts) -> tuple[int, int]:
-    stated = facts.crop_size or facts.resize_size or (_DETECTION_SIDE,)
-    return stated[0], stated[-1]
+    size = facts.crop_size or facts.resize_size or (_DETECTION_SIDE,)
+    return size[0], size[-1]
 
 
 def _model_info(facts: WeightFacts) -> dict[str, Any]:

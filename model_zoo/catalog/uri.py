@@ -158,11 +158,11 @@ def _model(
     parsed: ParsedUri, artifacts: tuple[Artifact, ...], framework: Framework, network: str | None
 ) -> Model:
     recipe = Recipe(model=network if framework not in EXPORTED else None)
-    stated = precision_in(parsed.requested or parsed.uri) if framework == "openvino" else None
+    precision = precision_in(parsed.requested or parsed.uri) if framework == "openvino" else None
     if framework in EXPORTED:
         recipe = msgspec.structs.replace(recipe, precisions=_EXPORT_PRECISIONS)
-    elif stated or (recipe.model == "." and framework == "openvino"):
-        recipe = msgspec.structs.replace(recipe, precisions=(stated or UNSTATED,))
+    elif precision or (recipe.model == "." and framework == "openvino"):
+        recipe = msgspec.structs.replace(recipe, precisions=(precision or UNSTATED,))
     return Model(
         schema=1,
         name=parsed.name,

@@ -54,9 +54,9 @@ def _entry(key: str, value: Any, indent: str) -> list[str]:  # noqa: ANN401 - pl
         for name, inner in value.items():
             lines += _entry(name, inner, f"{indent}  ")
         return lines
-    if all(isinstance(one, (int, float)) for one in value):
+    if all(isinstance(item, (int, float)) for item in value):
         return [f"{indent}{_scalar(key)}: [", *_filled(value, f"{indent}  "), f"{indent}]"]
-    return [f"{indent}{_scalar(key)}:", *(line for one in value for line in _item(one, f"{indent}  "))]
+    return [f"{indent}{_scalar(key)}:", *(line for item in value for line in _item(item, f"{indent}  "))]
 
 
 def _is_deep(value: dict[str, Any] | list[Any]) -> bool:
@@ -94,7 +94,7 @@ def _flow(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_scalar(k)}: {_flow_scalar(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_flow_scalar(one) for one in value) + "]"
+        return "[" + ", ".join(_flow_scalar(item) for item in value) + "]"
     return _scalar(value)
 
 

@@ -27,8 +27,6 @@ from model_zoo.files import as_cache_error
 from model_zoo.schema import FileEntry, IrManifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from model_zoo.events import Report
 
 __all__ = [

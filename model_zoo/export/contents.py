@@ -97,17 +97,17 @@ def _as_declared(zoo: Zoo, request: Request, manifest: _Manifest) -> _Manifest:
         return manifest
     if request.name in zoo.catalog.files:
         model = zoo.catalog.get(request.name)
-        declared, wanted = model.artifacts, model.files_of(request.precision)
+        declared, requested = model.artifacts, model.files_of(request.precision)
     else:
         from model_zoo.catalog.uri import parse_uri
 
-        declared = wanted = parse_uri(request.name).artifacts
+        declared = requested = parse_uri(request.name).artifacts
     if floating(declared):
         resolution = Resolution(of=key_of(declared), artifacts=tuple(plain(request.model.artifacts)))
         return msgspec.structs.replace(manifest, resolution=resolution)
-    manifest = msgspec.structs.replace(manifest, declaration=declaration_of(request.model, wanted))
+    manifest = msgspec.structs.replace(manifest, declaration=declaration_of(request.model, requested))
     if isinstance(manifest, FilesManifest):
-        artifacts = tuple(_with_names(record, wanted) for record in manifest.artifacts)
+        artifacts = tuple(_with_names(record, requested) for record in manifest.artifacts)
         manifest = msgspec.structs.replace(manifest, artifacts=artifacts)
     return manifest
 

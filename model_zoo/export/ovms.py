@@ -143,12 +143,12 @@ def _one_ir(ir: ConvertedModel) -> tuple[Path, Path]:
     )
 
 
-def graph_text(node: Node, device: str, options: Mapping[str, Any] | None = None) -> str:
+def graph_text(node: Node, device: str, options: Mapping[str, object] | None = None) -> str:
     """Return ``graph.pbtxt`` for a model in the same directory; ``options`` are those in its manifest."""
     source, result = f"{node.streams}REQUEST_PAYLOAD:input", f"{node.streams}RESPONSE_PAYLOAD:output"
     settings = ['models_path: "./"', f'{node.device}: "{device}"', *node.options]
     if options is not None:
-        settings.append(f"pooling: {options['pooling_type'].removesuffix('_TOKEN')}")
+        settings.append(f"pooling: {str(options['pooling_type']).removesuffix('_TOKEN')}")
         settings.append(f"normalize_embeddings: {str(options['normalize']).lower()}")
     lines = [f'input_stream: "{source}"', f'output_stream: "{result}"', "node {"]
     inside = [f'calculator: "{node.calculator}"', f'input_side_packet: "{node.packet}"']
@@ -158,7 +158,7 @@ def graph_text(node: Node, device: str, options: Mapping[str, Any] | None = None
     if node.loops:
         inside += ['input_stream_info { tag_index: "LOOPBACK:0" back_edge: true }']
     kind = f"[type.googleapis.com/mediapipe.{node.calculator.removeprefix('Http')}Options]"
-    inside += ["node_options {", f"  {kind} {{", *(f"    {one}" for one in settings), "  }", "}"]
+    inside += ["node_options {", f"  {kind} {{", *(f"    {line}" for line in settings), "  }", "}"]
     if node.loops:
         inside += [
             "input_stream_handler {",

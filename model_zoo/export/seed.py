@@ -26,16 +26,7 @@ if TYPE_CHECKING:
 
     from model_zoo.cache import Cache
 
-_LAYER_DIRECTORIES = (
-    "blobs-v1",
-    "files-v1",
-    "ir-v1",
-    "compiled-v1",
-    "envs-v1",
-    "partial-v1",
-    "locks-v1",
-    "state-v1",
-)
+_BUCKETS = ("blobs-v1", "files-v1", "ir-v1", "compiled-v1", "envs-v1", "partial-v1", "locks-v1", "state-v1")
 _PARALLEL_COPIES = 4
 _NOTE = f"state-v1/{SEED_NOTE}"
 _BUCKETS = ("blobs-v1", "files-v1", "ir-v1", "compiled-v1", "envs-v1", "partial-v1", "locks-v1", "state-v1")
@@ -175,7 +166,7 @@ def _sweep(dest: Path, wanted: set[str], kept: tuple[str, ...]) -> int:
             relative = here.relative_to(dest).as_posix()
             if any(f"{relative}/".startswith(f"{other}/") for other in kept):
                 continue
-            for name in [*files, *(one for one in folders if (here / one).is_symlink())]:
+            for name in [*files, *(name for name in folders if (here / name).is_symlink())]:
                 if f"{relative}/{name}" not in wanted:
                     (here / name).unlink()
                     removed += 1

@@ -74,15 +74,15 @@ def copy_out(files: Mapping[str, Path], target: Path) -> Path:
 
 
 def _copy(source: Path, target: Path, path: str) -> None:
-    wanted = target / path
-    with as_cache_error(wanted, left="files copied so far are complete", hint=ELSEWHERE):
-        wanted.parent.mkdir(parents=True, exist_ok=True)
-        if not wanted.resolve().is_relative_to(target.resolve()):
-            what = f"{wanted} is outside {target}, because of a symlink"
+    copy = target / path
+    with as_cache_error(copy, left="files copied so far are complete", hint=ELSEWHERE):
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if not copy.resolve().is_relative_to(target.resolve()):
+            what = f"{copy} is outside {target}, because of a symlink"
             raise CacheError(what, hint="remove the symlink, or choose another folder")
-        if _same(source, wanted):
+        if _same(source, copy):
             return
-        with replacing(wanted) as staged:
+        with replacing(copy) as staged:
             copy_file(source.resolve(), staged)
             set_mode(staged, WRITABLE)
 

@@ -51,7 +51,7 @@ class OciBlob:
     annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def descriptor(self) -> dict[str, Any]:
+    def descriptor(self) -> dict[str, object]:
         """What a manifest says about it."""
         required = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
         return required | ({"annotations": dict(self.annotations)} if self.annotations else {})

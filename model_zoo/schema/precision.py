@@ -43,7 +43,7 @@ def check_precision(text: str, field: str, *, ready: bool = True) -> None:
 
 def near_precisions(text: str) -> list[str]:
     """Return up to three precisions that somebody who typed ``text`` may have meant, nearest first."""
-    wanted = text.upper().replace("_", "-")
-    if wanted in PRECISIONS:
-        return [wanted]
-    return near_names(wanted, PRECISIONS)
+    name = text.upper().replace("_", "-")
+    if name in PRECISIONS:
+        return [name]
+    return near_names(name, PRECISIONS)

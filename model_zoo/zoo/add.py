@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from model_zoo.catalog import parse_reference
+from model_zoo.catalog.licenses import spdx_expression
 from model_zoo.catalog.uri import slug
 from model_zoo.errors import UsageError
 from model_zoo.events import ignore
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from model_zoo.settings import Settings
     from model_zoo.zoo import Zoo
 
-_SPDX = (
-    "AGPL-3.0-only Apache-2.0 Artistic-2.0 BSD-2-Clause BSD-3-Clause BSL-1.0 CC0-1.0 CC-BY-3.0 CC-BY-4.0 "
-    "CC-BY-NC-3.0 CC-BY-NC-4.0 CC-BY-NC-ND-4.0 CC-BY-NC-SA-4.0 CC-BY-SA-3.0 CC-BY-SA-4.0 EPL-2.0 "
-    "EUPL-1.1 GPL-2.0-only GPL-3.0-only ISC LGPL-2.1-only LGPL-3.0-only MIT MPL-2.0 MS-PL Unlicense Zlib"
-)
 _TASKS = {
     "automatic-speech-recognition": "speech_recognition",
     "audio-classification": "sound_classification",
@@ -118,7 +114,6 @@ def _card(artifacts: tuple[Artifact, ...], settings: Settings) -> tuple[str | No
     if source is None:
         return None, None
     listing = hub.list_files(source.hf, source.revision, settings)
-    spdx = {name.lower().removesuffix("-only"): name for name in _SPDX.split()}
-    stated = spdx.get((listing.license or "").lower())
+    stated = spdx_expression(listing.license) if listing.license else None
     task = listing.task
     return stated, _TASKS.get(task, task.replace("-", "_")) if task else None

@@ -219,7 +219,7 @@ def test_sorting_and_pages(browser, site):
     browser.click("#previous")
     assert browser.run("document.getElementById('page').textContent") == "Page 2 of 3"
     assert browser.run("location.hash") == "#/?sort=large&page=2"
-    assert browser.run("document.getElementById('said').textContent") == "Page 2 of 3"
+    assert browser.run("document.getElementById('announcement').textContent") == "Page 2 of 3"
 
 
 @pytest_browser
@@ -305,7 +305,7 @@ def test_copy(browser, site):
     browser.click(".snippet .copy")
     browser.wait_for("document.querySelector('.snippet .copy').textContent === 'Copied'")
     assert browser.paste().splitlines()[0] == "model-zoo convert alpha-face"
-    assert "Copied commands" in browser.run("document.getElementById('said').textContent")
+    assert "Copied commands" in browser.run("document.getElementById('announcement').textContent")
     browser.click(".digest .copy")
     browser.wait_for("document.querySelector('.digest .copy').textContent === 'Copied'")
     assert browser.paste() == "0123456789abcdef" * 4

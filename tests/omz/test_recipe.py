@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from model_zoo import errors
-from model_zoo.catalog.omz import Place, to_composite, to_model
+from model_zoo.catalog.omz import OmzOrigin, to_composite, to_model
 
-PLACE = Place("m", "public/m", file="m/model.yml")
+ORIGIN = OmzOrigin("m", "public/m", file="m/model.yml")
 FILE = {"name": "m.onnx", "size": 3, "checksum": "AB" * 48, "source": "https://example.org/m.onnx"}
 
 
@@ -25,7 +25,7 @@ def raw(*arguments, **fields):
 
 
 def recipe(*arguments, **fields):
-    return to_model(raw(*arguments, **fields), PLACE).recipe
+    return to_model(raw(*arguments, **fields), ORIGIN).recipe
 
 
 def test_preprocessing_is_that_of_each_input():
@@ -78,7 +78,7 @@ def test_a_graph_is_cut_at_interior_names():
     ],
 )
 def test_what_cannot_be_converted_says_why(arguments, reason):
-    model = to_model(raw(*arguments), PLACE)
+    model = to_model(raw(*arguments), ORIGIN)
     assert not model.convertible
     assert reason in model.reason
 
@@ -96,7 +96,7 @@ def export(*more, **fields):
         arguments.append("--input-shapes=[1,2],[1,3,4,4]")
     inputs = [{"name": "a", "shape": [1, 3, 4, 4], "layout": "NCHW"}, {"name": "b", "shape": [1, 2]}]
     changes = {"framework": "pytorch", "conversion_to_onnx_args": arguments, "input_info": inputs, **fields}
-    return to_model(raw("--mean_values=a[1,2,3]", "--output=z", **changes), PLACE)
+    return to_model(raw("--mean_values=a[1,2,3]", "--output=z", **changes), ORIGIN)
 
 
 def test_the_exporters_arguments_become_a_builder():
@@ -129,7 +129,7 @@ def test_networks_of_torchvision_are_named():
         "--output-names=y",
         "--output-file=o",
     ]
-    model = to_model(raw(framework="pytorch", conversion_to_onnx_args=arguments), PLACE)
+    model = to_model(raw(framework="pytorch", conversion_to_onnx_args=arguments), ORIGIN)
     assert (model.recipe.builder.torchvision, model.recipe.builder.weights) == ("resnet18", "w.pth")
     assert model.omz.inputs == ()
 
@@ -169,7 +169,7 @@ def test_files_sources_archives_and_edits():
         {"$type": "unpack_archive", "file": "lib/a.tgz", "format": "gztar"},
         {"$type": "unpack_archive", "file": "b.zip", "format": "zip"},
     ]
-    model = to_model(raw(files=files, postprocessing=steps), PLACE)
+    model = to_model(raw(files=files, postprocessing=steps), ORIGIN)
     plain, tar, archive = model.artifacts
     assert [source.describe() for source in plain.sources] == [
         "https://example.org/m.onnx",
@@ -188,7 +188,7 @@ def test_ready_files_have_their_precision():
         for name in ("FP16/m.xml", "FP16/m.bin", "vocab.txt", "FP32-INT8/m.xml", "a/FP16/x")
     ]
     fields = {k: v for k, v in raw(framework="dldt", files=files).items() if k != "model_optimizer_args"}
-    model = to_model(fields, PLACE)
+    model = to_model(fields, ORIGIN)
     assert [a.precision for a in model.artifacts] == ["FP16", "FP16", None, "FP32-INT8", None]
     assert model.precisions == ("FP16", "FP32-INT8")
     assert model.framework == "openvino"
@@ -200,7 +200,7 @@ def test_ready_files_have_their_precision():
         ({"task_type": None}, "task_type is missing"),
         ({"framework": "caffe"}, "dldt, onnx, pytorch, tf"),
         ({"model_optimizer_args": None}, "no model_optimizer_args"),
-        ({"model_optimizer_args": []}, "name no model"),
+        ({"model_optimizer_args": []}, "names no model"),
         ({"files": [FILE | {"checksum": "abc"}]}, r"artifacts\[0\]\.sha384"),
         ({"files": [FILE | {"size": -1}]}, r"artifacts\[0\]\.size"),
         ({"files": [FILE | {"name": "../m.onnx"}]}, r'must not contain "\.\."'),
@@ -210,7 +210,7 @@ def test_ready_files_have_their_precision():
         ({"postprocessing": [{"$type": "shell"}]}, "unknown postprocessing 'shell'"),
         (
             {"postprocessing": [{"$type": "unpack_archive", "file": "z", "format": "zip"}]},
-            "not one of the files",
+            "not among the files",
         ),
         (
             {"postprocessing": [{"$type": "unpack_archive", "file": "m.onnx", "format": "rar"}]},
@@ -225,30 +225,30 @@ def test_ready_files_have_their_precision():
 def test_wrong_descriptions_are_refused_with_their_file(change, message):
     fields = {key: value for key, value in {**raw(), **change}.items() if value is not None}
     with pytest.raises(errors.CatalogError, match=message) as caught:
-        to_model(fields, PLACE)
+        to_model(fields, ORIGIN)
     assert str(caught.value).startswith("m/model.yml")
 
 
 def test_composites():
     fields = {key: value for key, value in raw().items() if key not in {"files", "model_optimizer_args"}}
-    model = to_composite(fields | {"stages_order": ["m-a", "m-b"]}, PLACE)
+    model = to_composite(fields | {"stages_order": ["m-a", "m-b"]}, ORIGIN)
     assert model.stages == ("m-a", "m-b")
     assert model.omz.subdirectory == "public/m"
     with pytest.raises(errors.CatalogError, match="stages_order is missing"):
-        to_composite(fields, PLACE)
+        to_composite(fields, ORIGIN)
 
 
 def test_scripts_that_only_called_a_constructor_are_replaced_by_it():
     arguments = ["--saved_model_dir=$conv_dir/x", "--output=a"]
     fields = raw(framework="tf", model_optimizer_args=arguments, pre_convert_script=True)
-    model = to_model(fields, Place("densenet-121-tf", "public/densenet-121-tf"))
+    model = to_model(fields, OmzOrigin("densenet-121-tf", "public/densenet-121-tf"))
     assert model.convertible
     assert (model.recipe.builder.module, model.recipe.builder.callable) == (
         "keras.applications",
         "DenseNet121",
     )
     assert (model.recipe.model, model.recipe.outputs) == (None, ())
-    other = to_model(fields, PLACE)
+    other = to_model(fields, ORIGIN)
     assert not other.convertible
     assert "script of Open Model Zoo" in other.reason
 
@@ -258,7 +258,7 @@ def test_networks_that_tracing_does_not_get_through():
         "--import-module=model", "--model-name=create_levit", "--input-shape=1,3,4,4", "--input-names=x",
         "--output-names=y", "--output-file=o", "--model-path=$config_dir",
     ])  # fmt: skip
-    model = to_model(fields, Place("levit-128s", "public/levit-128s"))
+    model = to_model(fields, OmzOrigin("levit-128s", "public/levit-128s"))
     assert model.convertible
     assert model.recipe.dynamo
 

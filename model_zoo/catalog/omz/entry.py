@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from model_zoo.catalog.omz.recipe import recipe_of
 from model_zoo.catalog.reader import to_struct
 from model_zoo.errors import CatalogError
 from model_zoo.schema import PRECISIONS, Model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 FRAMEWORKS = {"dldt": "openvino", "onnx": "onnx", "pytorch": "pytorch", "tf": "tensorflow"}
@@ -20,19 +23,19 @@ FORMATS = {
     "bztar": "tar.bz2",
     "xztar": "tar.xz",
 }
-"""``shutil.unpack_archive``'s names of formats, which the files use, and ours."""
+"""The formats' names in ``shutil.unpack_archive``, which the files use, and in our catalogs."""
 MODEL_INFO = ("model_type", "confidence_threshold", "iou_threshold", "resize_type", "anchors", "masks")
 
 
 @dataclass(frozen=True)
-class Place:
+class OmzOrigin:
     """Where a description was found.
 
     Attributes:
-        name: the model's name, which is its folder's.
-        subdirectory: that folder below the root of the tree, with slashes.
-        composite: the composite model it is a stage of.
-        file: what errors call the file.
+        name: the model's name, which is that of its directory.
+        subdirectory: that directory below the root of the tree, with slashes.
+        composite: the composite model that it is a stage of.
+        file: the file's name in error messages.
     """
 
     name: str
@@ -41,91 +44,78 @@ class Place:
     file: str = ""
 
 
-def to_model(raw: dict[str, Any], place: Place, *, text: str = "") -> Model:
+def to_model(raw: dict[str, Any], origin: OmzOrigin, *, text: str = "") -> Model:
     """Turn the content of a ``model.yml`` into a model.
 
     Args:
         raw: the parsed YAML.
-        place: where it was found.
-        text: the YAML itself, to name lines in errors.
+        origin: where it was found.
+        text: the YAML itself, for line numbers in errors.
 
     Raises:
         CatalogError: a field is missing or wrong.
     """
+    return _to_model(raw, origin, text, _model_fields, "model description")
+
+
+def to_composite(raw: dict[str, Any], origin: OmzOrigin, *, text: str = "") -> Model:
+    """Turn the content of a ``composite-model.yml`` into a model made of stages; as ``to_model``."""
+    return _to_model(raw, origin, text, lambda raw, _: {"stages": raw["stages_order"]}, "composite model")
+
+
+def _to_model(
+    raw: dict[str, Any],
+    origin: OmzOrigin,
+    text: str,
+    other_fields: Callable[[dict[str, Any], OmzOrigin], dict[str, Any]],
+    kind: str,
+) -> Model:
+    file = origin.file or origin.name
+    omz = {"subdirectory": origin.subdirectory, "composite": origin.composite}
     try:
-        data = _common(raw, place)
-        data["framework"] = _framework(raw, place)
-        data |= _files(raw, place)
-        data["recipe"], reason = recipe_of(raw, place.name)
-        if reason:
-            data |= {"convertible": False, "reason": reason}
-        info = raw.get("model_info") or {}
-        data["model_info"] = {key: info[key] for key in MODEL_INFO if key in info}
-        if "labels" in info:
-            data["labels"] = info["labels"]
-        data["omz"] |= _inputs(raw, data["recipe"])
+        data = {
+            "schema": 1,
+            "name": origin.name,
+            "task": raw["task_type"],
+            "license": raw["license"],
+            "description": raw["description"],
+            "framework": _look_up(FRAMEWORKS, raw["framework"], "framework"),
+            **other_fields(raw, origin),
+        }
+        data["omz"] = omz | data.get("omz", {})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        what = f"{place.file or place.name}: not a model description of Open Model Zoo: {_said(error)}"
+        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+        what = f"{file}: not a {kind} of Open Model Zoo: {reason}"
         raise CatalogError(what, hint="correct the file") from error
-    return to_struct(data, Model, text, place.file or place.name)
+    return to_struct(data, Model, text, file)
 
 
-def to_composite(raw: dict[str, Any], place: Place, *, text: str = "") -> Model:
-    """Turn the content of a ``composite-model.yml`` into a model made of stages.
-
-    Raises:
-        CatalogError: a field is missing or wrong.
-    """
-    try:
-        data = _common(raw, place)
-        data |= {"framework": _framework(raw, place), "stages": raw["stages_order"]}
-    except (KeyError, TypeError, AttributeError) as error:
-        what = f"{place.file or place.name}: not a composite model of Open Model Zoo: {_said(error)}"
-        raise CatalogError(what, hint="correct the file") from error
-    return to_struct(data, Model, text, place.file or place.name)
+def _model_fields(raw: dict[str, Any], origin: OmzOrigin) -> dict[str, Any]:
+    recipe, reason = recipe_of(raw, origin.name)
+    info = raw.get("model_info") or {}
+    fields = _files(raw) | {"recipe": recipe, "omz": _inputs(raw, recipe)}
+    fields["model_info"] = {key: info[key] for key in MODEL_INFO if key in info}
+    if reason:
+        fields |= {"convertible": False, "reason": reason}
+    if "labels" in info:
+        fields["labels"] = info["labels"]
+    return fields
 
 
-def _said(error: Exception) -> str:
-    return f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
-
-
-def _known(table: dict[str, T], word: str, what: str) -> T:
+def _look_up(table: dict[str, T], word: str, what: str) -> T:
     if word not in table:
-        msg = f"unknown {what} {word!r}"
+        msg = f"unknown {what} {word!r}; known: {', '.join(table)}"
         raise ValueError(msg)
     return table[word]
 
 
-def _common(raw: dict[str, Any], place: Place) -> dict[str, Any]:
-    omz = {"subdirectory": place.subdirectory} | ({"composite": place.composite} if place.composite else {})
-    return {
-        "schema": 1,
-        "name": place.name,
-        "task": raw["task_type"],
-        "license": raw["license"],
-        "description": raw["description"],
-        "omz": omz,
-    }
-
-
-def _framework(raw: dict[str, Any], place: Place) -> str:
-    if raw["framework"] not in FRAMEWORKS:
-        raise CatalogError(
-            f"{place.file or place.name}: framework: not one that Open Model Zoo had",
-            expected=", ".join(FRAMEWORKS),
-            found=raw["framework"],
-            hint="correct the file",
-        )
-    return FRAMEWORKS[raw["framework"]]
-
-
-def _files(raw: dict[str, Any], place: Place) -> dict[str, Any]:
-    """Return artifacts and replacements: archives are unpacked beside themselves and not kept."""
+def _files(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return artifacts and replacements; archives are unpacked in place and not kept."""
     archives: dict[str, str] = {}
     edits = []
     for step in raw.get("postprocessing") or ():
         if step["$type"] == "unpack_archive":
-            archives[str(PurePosixPath(step["file"]))] = _known(FORMATS, step["format"], "archive format")
+            archives[str(PurePosixPath(step["file"]))] = _look_up(FORMATS, step["format"], "archive format")
         elif step["$type"] == "regex_replace":
             edits.append({k: step[k] for k in ("file", "pattern", "replacement", "count") if k in step})
         else:
@@ -135,12 +125,11 @@ def _files(raw: dict[str, Any], place: Place) -> dict[str, Any]:
     artifacts = [_artifact(file, archives, ready=ready) for file in raw["files"]]
     unknown = archives.keys() - {artifact["path"] for artifact in artifacts}
     if unknown:
-        msg = f"postprocessing unpacks {', '.join(sorted(unknown))}, which is not one of the files"
+        msg = f"postprocessing unpacks {', '.join(sorted(unknown))}, which is not among the files"
         raise ValueError(msg)
     if not ready and "model_optimizer_args" not in raw:
-        msg = "it is no IR, and there are no model_optimizer_args"
+        msg = "it is not an IR, and has no model_optimizer_args"
         raise ValueError(msg)
-    del place
     return {"artifacts": artifacts, "replace": [edit | {"omz": True} for edit in edits]}
 
 
@@ -156,7 +145,7 @@ def _artifact(file: dict[str, Any], archives: dict[str, str], *, ready: bool) ->
         "path": str(path),
         "size": file["size"],
         "sha384": checksum.lower(),
-        "sources": [one for index, one in enumerate(sources) if one not in sources[:index]],
+        "sources": [source for index, source in enumerate(sources) if source not in sources[:index]],
     }
     if str(path) in archives:
         entry["unpack"] = {"format": archives[str(path)], "into": str(path.parent)}
@@ -171,13 +160,15 @@ def _source(source: str | dict[str, Any]) -> dict[str, Any]:
     if "wheel" in source:
         return source
     kinds = {"http": ("url", "url"), "google_drive": ("gdrive", "id")}
-    key, field = _known(kinds, source["$type"], "kind of source")
+    key, field = _look_up(kinds, source["$type"], "kind of source")
     return {key: source[field]}
 
 
 def _inputs(raw: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return ``omz.inputs``, unless the recipe's inputs say the same."""
+    """Return ``omz.inputs``, unless they equal the recipe's inputs."""
     keys = ("name", "shape", "layout")
-    stated = [{k: one[k] for k in keys if one.get(k)} for one in raw.get("input_info") or ()]
-    same = [{k: one[k] for k in keys if one.get(k)} for one in recipe.get("inputs", ())]
-    return {} if stated == same else {"inputs": stated}
+    described, converted = (
+        [{key: port[key] for key in keys if port.get(key)} for port in ports or ()]
+        for ports in (raw.get("input_info"), recipe.get("inputs"))
+    )
+    return {} if described == converted else {"inputs": described}

@@ -1,4 +1,4 @@
-"""A tree of Open Model Zoo's descriptions → a folder of our own catalog files."""
+"""A tree of Open Model Zoo's descriptions → a directory of our own catalog files."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from model_zoo.schema import Model
 
-MANY = 32
-"""Labels above this number go to a file of their own, which models with the same labels share."""
+MANY_LABELS = 32
+"""More labels than this go to a file of their own, which models with the same labels share."""
 
 
 def import_tree(folder: Path, target: Path) -> list[Path]:
@@ -31,7 +31,7 @@ def import_tree(folder: Path, target: Path) -> list[Path]:
         target: where to write; other files in it are left alone.
 
     Raises:
-        CatalogError: there is no such tree, or a description is wrong; nothing is written.
+        CatalogError: there is no such tree, or a description is wrong; nothing was written.
         CacheError: the target cannot be written.
     """
     root = models_root(folder)
@@ -62,7 +62,7 @@ def import_tree(folder: Path, target: Path) -> list[Path]:
 def _files_of(model: Model) -> dict[str, str]:
     """Return the text of a model's file, and of its labels where they are many, by name."""
     labels = model.labels
-    if not isinstance(labels, tuple) or len(labels) <= MANY:
+    if not isinstance(labels, tuple) or len(labels) <= MANY_LABELS:
         return {f"{model.name}.yaml": to_yaml(model)}
     file = f"labels/{len(labels)}-{Digest.of_json(list(labels)).hex[:8]}.txt"
     shared = msgspec.structs.replace(model, labels=Labels(file=file))

@@ -1,6 +1,6 @@
-"""Arguments of the Model Optimizer and of the PyTorch exporter → a recipe, or the reason why there is none.
+"""Arguments of the Model Optimizer and the PyTorch exporter → a recipe, or the reason why there is none.
 
-The order of preprocessing is theirs: reverse the channels, subtract the mean, divide by the scale.
+Preprocessing is in their order: reverse the channels, subtract the mean, divide by the scale.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from model_zoo.catalog.omz.special_cases import BUILDERS, DYNAMO
 
 PRECISIONS = ["FP16", "FP32"]
-"""What the converter made of everything that is no IR yet, the default first."""
+"""What the converter made of everything that was not an IR yet, the default first."""
 _PER_INPUT = re.compile(r"([^,\[\]]*)\[([^\]]*)\]")
 _TYPES = {
     "bool": "boolean",
@@ -54,12 +54,14 @@ def recipe_of(raw: dict[str, Any], name: str) -> tuple[dict[str, Any], str | Non
         recipe |= {"builder": BUILDERS[name]} if name in BUILDERS else {"model": _network(options)}
         outputs = (options.get("output") or [""])[0]
     recipe["inputs"] = inputs
-    names = [one.strip('"') for one in outputs.split(",") if one]
+    names = [name.strip('"') for name in outputs.split(",") if name]
     if names and "builder" in recipe and not export:
-        names = []  # a network that Keras builds anew has other names than the old graph
+        names = []  # a network that Keras rebuilds has other names than the old graph
     if names:
         recipe["outputs"] = names
-    interior = [one["name"] for one in inputs if raw["framework"] == "tf" and re.search("[:/]", one["name"])]
+    interior = [
+        port["name"] for port in inputs if raw["framework"] == "tf" and re.search("[:/]", port["name"])
+    ]
     if interior:
         recipe["cut"] = {"inputs": interior}
     if name in DYNAMO:
@@ -77,20 +79,20 @@ def _options(arguments: list[str] | tuple[str, ...]) -> Options:
 
 
 def _inputs(raw: dict[str, Any], options: Options) -> list[dict[str, Any]]:
-    keys, stated = ("name", "shape", "layout"), raw.get("input_info") or ()
-    inputs = [{key: one[key] for key in keys if one.get(key)} for one in stated]
-    names = [one["name"] for one in inputs]
+    keys, described = ("name", "shape", "layout"), raw.get("input_info") or ()
+    inputs = [{key: port[key] for key in keys if port.get(key)} for port in described]
+    names = [port["name"] for port in inputs]
     for key, field in (("mean_values", "mean"), ("scale_values", "scale")):
         for target, values in _per_input(options.get(key, [""])[0], names).items():
-            next(one for one in inputs if one["name"] == target)[field] = values
-    for one in inputs:
+            next(port for port in inputs if port["name"] == target)[field] = values
+    for port in inputs:
         if "scale" in options:
-            one["scale"] = float(options["scale"][0])
-        if "reverse_input_channels" in options and _is_colour(one):
-            one["reverse_channels"] = True
+            port["scale"] = float(options["scale"][0])
+        if "reverse_input_channels" in options and _is_colour(port):
+            port["reverse_channels"] = True
     shapes = re.findall(r"\[([^\]]*)\]", options.get("input_shape", [""])[0])
-    for one, shape in zip(inputs, shapes, strict=False):
-        one["shape"] = [int(dim) for dim in shape.split(",")]
+    for port, shape in zip(inputs, shapes, strict=False):
+        port["shape"] = [int(dim) for dim in shape.split(",")]
     return inputs
 
 
@@ -107,9 +109,9 @@ def _per_input(text: str, names: list[str]) -> dict[str, Any]:
     return found
 
 
-def _is_colour(one: dict[str, Any]) -> bool:
+def _is_colour(port: dict[str, Any]) -> bool:
     """Whether an input has three channels; the Model Optimizer reversed no others."""
-    shape, layout = one.get("shape", []), one.get("layout", "")
+    shape, layout = port.get("shape", []), port.get("layout", "")
     if "C" in layout:
         return len(shape) == len(layout) and bool(shape[layout.index("C")] == 3)  # noqa: PLR2004
     return len(shape) == 4 and 3 in {shape[1], shape[3]}  # noqa: PLR2004
@@ -120,12 +122,12 @@ def _network(options: Options) -> str:
     for key in ("input_model", "saved_model_dir", "input_meta_graph", "input_meta"):
         if key in options:
             return str(PurePosixPath(re.sub(r"^\$\w+/?", "", options[key][0]) or "."))
-    msg = "model_optimizer_args name no model"
+    msg = "model_optimizer_args names no model"
     raise ValueError(msg)
 
 
 def _obstacle(raw: dict[str, Any], name: str, options: Options) -> str | None:
-    """Return why today's converter cannot do what the Model Optimizer was asked for."""
+    """Return why today's converter cannot do what the Model Optimizer's arguments demand."""
     if "transformations_config" in options:
         config = PurePosixPath(options["transformations_config"][0]).name
         return (
@@ -183,22 +185,22 @@ def _relative(path: str) -> str:
 
 def _in_call_order(inputs: list[dict[str, Any]], export: Options) -> list[dict[str, Any]]:
     """Order the inputs as the network's ``forward`` takes them, and state the types and free dimensions."""
-    by_name = {one["name"]: one for one in inputs}
+    by_name = {port["name"]: port for port in inputs}
     kind = _TYPES[export.get("inputs-dtype", ["float"])[0]]
     shapes = _shapes((export.get("input-shapes") or export["input-shape"])[0])
     free = dict(_parameter(text) for text in export.get("conversion-param", ())).get("dynamic_axes", {})
     ordered = []
     for name, shape in zip(export["input-names"][0].split(","), shapes, strict=True):
-        one = dict(by_name.get(name, {"name": name}))
-        if "shape" not in one:
-            one["shape"] = [-1 if index in free.get(name, {}) else dim for index, dim in enumerate(shape)]
+        port = dict(by_name.get(name, {"name": name}))
+        if "shape" not in port:
+            port["shape"] = [-1 if index in free.get(name, {}) else dim for index, dim in enumerate(shape)]
         if kind != "f32":
-            one["type"] = kind
+            port["type"] = kind
         keys = ("name", "shape", "type", "layout", "mean", "scale", "reverse_channels")
-        ordered.append({key: one[key] for key in keys if key in one})
+        ordered.append({key: port[key] for key in keys if key in port})
     return ordered
 
 
 def _shapes(text: str) -> list[list[int]]:
     found = ast.literal_eval(text)
-    return [list(one) for one in found] if isinstance(found[0], (list, tuple)) else [list(found)]
+    return [list(shape) for shape in found] if isinstance(found[0], (list, tuple)) else [list(found)]

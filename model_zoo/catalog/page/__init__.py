@@ -1,8 +1,8 @@
-"""The catalog as a static page: a folder that any browser opens from disk, without server or network.
+"""The catalog as a static page: a directory that any browser opens from disk, without server or network.
 
-``index.html`` with its style and scripts, ``data/index.js`` with one short row a model for searching, and
-``data/models-NNNN.js`` with everything about ``SHARD`` models each, read when one of them is looked at. Data
-is JSON inside a script, because browsers let pages on disk load scripts and nothing else.
+It consists of ``index.html`` with its style and scripts, ``data/index.js`` with one short row per model for
+searching, and ``data/models-NNNN.js`` with the details of ``SHARD`` models each, read when one of them is
+opened. The data is JSON in a script, because browsers allow pages on disk to load only scripts.
 """
 
 from __future__ import annotations
@@ -21,32 +21,26 @@ if TYPE_CHECKING:
 
 SHARD = 200
 """Models whose details share a file: about 300 kB of JSON."""
-STATIC = {
-    "page.html": "index.html",
-    "style.css": "style.css",
-    "theme.js": "theme.js",
-    "model.js": "model.js",
-    "app.js": "app.js",
-}
+_STATIC_FILES = ("page.html", "style.css", "theme.js", "model.js", "app.js")
 
 
-def write_site(models: Sequence[dict[str, Any]], folder: Path) -> Path:
-    """Write the page into a folder and return its ``index.html``.
+def write_site(models: Sequence[dict[str, Any]], directory: Path) -> Path:
+    """Write the page to a directory and return its ``index.html``.
 
-    Files of an earlier page are replaced, others in the folder are left alone. No path of this machine is
-    written, and equal input makes equal bytes.
+    Files of an earlier page are replaced, others in the directory are left alone. No path of this machine is
+    written, and equal input gives equal bytes.
 
     Args:
-        models: what ``zoo.facts.facts`` says of each, in the order to list them.
-        folder: where; it is created.
+        models: what ``model_zoo.zoo.info`` says about each, in the order to list them.
+        directory: where to write; it is created.
 
     Raises:
-        CacheError: the folder cannot be written.
+        CacheError: the directory cannot be written.
     """
     public = [_public(model) for model in models]
     shards = [public[start : start + SHARD] for start in range(0, len(public), SHARD)]
-    with as_cache_error(folder, hint=ELSEWHERE):
-        data = folder / "data"
+    with as_cache_error(directory, hint=ELSEWHERE):
+        data = directory / "data"
         data.mkdir(parents=True, exist_ok=True)
         for old in data.glob("models-[0-9][0-9][0-9][0-9].js"):
             if int(old.stem[-4:]) >= len(shards):
@@ -55,9 +49,10 @@ def write_site(models: Sequence[dict[str, Any]], folder: Path) -> Path:
             text = b"modelZooShard(%d,%s);\n" % (number, _json(shard))
             write_file(data / f"models-{number:04}.js", text, durable=False)
         write_file(data / "index.js", b"modelZoo=%s;\n" % _json(_index(public)), durable=False)
-        for name, target in STATIC.items():
-            write_file(folder / target, files(__name__).joinpath(name).read_bytes(), durable=False)
-    return folder / "index.html"
+        for name in _STATIC_FILES:
+            target = "index.html" if name == "page.html" else name
+            write_file(directory / target, files(__name__).joinpath(name).read_bytes(), durable=False)
+    return directory / "index.html"
 
 
 def _json(value: object) -> bytes:
@@ -67,7 +62,7 @@ def _json(value: object) -> bytes:
 
 
 def _public(model: dict[str, Any]) -> dict[str, Any]:
-    """Return what the page shows of a model, which is nothing about where this machine keeps it."""
+    """Return what the page shows about a model, without any paths of this machine."""
     cached = model["cached"]
     shown = {key: value for key, value in model.items() if key != "catalog"}
     irs = {precision: path is not None for precision, path in cached["ir"].items()}
@@ -75,7 +70,7 @@ def _public(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def _index(models: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the rows to search in; repeated words are numbers into lists beside them."""
+    """Return the rows to search in; repeated words are indices into lists next to them."""
     lists = {
         "tasks": sorted({model["task"] for model in models}),
         "frameworks": sorted({model["framework"] or "" for model in models}),
@@ -83,17 +78,17 @@ def _index(models: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "precisions": sorted({precision for model in models for precision in model["precisions"]}),
         "sources": sorted({source for model in models for source in model["sources"]}),
     }
-    place = {key: {value: index for index, value in enumerate(values)} for key, values in lists.items()}
+    index_of = {key: {value: index for index, value in enumerate(values)} for key, values in lists.items()}
     rows = [
         [
             model["name"],
             model["description"],
-            place["tasks"][model["task"]],
-            place["frameworks"][model["framework"] or ""],
-            place["licenses"][model["license"]],
+            index_of["tasks"][model["task"]],
+            index_of["frameworks"][model["framework"] or ""],
+            index_of["licenses"][model["license"]],
             model["size"],
-            [place["precisions"][precision] for precision in model["precisions"]],
-            [place["sources"][source] for source in model["sources"]],
+            [index_of["precisions"][precision] for precision in model["precisions"]],
+            [index_of["sources"][source] for source in model["sources"]],
             bool(model["cached"]["files"] or any(model["cached"]["ir"].values())),
             model["convertible"],
         ]

@@ -1,9 +1,9 @@
 "use strict";
-// The list: what the address says is shown, and what a person changes goes into the address.
+// The list: it shows what the address says, and every change goes into the address.
 (() => {
   const PAGE = 50;
   const data = window.modelZoo;
-  const by = (id) => document.getElementById(id);
+  const byId = (id) => document.getElementById(id);
   const NAME = 0, ABOUT = 1, TASK = 2, FRAMEWORK = 3, LICENCE = 4, SIZE = 5, PRECISIONS = 6, SOURCES = 7, CACHED = 8, CONVERTIBLE = 9;
   const SIZES = [["under 1 MB", 0, 1e6], ["1 to 10 MB", 1e6, 1e7], ["10 to 100 MB", 1e7, 1e8], ["100 MB to 1 GB", 1e8, 1e9], ["1 GB and more", 1e9, Infinity], ["unknown", null, null]];
   const sizeClass = (bytes) => (bytes === null ? 5 : SIZES.findIndex(([, from, to]) => bytes >= from && bytes < to));
@@ -19,11 +19,12 @@
     { key: "convertible", title: "OpenVINO", fixed: true, of: (m) => (m[CONVERTIBLE] ? 0 : 1), ...dictionary(["convertible", "files only"]) },
   ];
   const models = data.models;
-  const places = new Map(models.map((m, index) => [m[NAME], index]));
+  const indexByName = new Map(models.map((m, index) => [m[NAME], index]));
   const texts = models.map((m) => `${m[NAME]} ${words(m[NAME])} ${words(data.tasks[m[TASK]])} ${data.frameworks[m[FRAMEWORK]] || ""} ${m[ABOUT]}`.toLowerCase());
   const names = models.map((m) => m[NAME].toLowerCase());
   const boxes = new Map();
-  let wish = { query: "", sort: "", page: 1, chosen: {} };
+  let view = { query: "", sort: "", page: 1, chosen: {} };
+  const counted = (number) => `${number.toLocaleString("en")} ${number === 1 ? "model" : "models"}`;
   let lastList = "#/";
   let cameFrom = null;
 
@@ -51,28 +52,28 @@
 
   const addressOf = () => {
     const fields = new URLSearchParams();
-    if (wish.query) fields.set("q", wish.query);
-    for (const facet of FACETS) for (const index of wish.chosen[facet.key] || []) fields.append(facet.key, facet.values[index] || "composite");
-    if (wish.sort) fields.set("sort", wish.sort);
-    if (wish.page > 1) fields.set("page", wish.page);
+    if (view.query) fields.set("q", view.query);
+    for (const facet of FACETS) for (const index of view.chosen[facet.key] || []) fields.append(facet.key, facet.values[index] || "composite");
+    if (view.sort) fields.set("sort", view.sort);
+    if (view.page > 1) fields.set("page", view.page);
     const text = fields.toString();
     return text ? `#/?${text}` : "#/";
   };
 
   const change = (changes) => {
-    wish = { ...wish, page: 1, ...changes };
+    view = { ...view, page: 1, ...changes };
     history.replaceState(null, "", addressOf());
     showList();
   };
 
   // --- search and filters
 
-  const passes = (m, except) => FACETS.every((facet) => facet.key === except || !wish.chosen[facet.key] || [...wish.chosen[facet.key]].some((index) => has(facet.of(m), index)));
+  const passes = (m, except) => FACETS.every((facet) => facet.key === except || !view.chosen[facet.key] || [...view.chosen[facet.key]].some((index) => has(facet.of(m), index)));
 
   const rank = (index, first) => (names[index] === first ? 0 : names[index].startsWith(first) ? 1 : names[index].includes(first) ? 2 : 3);
 
   const search = () => {
-    const parts = wish.query.toLowerCase().split(/\s+/).filter(Boolean);
+    const parts = view.query.toLowerCase().split(/\s+/).filter(Boolean);
     let found = models.map((_, index) => index);
     if (parts.length) found = found.filter((index) => parts.every((part) => texts[index].includes(part)));
     return { parts, found };
@@ -80,9 +81,9 @@
 
   const sorted = (found, parts) => {
     const size = (index) => models[index][SIZE];
-    if (wish.sort) {
-      const sign = wish.sort === "large" ? -1 : 1;
-      // models of unknown size come last, whichever way round
+    if (view.sort) {
+      const sign = view.sort === "large" ? -1 : 1;
+      // models of unknown size come last in either order
       return found.sort((a, b) => (size(a) === null) - (size(b) === null) || sign * (size(a) - size(b)) || a - b);
     }
     if (!parts.length) return found;
@@ -98,15 +99,15 @@
         const box = dom("input", { type: "checkbox", name: facet.key, value: facet.values[index] || "composite" });
         const number = dom("span", { class: "number" });
         box.addEventListener("change", () => {
-          const set = new Set(wish.chosen[facet.key] || []);
+          const set = new Set(view.chosen[facet.key] || []);
           if (box.checked) set.add(index);
           else set.delete(index);
-          change({ chosen: { ...wish.chosen, [facet.key]: set.size ? set : undefined } });
+          change({ chosen: { ...view.chosen, [facet.key]: set.size ? set : undefined } });
         });
         boxes.set(`${facet.key} ${index}`, { box, number });
         return dom("label", {}, box, dom("span", {}, facet.show(facet.values[index])), number);
       });
-      by("facets").append(dom("details", { class: "facet", open: facet.open }, dom("summary", {}, facet.title), dom("fieldset", {}, dom("legend", { class: "unseen" }, facet.title), ...rows)));
+      byId("facets").append(dom("details", { class: "facet", open: facet.open }, dom("summary", {}, facet.title), dom("fieldset", {}, dom("legend", { class: "unseen" }, facet.title), ...rows)));
     }
   };
 
@@ -118,36 +119,36 @@
         const m = models[index];
         if (!passes(m, facet.key)) continue;
         const value = facet.of(m);
-        if (Array.isArray(value)) for (const one of value) counts[one] += 1;
+        if (Array.isArray(value)) for (const entry of value) counts[entry] += 1;
         else counts[value] += 1;
       }
       facet.values.forEach((_, index) => {
         const { box, number } = boxes.get(`${facet.key} ${index}`);
-        box.checked = Boolean(wish.chosen[facet.key]?.has(index));
+        box.checked = Boolean(view.chosen[facet.key]?.has(index));
         active += box.checked;
         number.textContent = counts[index].toLocaleString("en");
         box.parentElement.classList.toggle("none", counts[index] === 0);
       });
     }
-    by("active").textContent = active ? `(${active} in use)` : "";
-    by("reset").hidden = !active && !wish.query;
+    byId("active").textContent = active ? `(${active} active)` : "";
+    byId("reset").hidden = !active && !view.query;
   };
 
   const showChips = () => {
     const chips = [];
     for (const facet of FACETS)
-      for (const index of wish.chosen[facet.key] || []) {
+      for (const index of view.chosen[facet.key] || []) {
         const text = facet.show(facet.values[index]);
         const off = () => {
-          const set = new Set(wish.chosen[facet.key]);
+          const set = new Set(view.chosen[facet.key]);
           set.delete(index);
-          change({ chosen: { ...wish.chosen, [facet.key]: set.size ? set : undefined } });
-          by("main").focus();
+          change({ chosen: { ...view.chosen, [facet.key]: set.size ? set : undefined } });
+          byId("main").focus();
         };
         chips.push(dom("li", {}, dom("button", { type: "button", "aria-label": `Remove filter ${facet.title}: ${text}`, on: { click: off } }, `${text} ×`)));
       }
-    by("chips").replaceChildren(...chips);
-    by("chips").hidden = !chips.length;
+    byId("chips").replaceChildren(...chips);
+    byId("chips").hidden = !chips.length;
   };
 
   const row = (index) => {
@@ -159,27 +160,27 @@
   };
 
   const showList = () => {
-    by("model").hidden = true;
-    by("browse").hidden = false;
-    document.title = wish.query ? `${wish.query} | Model catalog` : "Model catalog";
-    if (by("query").value.trim() !== wish.query) by("query").value = wish.query;
-    by("sort").value = wish.sort;
+    byId("model").hidden = true;
+    byId("browse").hidden = false;
+    document.title = view.query ? `${view.query} | Model catalog` : "Model catalog";
+    if (byId("query").value.trim() !== view.query) byId("query").value = view.query;
+    byId("sort").value = view.sort;
     const { parts, found: matching } = search();
     showFacets(matching);
     showChips();
     const found = sorted(matching.filter((index) => passes(models[index])), parts);
     const last = Math.max(1, Math.ceil(found.length / PAGE));
-    const page = Math.min(wish.page, last);
+    const page = Math.min(view.page, last);
     const shown = found.slice((page - 1) * PAGE, page * PAGE);
-    by("list").replaceChildren(...shown.map(row));
-    by("list").setAttribute("start", (page - 1) * PAGE + 1);
-    if (!found.length) by("list").append(dom("li", { class: "empty" }, "No model matches. Use fewer words, or clear a filter."));
-    const total = found.length.toLocaleString("en");
-    by("count").textContent = found.length === models.length ? `${total} models` : `${total} of ${models.length.toLocaleString("en")} models`;
-    by("pages").hidden = last === 1;
-    by("page").textContent = `Page ${page} of ${last}`;
-    by("previous").disabled = page === 1;
-    by("next").disabled = page === last;
+    byId("list").replaceChildren(...shown.map(row));
+    byId("list").setAttribute("start", (page - 1) * PAGE + 1);
+    if (!found.length) byId("list").append(dom("li", { class: "empty" }, "No model matches. Use fewer words, or clear a filter."));
+    const all = counted(models.length);
+    byId("count").textContent = found.length === models.length ? all : `${found.length.toLocaleString("en")} of ${all}`;
+    byId("pages").hidden = last === 1;
+    byId("page").textContent = `Page ${page} of ${last}`;
+    byId("previous").disabled = page === 1;
+    byId("next").disabled = page === last;
     lastList = addressOf();
   };
 
@@ -207,7 +208,7 @@
   };
 
   const showModel = async (name) => {
-    const index = places.get(name);
+    const index = indexByName.get(name);
     let parts;
     if (index === undefined) {
       parts = [dom("p", { class: "back" }, dom("a", { href: "#/", id: "back" }, "← All models")), dom("h1", { tabindex: -1 }, "No such model"), dom("p", { class: "lead" }, `The catalog has no model named ${name}.`)];
@@ -217,17 +218,17 @@
         const same = models.filter((m) => m[TASK] === models[index][TASK] && m[NAME] !== name).slice(0, 12);
         parts = modelPage(details[index % data.shard], same.map((m) => m[NAME]));
       } catch {
-        parts = [dom("p", { class: "back" }, dom("a", { href: "#/", id: "back" }, "← All models")), dom("h1", { tabindex: -1 }, name), dom("p", { class: "problem" }, "The file with its details could not be read. The folder of this page may have been copied in part.")];
+        parts = [dom("p", { class: "back" }, dom("a", { href: "#/", id: "back" }, "← All models")), dom("h1", { tabindex: -1 }, name), dom("p", { class: "problem" }, "The details of this model could not be read. The folder of this page may be incomplete.")];
       }
     }
-    if (readAddress().model !== name) return; // somebody was faster than the disk
-    by("model").replaceChildren(...parts);
-    by("back").setAttribute("href", lastList);
-    by("browse").hidden = true;
-    by("model").hidden = false;
+    if (readAddress().model !== name) return; // another model was chosen meanwhile
+    byId("model").replaceChildren(...parts);
+    byId("back").setAttribute("href", lastList);
+    byId("browse").hidden = true;
+    byId("model").hidden = false;
     document.title = `${name} | Model catalog`;
     window.scrollTo(0, 0);
-    by("model").querySelector("h1").focus({ preventScroll: true });
+    byId("model").querySelector("h1").focus({ preventScroll: true });
     cameFrom = name;
   };
 
@@ -237,45 +238,45 @@
       showModel(address.model);
       return;
     }
-    wish = address;
+    view = address;
     showList();
     if (cameFrom !== null) {
-      // whoever comes back is put where they left
-      const link = [...by("list").querySelectorAll("a")].find((a) => a.textContent === cameFrom);
+      // return the focus to the link that was followed
+      const link = [...byId("list").querySelectorAll("a")].find((a) => a.textContent === cameFrom);
       if (link) link.focus();
-      else by("main").focus();
+      else byId("main").focus();
       cameFrom = null;
     }
   };
 
-  const turn = (by_) => {
-    change({ page: wish.page + by_ });
+  const turnPage = (offset) => {
+    change({ page: view.page + offset });
     window.scrollTo(0, 0);
-    by("main").focus({ preventScroll: true });
-    say(by("page").textContent);
+    byId("main").focus({ preventScroll: true });
+    announce(byId("page").textContent);
   };
 
   makeFacets();
-  by("drawer").open = window.innerWidth > 832;
-  by("query").addEventListener("input", () => change({ query: by("query").value.trim() }));
-  by("sort").addEventListener("change", () => change({ sort: by("sort").value }));
-  by("reset").addEventListener("click", () => {
+  byId("drawer").open = window.innerWidth > 832;
+  byId("query").addEventListener("input", () => change({ query: byId("query").value.trim() }));
+  byId("sort").addEventListener("change", () => change({ sort: byId("sort").value }));
+  byId("reset").addEventListener("click", () => {
     change({ query: "", chosen: {} });
-    by("query").focus();
+    byId("query").focus();
   });
-  by("filters").addEventListener("submit", (event) => event.preventDefault());
-  by("previous").addEventListener("click", () => turn(-1));
-  by("next").addEventListener("click", () => turn(1));
+  byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  byId("previous").addEventListener("click", () => turnPage(-1));
+  byId("next").addEventListener("click", () => turnPage(1));
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault();
-    (by("browse").hidden ? by("model") : by("main")).focus();
+    (byId("browse").hidden ? byId("model") : byId("main")).focus();
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || by("browse").hidden) return;
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || byId("browse").hidden) return;
     event.preventDefault();
-    by("query").focus();
+    byId("query").focus();
   });
-  by("foot").textContent = `${models.length.toLocaleString("en")} models, written by model-zoo ${data.version}. Nothing on this page is loaded from elsewhere.`;
+  byId("foot").textContent = `${counted(models.length)}, generated by model-zoo ${data.version}. This page loads nothing from other sites.`;
   window.addEventListener("hashchange", route);
   route();
 })();

@@ -1,5 +1,5 @@
 "use strict";
-// One model's page. Text from the catalog only ever becomes text nodes, never markup.
+// One model's page. Text from the catalog always becomes text nodes, never markup.
 const dom = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -22,8 +22,8 @@ const humanSize = (bytes) => {
 
 const words = (name) => (name || "").replaceAll("_", " ");
 
-const say = (text) => {
-  document.getElementById("said").textContent = text;
+const announce = (text) => {
+  document.getElementById("announcement").textContent = text;
 };
 
 const copyText = async (text) => {
@@ -31,7 +31,7 @@ const copyText = async (text) => {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // no permission, or a browser that keeps the clipboard from pages on disk: the older way
+    // no permission, or a browser that denies the clipboard to pages on disk: use the older way
     const area = dom("textarea", { class: "unseen", readonly: true, "aria-hidden": "true" });
     area.value = text;
     document.body.append(area);
@@ -47,7 +47,7 @@ const copyButton = (what, text) => {
   button.addEventListener("click", async () => {
     const done = await copyText(text());
     button.textContent = done ? "Copied" : "Select and copy";
-    say(done ? `Copied ${what}` : `${what} could not be copied`);
+    announce(done ? `Copied ${what}` : `${what} could not be copied`);
     button.focus();
     setTimeout(() => {
       button.textContent = "Copy";
@@ -81,7 +81,7 @@ const modelPage = (() => {
     return { node: dom("div", { class: "snippet" }, dom("pre", { tabindex: 0, role: "region", "aria-label": what }, code), copyButton(what, () => code.textContent)), show };
   };
 
-  // A folder model is opened as a whole, by a class that the catalog's task or the cached folder tells.
+  // A folder model is opened as a whole, by a class that depends on the task or the cached folder.
   const opening = (folder, opens) => {
     const [, module, name] = /^(.+)\.(\w+)$/.exec(opens || "") || [];
     if (!module) return `import model_zoo\n\nfolder = ${folder}`;
@@ -135,7 +135,7 @@ const modelPage = (() => {
     if (!model.inputs.length && !model.outputs.length) return null;
     const rows = model.inputs.map((one) => {
       const change = [one.mean !== undefined && `mean ${list(one.mean)}`, one.scale !== undefined && `scale ${list(one.scale)}`, one.reverse_channels && "channels reversed"].filter(Boolean);
-      return dom("tr", {}, dom("td", {}, "input"), dom("td", {}, dom("code", {}, one.name || "(the only one)")), dom("td", {}, one.type || ""), dom("td", {}, dom("code", {}, one.shape ? `[${one.shape.join(", ")}]` : "")), dom("td", {}, one.layout || ""), dom("td", {}, change.join(", ")));
+      return dom("tr", {}, dom("td", {}, "input"), dom("td", {}, dom("code", {}, one.name || "(unnamed)")), dom("td", {}, one.type || ""), dom("td", {}, dom("code", {}, one.shape ? `[${one.shape.join(", ")}]` : "")), dom("td", {}, one.layout || ""), dom("td", {}, change.join(", ")));
     });
     for (const name of model.outputs) rows.push(dom("tr", {}, dom("td", {}, "output"), dom("td", {}, dom("code", {}, name)), dom("td"), dom("td"), dom("td"), dom("td")));
     const head = ["", "name", "type", "shape", "layout", "preparation"].map((title) => dom("th", { scope: "col" }, title));
@@ -156,18 +156,18 @@ const modelPage = (() => {
       fact("Size", humanSize(model.size)),
       fact("Integrity", model.integrity),
       model.precisions.length ? fact("Precisions", model.precisions.join(", ")) : null,
-      model.folder ? fact("Becomes", `a folder of IRs${model.opens ? ` for ${model.opens}` : ""}`) : null,
-      fact("Cached when written", cachedText(model)),
-      fact("Converts", model.convertible ? "yes" : "no"));
-    const stages = model.stages.length ? dom("section", {}, dom("h2", {}, "Made of"), dom("ul", { class: "related" }, ...model.stages.map((name) => dom("li", {}, dom("a", { href: `#/model/${encodeURIComponent(name)}` }, name))))) : null;
+      model.folder ? fact("Converts to", `a folder of IRs${model.opens ? ` for ${model.opens}` : ""}`) : null,
+      fact("Cached when generated", cachedText(model)),
+      fact("Convertible", model.convertible ? "yes" : "no"));
+    const stages = model.stages.length ? dom("section", {}, dom("h2", {}, "Stages"), dom("ul", { class: "related" }, ...model.stages.map((name) => dom("li", {}, dom("a", { href: `#/model/${encodeURIComponent(name)}` }, name))))) : null;
     const files = model.artifacts.length ? dom("section", { "aria-labelledby": "files" }, dom("h2", { id: "files" }, "Files"), dom("ul", {}, ...model.artifacts.map(file))) : null;
-    const related = around.length ? dom("section", {}, dom("h2", {}, `Others for ${words(model.task)}`), dom("ul", { class: "related" }, ...around.map((name) => dom("li", {}, dom("a", { href: `#/model/${encodeURIComponent(name)}` }, name))))) : null;
+    const related = around.length ? dom("section", {}, dom("h2", {}, `Other models for ${words(model.task)}`), dom("ul", { class: "related" }, ...around.map((name) => dom("li", {}, dom("a", { href: `#/model/${encodeURIComponent(name)}` }, name))))) : null;
     const raw = dom("section", {}, dom("details", { class: "raw" }, dom("summary", {}, "Recipe, as JSON"), dom("pre", { tabindex: 0 }, dom("code", {}, JSON.stringify(model.recipe, null, 2)))));
     return [
       dom("p", { class: "back" }, dom("a", { href: "#/", id: "back" }, "← All models")),
       dom("h1", { tabindex: -1 }, model.name),
       dom("p", { class: "lead" }, model.description),
-      model.convertible ? null : dom("p", { class: "problem" }, `OpenVINO cannot convert it: ${model.reason}`),
+      model.convertible ? null : dom("p", { class: "problem" }, `OpenVINO cannot convert this model: ${model.reason}`),
       facts, useIt(model), stages, files, ports(model), related, model.artifacts.length ? raw : null,
     ].filter(Boolean);
   };

@@ -1,14 +1,14 @@
 "use strict";
-// Before anything is painted, so that the page never flashes in the wrong colours.
+// Runs before the first paint, so that the page never flashes in the wrong colours.
 (() => {
   const names = ["auto", "light", "dark"];
-  let kept = null;
+  let stored = null;
   try {
-    kept = localStorage.getItem("model-zoo-theme");
+    stored = localStorage.getItem("model-zoo-theme");
   } catch {
-    // some browsers give pages from disk no storage
+    // some browsers deny storage to pages on disk
   }
-  let now = names.includes(kept) ? kept : "auto";
+  let now = names.includes(stored) ? stored : "auto";
   const root = document.documentElement;
   const apply = () => {
     if (now === "auto") delete root.dataset.theme;
@@ -24,7 +24,7 @@
       try {
         localStorage.setItem("model-zoo-theme", now);
       } catch {
-        // then it holds for this visit
+        // then it lasts for this visit
       }
       apply();
     });

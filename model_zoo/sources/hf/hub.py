@@ -61,8 +61,8 @@ def endpoint() -> str:
 
 def is_offline() -> bool:
     """Whether huggingface_hub was told to stay offline."""
-    stated = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
-    return stated.upper() in _TRUE
+    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return value.upper() in _TRUE
 
 
 def _library() -> Any:  # noqa: ANN401
@@ -191,8 +191,8 @@ def _wait(error: Exception, attempt: int) -> float | None:
     status = _status(error)
     if status is not None and status not in _TRANSIENT:
         return None
-    stated = str(error.response.headers.get("Retry-After", "")) if status else ""  # type: ignore[attr-defined]
-    wait = float(stated) if stated.isdigit() else 0.25 * 2.0**attempt
+    retry_after = str(error.response.headers.get("Retry-After", "")) if status else ""  # type: ignore[attr-defined]
+    wait = float(retry_after) if retry_after.isdigit() else 0.25 * 2.0**attempt
     return wait if wait <= _LONGEST_WAIT else None
 
 

@@ -125,17 +125,17 @@ class Registry:
             DigestMismatchError: what it sends is not what the reference pins.
             TransferInterruptedError: it cannot be reached.
         """
-        wanted = name or self.reference.manifest_name
+        name = name or self.reference.manifest_name
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
-        with self._send("GET", f"manifests/{wanted}", headers=headers, stream=True) as reply:
+        with self._send("GET", f"manifests/{name}", headers=headers, stream=True) as reply:
             if reply.status_code == requests.codes.not_found:
                 return None
-            self._expect(reply, 200, f"manifest {wanted}")
+            self._expect(reply, 200, f"manifest {name}")
             data = self._read(reply)
         digest = oci_digest(data)
-        if wanted.startswith("sha256:") and wanted != digest:
+        if name.startswith("sha256:") and name != digest:
             what = f"{self.reference}: the registry sent a different manifest than the one requested"
-            raise DigestMismatchError(what, expected=wanted, found=digest, hint="do not use this registry")
+            raise DigestMismatchError(what, expected=name, found=digest, hint="do not use this registry")
         return OciManifest(data, digest)
 
     def _read(self, reply: requests.Response) -> bytes:

@@ -66,8 +66,8 @@ def _files() -> list[Path]:
 def _from_config(config: dict[str, Any], host: str, repository: str) -> Login | None:
     auths = config.get("auths")
     stored = {_scope(key): value for key, value in (auths if isinstance(auths, dict) else {}).items()}
-    wanted = f"{host}/{repository}"
-    matching = [key for key in stored if wanted == key or wanted.startswith(f"{key}/")]
+    scope = f"{host}/{repository}"
+    matching = [key for key in stored if scope == key or scope.startswith(f"{key}/")]
     for key in sorted(matching, key=len, reverse=True):
         if (login := _read(stored[key])) is not None:
             return login
