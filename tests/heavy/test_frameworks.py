@@ -262,7 +262,7 @@ def test_saved_model_without_anything_to_call(tf: Any, tmp_path: Path) -> None:
     empty = tf.Module()
     empty.number = tf.Variable(1.0)
     tf.saved_model.save(empty, str(tmp_path / "empty"))
-    with pytest.raises(ConversionError, match="neither a signature nor a function"):
+    with pytest.raises(ConversionError, match="neither a signature nor a traced function"):
         run_here(entry("tensorflow", "empty"), tmp_path, tmp_path / "ir")
 
 
@@ -275,7 +275,7 @@ def test_saved_model_without_a_signature_where_tensorflow_is_missing(
     empty.number = tf.Variable(1.0)
     tf.saved_model.save(empty, str(tmp_path / "empty"))
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(MissingExtraError, match="has no serving signature"):
+    with pytest.raises(MissingExtraError, match="without a serving signature"):
         run_here(entry("tensorflow", "empty"), tmp_path, tmp_path / "ir")
 
 

@@ -58,12 +58,13 @@ def infer_command(
 ) -> None:
     """Compile a model and run it on pictures, .npy/.npz arrays, .wav audio or raw files, or on zeros."""
     from model_zoo import runtime
+    from model_zoo.runtime.inference.run import infer
 
     converted = _converted(run, reference, how)
     compiled = run.zoo.compile(converted, device=device, config=properties(config))
     info = runtime.model_info(runtime.read(converted.xml))
     run.close()
-    results = runtime.infer(compiled, inputs, info, top=top, save=save)
+    results = infer(compiled, inputs, info, top=top, save=save)
     if as_json:
         print_json(list(_watched(run, results, len(inputs))))
         return
@@ -152,11 +153,11 @@ def bench_command(
     **how: Any,  # noqa: ANN401 - the fields of Conversion
 ) -> None:
     """Measure latency and throughput of a model through OpenVINO's own benchmark_app."""
-    from model_zoo import runtime
+    from model_zoo.runtime.measure import bench
 
     converted = _converted(run, reference, how)
     run.close()
-    figures = runtime.bench(converted.xml, device=device, seconds=seconds, hint=hint)
+    figures = bench(converted.xml, device=device, seconds=seconds, hint=hint)
     result = {"model": converted.model.name, "precision": converted.precision, **figures}
     if as_json:
         print_json(result)
