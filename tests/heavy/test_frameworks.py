@@ -146,11 +146,11 @@ def test_shapes_that_state_dicts_come_in(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kwargs": {"classes": 6}}, "do not fit the network the builder made"),
-        ({"weights": "whole.pth"}, "holds Python objects, which could run code"),
-        ({"weights": "list.pth"}, "holds a list, not weights by name"),
+        ({"kwargs": {"classes": 6}}, "do not fit the network that the builder made"),
+        ({"weights": "whole.pth"}, "Python objects, which could run code"),
+        ({"weights": "list.pth"}, "contains a list, not named weights"),
         ({"weights": "gone.pth"}, "the model has no file 'gone.pth'"),
-        ({"weights": None}, "2 files that could be its weights"),
+        ({"weights": None}, "2 of the model's files could be its weights"),
     ],
 )
 def test_weights_that_cannot_be_used(
