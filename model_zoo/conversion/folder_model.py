@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.errors import ConversionError
 from model_zoo.files import hash_file, link_file, set_mode
-from model_zoo.formats.pooling import pooling_of
+from model_zoo.formats.hf_config import pooling_of, read_config
 from model_zoo.schema import FOLDER, IrManifest
 
 if TYPE_CHECKING:
@@ -94,11 +93,11 @@ def pipeline_class(directory: Path, names: Iterable[str], irs: Mapping[str, Any]
     """
     there = set(names)
     if "model_index.json" in there:
-        kind = str(_read(directory / "model_index.json").get("_class_name"))
+        kind = str(read_config(directory / "model_index.json").get("_class_name"))
         return _GENAI + next((name for word, name in _DIFFUSERS if word in kind), "Text2ImagePipeline")
     if "openvino_language_model.xml" in there:
         return f"{_GENAI}VLMPipeline"
-    config = _read(directory / "config.json") if "config.json" in there else {}
+    config = read_config(directory / "config.json") if "config.json" in there else {}
     kind = str((config.get("architectures") or [""])[0])
     if "openvino_vocoder.xml" in there:
         return f"{_GENAI}Text2SpeechPipeline"
@@ -140,11 +139,3 @@ def _single_ir_class(
         return f"{_OPTIMUM}FeatureExtraction"
     # The configurations of timm have "architecture", those of transformers "architectures".
     return f"{_OPTIMUM}ImageClassification" if "architecture" in config else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

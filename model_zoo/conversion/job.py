@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -52,26 +52,8 @@ class ConversionJob:
         return f"{self.model.name}@{self.precision}"
 
 
-class WorkerRequest(TypedDict):
-    """What the worker process is given, as plain JSON data; see ``worker.job.Job`` for the meaning."""
-
-    framework: str | None
-    files: str
-    staging: str
-    source: str | None
-    precision: str
-    artifacts: list[str]
-    recipe: dict[str, object]
-    model_info: dict[str, object]
-    labels: list[str] | None
-    ready: bool
-    folder: bool
-    trust_code: bool
-    calibration: str | None
-
-
-def worker_request(job: ConversionJob, staging: Path) -> WorkerRequest:
-    """Return the request for a worker that writes into ``staging``.
+def worker_request(job: ConversionJob, staging: Path) -> dict[str, object]:
+    """Return the request for a worker that writes into ``staging``: the fields of ``worker.job.Job``.
 
     Raises:
         ConversionError: it is not clear which file is the network, or the labels cannot be read.

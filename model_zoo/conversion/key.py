@@ -6,16 +6,17 @@ Not in it: the model's name, device, host, paths outside the model, dates, addre
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from model_zoo.conversion.toolchain import is_compressed, is_quantized
+from model_zoo.errors import UsageError
 from model_zoo.schema import Digest, Labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from model_zoo.schema import FileEntry, Model
 
@@ -64,9 +65,7 @@ def key_parts(
         "labels": _labels(model),
     }
     if calibration is not None and (is_quantized(precision) or is_compressed(precision)):
-        from model_zoo.conversion.calibration_data import digest_of
-
-        parts["calibration"] = digest_of(calibration)
+        parts["calibration"] = _calibration_digest(calibration)
     # Through JSON and back, so that new parts compare equal to those read from a manifest.
     return json.loads(json.dumps(parts))  # type: ignore[no-any-return]
 
@@ -86,6 +85,22 @@ def _labels(model: Model) -> dict[str, Any] | None:
     if isinstance(labels, Labels):
         return dict(msgspec.to_builtins(labels))
     return {"count": len(labels), "digest": str(Digest.of_json(list(labels)))}
+
+
+def _calibration_digest(calibration: Path | str) -> str:
+    """Return the digest of a file, or of a directory's files with names; ``random`` and ``auto`` as is."""
+    from model_zoo.files import hash_file  # rarely needed
+
+    if calibration in {"random", "auto"}:
+        return str(calibration)
+    path = Path(calibration)
+    if path.is_file():
+        return str(hash_file(path)["sha256"])
+    if not path.is_dir():
+        what = f"the calibration data {path} does not exist"
+        raise UsageError(what, hint="give a folder of images, a .npy or .npz file, or the word 'random'")
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return str(Digest.of_json([[f.relative_to(path).as_posix(), hash_file(f)["sha256"].hex] for f in files]))
 
 
 def ir_key(parts: Mapping[str, Any]) -> str:

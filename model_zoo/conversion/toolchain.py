@@ -88,10 +88,7 @@ def toolchain(model: Model, precision: str, *, python: str | None = None) -> dic
         UsageError: that interpreter cannot be run.
         ConversionError: it does not answer.
     """
-    names = packages(model, precision)
-    if python is None or python == sys.executable:
-        return dict(_versions_here(names))
-    return dict(_versions_in(python, names))
+    return dict(_versions(None if python == sys.executable else python, packages(model, precision)))
 
 
 def toolchain_in(
@@ -110,12 +107,9 @@ def toolchain_in(
 
 
 @functools.cache
-def _versions_here(names: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
-    return tuple(installed.versions(names).items())
-
-
-@functools.cache
-def _versions_in(python: str, names: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
+def _versions(python: str | None, names: tuple[str, ...]) -> dict[str, str | None]:
+    if python is None:
+        return installed.versions(names)
     argv = [python, "-c", QUERY, str(installed.__file__), *names]
     try:
         done = subprocess.run(argv, capture_output=True, check=True, timeout=60, encoding="utf-8")
@@ -129,7 +123,7 @@ def _versions_in(python: str, names: tuple[str, ...]) -> tuple[tuple[str, str | 
         what = f"the interpreter {python} did not answer: {error}"
         raise ConversionError(what, hint=_ANOTHER) from error
     _log.debug("packages of %s: %s", python, versions)
-    return tuple(versions.items())
+    return versions
 
 
 def cannot_start(python: str, error: OSError) -> UsageError:

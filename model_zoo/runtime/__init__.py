@@ -1,4 +1,7 @@
-"""Running: read an IR or an original file, compile it for a device, infer, measure."""
+"""Running: read an IR or an original file, and compile it for a device.
+
+``inference.run`` infers and ``measure`` benchmarks; both need numpy, which reading and compiling do not.
+"""
 
 from __future__ import annotations
 
@@ -20,57 +23,25 @@ from model_zoo.runtime.core import (
 from model_zoo.schema import PIPELINES, opening_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     import openvino
 
-    from model_zoo.runtime.inference.run import Result
-    from model_zoo.runtime.measure import Figures
     from model_zoo.schema import Model
 
 __all__ = [
     "available_devices",
-    "bench",
     "compile",
     "compile_model",
     "core",
     "has_blobs",
-    "infer",
     "model_info",
     "read",
     "read_direct",
     "version",
 ]
 _log = logging.getLogger(__name__)
-
-
-def infer(
-    compiled: openvino.CompiledModel,
-    inputs: Sequence[str | Path] = (),
-    info: Mapping[str, str] | None = None,
-    *,
-    top: int = 5,
-    save: Path | None = None,
-) -> Iterator[Result]:
-    """Yield one result for each inference, in order. See ``model_zoo.runtime.inference.run.infer``."""
-    from model_zoo.runtime.inference import run  # numpy, which reading and compiling do not need
-
-    return run.infer(compiled, inputs, info, top=top, save=save)
-
-
-def bench(
-    xml: Path,
-    *,
-    device: str = "AUTO",
-    seconds: float = 10.0,
-    hint: str | None = None,
-    cache: Path | None = None,
-) -> Figures:
-    """Measure latency and throughput. See ``model_zoo.runtime.measure.bench``."""
-    from model_zoo.runtime import measure
-
-    return measure.bench(xml, device=device, seconds=seconds, hint=hint, cache=cache)
 
 
 def read(xml: Path) -> openvino.Model:

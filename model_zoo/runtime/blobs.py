@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import json
 import logging
 import os
-import threading
 from typing import TYPE_CHECKING
 
 from model_zoo.files import set_mode, write_file
@@ -79,31 +77,16 @@ def tree_digest(path: Path) -> str:
     Raises:
         OSError: the file cannot be read.
     """
-    size = path.stat().st_size
-    count = max(1, -(-size // _CHUNK))
-    digests = [b""] * count
-    indexes = itertools.count()
+    from concurrent.futures import ThreadPoolExecutor  # not needed without blobs
 
-    def work() -> None:
-        buffer = memoryview(bytearray(min(size, _CHUNK)))
+    def digest_of(start: int) -> bytes:
         with path.open("rb", buffering=0) as stream:
-            while (index := next(indexes)) < count:
-                stream.seek(index * _CHUNK)
-                digests[index] = hashlib.sha256(buffer[: stream.readinto(buffer)]).digest()
+            stream.seek(start)
+            return hashlib.sha256(stream.read(_CHUNK)).digest()
 
-    def work_quietly() -> None:
-        with contextlib.suppress(OSError):  # the chunk it skips makes the digest wrong
-            work()
-
-    threads = [threading.Thread(target=work_quietly) for _ in range(min(_THREADS, count) - 1)]
-    for thread in threads:
-        thread.start()
-    try:
-        work()
-    finally:
-        for thread in threads:
-            thread.join()
-    return hashlib.sha256(b"".join(digests)).hexdigest()
+    starts = range(0, max(1, path.stat().st_size), _CHUNK)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return hashlib.sha256(b"".join(pool.map(digest_of, starts))).hexdigest()
 
 
 def _write(directory: Path, digests: dict[str, str]) -> None:

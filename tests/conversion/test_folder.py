@@ -19,7 +19,7 @@ from model_zoo.conversion.worker.frameworks import optimum
 from model_zoo.conversion.worker.frameworks.openvino import describe_irs
 from model_zoo.conversion.worker.job import Job
 from model_zoo.errors import ConversionError, MissingExtraError, UnknownPrecisionError
-from model_zoo.formats.pooling import config_files, pooling_of
+from model_zoo.formats.hf_config import config_files, pooling_of
 from model_zoo.schema import PIPELINES, ConvertedModel, opening_line
 from tests.conversion.support import entry, run
 from tests.folders import language_model, write_ir

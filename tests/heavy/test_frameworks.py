@@ -146,11 +146,11 @@ def test_shapes_that_state_dicts_come_in(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kwargs": {"classes": 6}}, "do not fit the network the builder made"),
-        ({"weights": "whole.pth"}, "holds Python objects, which could run code"),
-        ({"weights": "list.pth"}, "holds a list, not weights by name"),
+        ({"kwargs": {"classes": 6}}, "do not fit the network that the builder made"),
+        ({"weights": "whole.pth"}, "Python objects, which could run code"),
+        ({"weights": "list.pth"}, "contains a list, not named weights"),
         ({"weights": "gone.pth"}, "the model has no file 'gone.pth'"),
-        ({"weights": None}, "2 files that could be its weights"),
+        ({"weights": None}, "2 of the model's files could be its weights"),
     ],
 )
 def test_weights_that_cannot_be_used(
@@ -262,7 +262,7 @@ def test_saved_model_without_anything_to_call(tf: Any, tmp_path: Path) -> None:
     empty = tf.Module()
     empty.number = tf.Variable(1.0)
     tf.saved_model.save(empty, str(tmp_path / "empty"))
-    with pytest.raises(ConversionError, match="neither a signature nor a function"):
+    with pytest.raises(ConversionError, match="neither a signature nor a traced function"):
         run_here(entry("tensorflow", "empty"), tmp_path, tmp_path / "ir")
 
 
@@ -275,7 +275,7 @@ def test_saved_model_without_a_signature_where_tensorflow_is_missing(
     empty.number = tf.Variable(1.0)
     tf.saved_model.save(empty, str(tmp_path / "empty"))
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(MissingExtraError, match="has no serving signature"):
+    with pytest.raises(MissingExtraError, match="without a serving signature"):
         run_here(entry("tensorflow", "empty"), tmp_path, tmp_path / "ir")
 
 

@@ -14,7 +14,8 @@ import openvino as ov
 import pytest
 
 from model_zoo import runtime
-from model_zoo.conversion.worker.job import name_of
+from model_zoo.formats.ports import port_name
+from model_zoo.runtime.inference.run import infer
 from tests.conversion import support
 from tests.conversion.support import entry, run
 from tests.tools import require_module
@@ -93,7 +94,7 @@ def test_classification(
     for picture, wanted in (("chelsea.png", ("cat", "tabby")), ("coffee.png", ("espresso", "cup"))):
         best = theirs(opened(pictures / picture)).top_labels[0]
         assert any(word in best.name.lower() for word in wanted), best
-        (ours,) = runtime.infer(compiled, [pictures / picture], known)
+        (ours,) = infer(compiled, [pictures / picture], known)
         assert ours["top"][0]["label"] == best.name
         assert ours["top"][0]["score"] == pytest.approx(float(best.confidence), abs=0.1)
 
@@ -154,7 +155,7 @@ def test_detection(wheel_member: Member, pictures: Path, tmp_path: Path, model_a
     files.mkdir()
     face_detector(wheel_member, files)
     network = ov.Core().read_model(files / "net.xml")
-    spec = {"name": name_of(network.inputs[0]), "layout": "NHWC", "mean": 127.5, "scale": 127.5}
+    spec = {"name": port_name(network.inputs[0]), "layout": "NHWC", "mean": 127.5, "scale": 127.5}
     recipe = {"inputs": [{**spec, "reverse_channels": True}], "preprocess": "declare"}
     info = {"model_type": "ssd", "resize_type": "fit_to_window_letterbox", "confidence_threshold": 0.5}
     run(
@@ -168,7 +169,7 @@ def test_detection(wheel_member: Member, pictures: Path, tmp_path: Path, model_a
     theirs = np.asarray(found.bboxes[0], np.float64)
     compiled = runtime.compile(xml, key="k", device="CPU")
     result = next(
-        runtime.infer(
+        infer(
             compiled,
             [pictures / "astronaut.png"],
             runtime.model_info(runtime.read(xml)),
@@ -217,7 +218,7 @@ def test_segmentation(wheel_member: Member, pictures: Path, tmp_path: Path, mode
     assert theirs.shape == page.shape[:2]
     compiled = runtime.compile(xml, key="k", device="CPU")
     result = next(
-        runtime.infer(
+        infer(
             compiled, [pictures / "page.png"], runtime.model_info(runtime.read(xml)), save=tmp_path / "saved"
         )
     )

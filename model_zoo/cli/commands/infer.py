@@ -61,13 +61,14 @@ def infer_command(
 ) -> None:
     """Compile a model and run it on images, .npy or .npz arrays, .wav audio or raw files, or on zeros."""
     from model_zoo import runtime
+    from model_zoo.runtime.inference.run import infer
 
     zoo = session.zoo
     converted = zoo.convert(reference, progress=session.report, **how)
     compiled = zoo.compile(converted, device=device, config=properties(config))
     info = runtime.model_info(runtime.read(converted.xml))
     session.close_progress()
-    results = runtime.infer(compiled, inputs, info, top=top, save=save)
+    results = infer(compiled, inputs, info, top=top, save=save)
     shown = _with_bar(session, results, len(inputs))
     if session.as_json:
         print_json(list(shown))
@@ -148,11 +149,11 @@ def bench_command(
     **how: Any,  # noqa: ANN401 - the fields of Conversion
 ) -> None:
     """Measure the latency and throughput of a model with OpenVINO's benchmark_app."""
-    from model_zoo import runtime
+    from model_zoo.runtime.measure import bench
 
     converted = session.zoo.convert(reference, progress=session.report, **how)
     session.close_progress()
-    figures = runtime.bench(converted.xml, device=device, seconds=seconds, hint=hint)
+    figures = bench(converted.xml, device=device, seconds=seconds, hint=hint)
     result = {"model": converted.model.name, "precision": converted.precision, **figures}
     if session.as_json:
         print_json(result)

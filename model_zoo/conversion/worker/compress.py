@@ -16,10 +16,21 @@ from model_zoo.formats.ports import port_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from enum import Enum
 
     from model_zoo.conversion.worker.job import Job
 
 _MODES = {"INT8": "INT8_ASYM", "INT4": "INT4_SYM"}
+_ENUMS = {
+    "mode": "CompressWeightsMode",
+    "backup_mode": "BackupMode",
+    "sensitivity_metric": "SensitivityMetric",
+    "group_size_fallback": "GroupSizeFallbackMode",
+    "preset": "QuantizationPreset",
+    "target_device": "TargetDevice",
+    "model_type": "ModelType",
+}
+"""Options of recipes that are members of an enumeration of NNCF."""
 _COMPARED = 8
 """How many samples the outputs are compared on; more take long and show little."""
 
@@ -62,23 +73,12 @@ def _quantize(
 ) -> tuple[ov.Model, list[calibrate.Sample], str]:
     import nncf
 
-    recipe = job.recipe.get("quantize") or {}
-    count = recipe.get("subset_size", 300)
-    samples, data = calibrate.samples_of(job, model, info, dataset=recipe.get("dataset"), limit=count)
-    options: dict[str, Any] = {"subset_size": min(count, len(samples))}
-    if "preset" in recipe:
-        options["preset"] = nncf.QuantizationPreset(recipe["preset"])
-    if "target_device" in recipe:
-        options["target_device"] = _member(
-            nncf.TargetDevice, recipe["target_device"], "quantize.target_device"
-        )
-    if "model_type" in recipe:
-        options["model_type"] = nncf.ModelType(recipe["model_type"])
-    if "fast_bias_correction" in recipe:
-        options["fast_bias_correction"] = recipe["fast_bias_correction"]
-    options |= _ignored_scope(recipe)
-    made = nncf.quantize(model, nncf.Dataset(samples), **options)
-    return made, samples[:_COMPARED], data
+    recipe = dict(job.recipe.get("quantize") or {})
+    dataset, count = recipe.pop("dataset", None), recipe.pop("subset_size", 300)
+    options = _options("quantize", recipe)
+    samples, data = calibrate.samples_of(job, model, info, dataset=dataset, limit=count)
+    options["subset_size"] = min(count, len(samples))
+    return nncf.quantize(model, nncf.Dataset(samples), **options), samples[:_COMPARED], data
 
 
 def _compress(
@@ -87,24 +87,10 @@ def _compress(
     import nncf
 
     recipe = dict(job.recipe.get("compress") or {})
-    modes = nncf.CompressWeightsMode
-    if "mode" in recipe:
-        mode = _member(modes, recipe.pop("mode"), "compress.mode")
-    else:
-        mode = _mode_of(job.precision, modes)
-    options: dict[str, Any] = {"mode": mode}
-    if "backup_mode" in recipe:
-        options["backup_mode"] = _member(nncf.BackupMode, recipe.pop("backup_mode"), "compress.backup_mode")
-    if "sensitivity_metric" in recipe:
-        metric = recipe.pop("sensitivity_metric")
-        options["sensitivity_metric"] = _member(nncf.SensitivityMetric, metric, "compress.sensitivity_metric")
-    if "group_size_fallback" in recipe:
-        name = recipe.pop("group_size_fallback")
-        fallback = _member(nncf.GroupSizeFallbackMode, name, "compress.group_size_fallback")
-        options["advanced_parameters"] = nncf.AdvancedCompressionParameters(group_size_fallback_mode=fallback)
     dataset, count = recipe.pop("dataset", None), recipe.pop("subset_size", 128)
-    options |= _ignored_scope(recipe)
-    options |= {name: value for name, value in recipe.items() if name != "ignored_scope"}
+    options = _options("compress", recipe)
+    if "mode" not in options:
+        options["mode"] = _mode_of(job.precision)
     if dataset or job.calibration:
         samples, data = calibrate.samples_of(job, model, info, dataset=dataset, limit=count)
         options |= {"dataset": nncf.Dataset(samples), "subset_size": min(count, len(samples))}
@@ -113,31 +99,42 @@ def _compress(
     return nncf.compress_weights(model, **options), samples[:_COMPARED], data
 
 
-def _ignored_scope(recipe: dict[str, Any]) -> dict[str, Any]:
+def _options(field: str, recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return the options in a field of the recipe as NNCF takes them."""
     import nncf
 
-    scopes = recipe.get("ignored_scope")
-    return {"ignored_scope": nncf.IgnoredScope(**ignored_scope(scopes))} if scopes else {}
+    options: dict[str, Any] = {
+        name: _member(getattr(nncf, _ENUMS[name]), value, f"recipe.{field}.{name}")
+        if name in _ENUMS
+        else value
+        for name, value in recipe.items()
+    }
+    if scopes := options.pop("ignored_scope", None):
+        options["ignored_scope"] = nncf.IgnoredScope(**ignored_scope(scopes))
+    if fallback := options.pop("group_size_fallback", None):
+        advanced = nncf.AdvancedCompressionParameters(group_size_fallback_mode=fallback)
+        options["advanced_parameters"] = advanced
+    return options
 
 
-def _mode_of(precision: str, modes: Any) -> Any:  # noqa: ANN401
+def _mode_of(precision: str) -> object:
+    from nncf import CompressWeightsMode as Modes
+
     name = _MODES.get(precision, precision.replace("-", "_"))
-    if name in modes.__members__:
-        return modes[name]
-    known = ", ".join([*_MODES, *(member.name.replace("_", "-") for member in modes)])
+    if name in Modes.__members__:
+        return Modes[name]
+    known = ", ".join([*_MODES, *(member.name.replace("_", "-") for member in Modes)])
     what = f"the installed nncf does not support {precision}"
     expected = f"FP32, FP16, FP16-INT8, FP32-INT8, {known}"
     raise UnknownPrecisionError(what, expected=expected, hint="choose one of these")
 
 
-def _member(kind: Any, text: str, field: str) -> Any:  # noqa: ANN401 - an enumeration of nncf
+def _member(kind: type[Enum], text: str, field: str) -> Enum:
     name = text.upper().replace("-", "_")
-    for member in kind:
-        if member.name == name:
-            return member
-    known = ", ".join(member.name for member in kind)
-    what = f"recipe.{field}: nncf has no {text!r}"
-    raise ConversionError(what, expected=f"one of {known}", hint=f"correct recipe.{field}")
+    if name in kind.__members__:
+        return kind[name]
+    what = f"{field}: nncf has no {text!r}"
+    raise ConversionError(what, expected=f"one of {', '.join(kind.__members__)}", hint=f"correct {field}")
 
 
 def compare(before: ov.Model, after: ov.Model, samples: Sequence[calibrate.Sample]) -> list[dict[str, Any]]:
@@ -157,13 +154,12 @@ def compare(before: ov.Model, after: ov.Model, samples: Sequence[calibrate.Sampl
             report.append({"name": port_name(port), "max": None, "mean": None, "largest": None})
             continue
         differences = np.concatenate([np.abs(a - b).ravel() for a, b in zip(old, new, strict=True)])
-        largest = max((float(np.abs(a).max(initial=0.0)) for a in old), default=0.0)
         report.append(
             {
                 "name": port_name(port),
                 "max": float(differences.max(initial=0.0)),
                 "mean": float(differences.mean()) if differences.size else 0.0,
-                "largest": largest,
+                "largest": max((float(np.abs(a).max(initial=0.0)) for a in old), default=0.0),
             }
         )
     return report

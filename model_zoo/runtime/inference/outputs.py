@@ -12,28 +12,22 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
-class _TensorSummary(TypedDict):
+class TensorSummary(TypedDict, total=False):
+    """What an output tensor looks like; the last three only if it has values."""
+
     name: str
     shape: list[int]
     type: str
-
-
-class TensorSummary(_TensorSummary, total=False):
-    """What an output tensor looks like; the numbers only if it has any."""
-
     min: float
     mean: float
     max: float
 
 
-class _TopClass(TypedDict):
-    index: int
-    score: float
-
-
-class TopClass(_TopClass, total=False):
+class TopClass(TypedDict, total=False):
     """One of the most likely classes; its label only if it is known."""
 
+    index: int
+    score: float
     label: str
 
 

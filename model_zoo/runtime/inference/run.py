@@ -23,15 +23,12 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class _Result(TypedDict):
+class Result(TypedDict, total=False):
+    """One inference; ``top`` and ``boxes`` where they apply, ``saved`` the paths of written files."""
+
     input: str
     seconds: float
     outputs: list[outputs.TensorSummary]
-
-
-class Result(_Result, total=False):
-    """One inference; ``top`` and ``boxes`` where they apply, ``saved`` the paths of written files."""
-
     top: list[outputs.TopClass]
     boxes: list[boxes.Box]
     saved: list[str]

@@ -7,7 +7,6 @@ into a configuration, and the same model makes the same bytes.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import shutil
 import sys
@@ -23,7 +22,7 @@ from model_zoo.conversion.worker.explain import needs
 from model_zoo.conversion.worker.frameworks.openvino import describe_irs
 from model_zoo.conversion.worker.torchvision import make_importable
 from model_zoo.errors import ConversionError
-from model_zoo.formats.pooling import config_files, pooling_of
+from model_zoo.formats.hf_config import config_files, pooling_of, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,7 +92,7 @@ def _export_timm(stored: Any) -> None:  # noqa: ANN401 - an OVConfig
     from optimum.exporters.openvino import convert
     from optimum.intel.openvino import modeling_timm
 
-    declared = _json(Path(_MODEL) / "config.json")
+    declared = read_config(Path(_MODEL) / "config.json")
     known = {**declared, **declared.get("pretrained_cfg", {})}
     config = modeling_timm.TimmConfig(
         architectures=[known.get("architecture")],
@@ -170,7 +169,7 @@ def _refuse_code(job: Job) -> None:
     Raises:
         ConversionError: it has such code, and transformers has no classes of its own for it.
     """
-    config = _json(Path(_MODEL) / "config.json")
+    config = read_config(Path(_MODEL) / "config.json")
     if job.trust_code or not config.get("auto_map"):
         return
     from transformers import CONFIG_MAPPING
@@ -194,9 +193,9 @@ def _task_of(library: str) -> str:
     from optimum.exporters.tasks import TasksManager
 
     if library == "diffusers":
-        kinds = [str(_json(Path(_MODEL) / "model_index.json").get("_class_name"))]
+        kinds = [str(read_config(Path(_MODEL) / "model_index.json").get("_class_name"))]
     else:
-        kinds = _json(Path(_MODEL) / "config.json").get("architectures") or []
+        kinds = read_config(Path(_MODEL) / "config.json").get("architectures") or []
     for kind in kinds:
         found = getattr(importlib.import_module(library), kind, None)
         if found is None:
@@ -213,7 +212,7 @@ def _task_of(library: str) -> str:
 
 def _with_past(task: str, tasks: Any) -> str:  # noqa: ANN401
     """Return the task with a decoder's cache, if the exporter supports that."""
-    kind = _json(Path(_MODEL) / "config.json").get("model_type")
+    kind = read_config(Path(_MODEL) / "config.json").get("model_type")
     try:
         known = tasks.get_supported_tasks_for_model_type(
             kind, exporter="openvino", library_name="transformers"
@@ -238,11 +237,3 @@ def _check(job: Job, library: str, *, tokenizers: bool) -> None:
         what = "openvino-tokenizers cannot convert this model's tokenizer"
         hint = "set recipe.export.convert_tokenizer: false, and use the tokenizer of transformers instead"
         raise ConversionError(what, hint=hint)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""Embedding models in the layout of sentence-transformers: a network, and how its output is pooled.
+"""Configuration files beside models in the layout of Hugging Face.
 
 Standard library only: the worker process needs it too.
 """
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-MODULES = "modules.json"
+_MODULES = "modules.json"
+"""Lists the layers of an embedding model of sentence-transformers."""
 _POOLINGS = {
     "mean": "MEAN",
     "mean_tokens": "MEAN",
@@ -22,12 +23,25 @@ _POOLINGS = {
 """Pooling modes of sentence-transformers, and what OpenVINO GenAI calls them."""
 
 
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; an empty one if there is no such file, or it has no object."""
+    config = _read_json(path)
+    return config if isinstance(config, dict) else {}
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 def pooling_of(directory: Path) -> dict[str, str | bool] | None:
     """Return how the last hidden state becomes an embedding, as options of ``TextEmbeddingPipeline``.
 
     None if that is not declared, or if more is done than pooling and normalising.
     """
-    modules = _json(directory / MODULES)
+    modules = _read_json(directory / _MODULES)
     if not isinstance(modules, list):
         return None
     kinds = [str(one.get("type")).rpartition(".")[2] for one in modules]
@@ -37,9 +51,7 @@ def pooling_of(directory: Path) -> dict[str, str | bool] | None:
         or modules[0].get("path")
     ):
         return None
-    config = _json(directory / str(modules[1].get("path")) / "config.json")
-    if not isinstance(config, dict):
-        return None
+    config = read_config(directory / str(modules[1].get("path")) / "config.json")
     prefix = "pooling_mode_"  # one flag a mode; newer versions have a single field
     modes = [key.removeprefix(prefix) for key in config if key.startswith(prefix) and config[key]]
     modes = [config["pooling_mode"]] if config.get("pooling_mode") else modes
@@ -50,15 +62,8 @@ def pooling_of(directory: Path) -> dict[str, str | bool] | None:
 
 def config_files(directory: Path) -> list[str]:
     """Return the small files that sentence-transformers keeps beside the network."""
-    modules = _json(directory / MODULES)
+    modules = _read_json(directory / _MODULES)
     paths = [str(one.get("path")) for one in modules] if isinstance(modules, list) else []
-    names = [MODULES, "config_sentence_transformers.json", "sentence_bert_config.json"]
+    names = [_MODULES, "config_sentence_transformers.json", "sentence_bert_config.json"]
     names += [f"{path}/config.json" for path in paths if path]
     return [name for name in names if (directory / name).is_file()]
-
-
-def _json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
