@@ -10,6 +10,7 @@ from.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import time
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from model_zoo.schema import Artifact
 
 DAY = 86400.0
+_log = logging.getLogger(__name__)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"(sha384|sha512|source):([0-9a-f]{64,128})")
 _Inputs = tuple[FileEntry, ...]
@@ -264,6 +266,7 @@ class Notes:
         if not (exists(self.layer.models) or exists(self.layer.irs)):
             return None
         if self._derived is None and (damaged or not exists(self.layer.complete(notes))):
+            _log.debug("deriving the notes of %s from its manifests", self.layer.root)
             self._derived = self.derive()
             if self.writable:
                 with contextlib.suppress(CacheError):

@@ -290,6 +290,7 @@ class Cache:
                     if not _rename(staged, target):
                         raise FileExistsError(errno.EEXIST, "another process is writing it", str(target))
             fsync_directory(target.parent)
+        _log.debug("published %s", target)
 
 
 def _whole(layer: Layer, directory: Path, kind: type[M]) -> Stored[M] | None:

@@ -159,7 +159,7 @@ def test_damage_below_is_left(shell, filled, monkeypatch, tmp_path):
     assert shell("cache", "verify").code == 6
     done = shell("cache", "repair", "--json")
     assert done.code == 6
-    assert "only read" in done.json["left"][0]["why"]
+    assert "read-only" in done.json["left"][0]["why"]
     assert "not repaired" in shell("cache", "repair").out
 
 

@@ -134,7 +134,7 @@ def test_verify_repair_and_gc_of_a_broken_one(shell, cache):
     assert "env:torch: python: its base interpreter" in done.out
     assert "unusable: its base interpreter" in shell("cache", "ls").out
     assert "would be removed; the next conversion" in shell("cache", "repair", "-n").out
-    assert "is gone" in shell("cache", "gc", "-n").out
+    assert "no longer exists" in shell("cache", "gc", "-n").out
     assert shell("cache", "repair").code == 0
     assert shell("cache", "verify").code == 0
     assert not folder.exists()
@@ -172,6 +172,6 @@ def test_doctor_shows_them_and_what_is_wrong(examined, cache):
     assert "Python 3.1, " in first["found"]
     assert "code 1.0" in first["found"]
     assert (second["status"], third["status"]) == ("note", "note")
-    assert "is gone" in second["found"]
+    assert "no longer exists" in second["found"]
     assert "is 3.99.1 now, and it was made with 3.1" in third["found"]
     assert "rebuilds it" in second["hint"]

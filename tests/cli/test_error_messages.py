@@ -225,7 +225,7 @@ def somebody_cleans(stage):
         other.join()
 
 
-@scene(errors.CacheDamagedError, "symbolic link", left=True)
+@scene(errors.CacheDamagedError, "behind a symlink", left=True)
 def planted_link(stage):
     stage.entry()
     (stage.cache / "elsewhere").mkdir(parents=True)

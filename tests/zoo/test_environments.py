@@ -237,7 +237,7 @@ def test_environment_whose_python_is_gone_is_built_again(warm: Zoo) -> None:
     shutil.rmtree(warm.cache.writable.irs)
     one.python.unlink()
     one.python.symlink_to("/nowhere/python3")
-    assert "is gone" in str(envs(warm)[0].fault)
+    assert "no longer exists" in str(envs(warm)[0].fault)
     events: list[Event] = []
     warm.convert("adder", isolate=True, progress=events.append)
     assert "environment_end" in [event.event for event in events]

@@ -151,6 +151,7 @@ def plan_gc(layer: Layer, budget: int | None, *, min_age: float = 0.0) -> Remova
             if selection.fits():
                 break
             if (why := protection.reason(item)) is not None and not selection.has(item):
+                _log.debug("kept %s: %s", item.location, why)
                 selection.result.kept.append((item, why))
             else:
                 selection.add(item, "least recently used, over the budget")
