@@ -179,7 +179,7 @@ def test_model_server_s_configuration_keeps_what_others_wrote(warm, tmp_path):
     }
     assert list(tmp_path.glob("*/graph.pbtxt")) == [tmp_path / "chat" / "graph.pbtxt"]
     (tmp_path / "config.json").write_text('{"mediapipe_config_list": [{"nome": "x"}]}')
-    with pytest.raises(CacheError, match="no configuration of OpenVINO Model Server"):
+    with pytest.raises(CacheError, match="not a configuration of OpenVINO Model Server"):
         ovms.export_ovms(irs(warm, "chat"), tmp_path)
 
 

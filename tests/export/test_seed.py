@@ -186,7 +186,7 @@ def test_seed_is_written_over_nothing_else(zoo, tmp_path):
     (tmp_path / "file").write_text("")
     cache = zoo.cache.top.root
     for dest, why in (
-        (tmp_path / "full", "no seed"),
+        (tmp_path / "full", "not a seeded layer"),
         (tmp_path / "file", "not a folder"),
         (cache, "overlaps the cache"),
         (cache / "inside", "overlaps the cache"),

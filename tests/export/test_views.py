@@ -120,7 +120,7 @@ def test_what_others_wrote_in_the_configuration_stays(zoo, tmp_path):
 )
 def test_somebody_elses_config_is_not_overwritten(zoo, tmp_path, text):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(CacheError, match="no configuration of OpenVINO Model Server"):
+    with pytest.raises(CacheError, match="not a configuration of OpenVINO Model Server"):
         ovms.export_ovms(irs(zoo, "tiny"), tmp_path)
     assert names(tmp_path) == ["config.json"]
     assert (tmp_path / "config.json").read_text() == text

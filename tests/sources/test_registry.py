@@ -63,7 +63,7 @@ def test_file_source(tmp_path):
     assert source.locate(artifact, Settings()).path == tmp_path / "m.onnx"
     with pytest.raises(SourceUnavailableError) as caught:
         FileSource(file="absent").rooted(tmp_path).locate(artifact, Settings())
-    assert caught.value.found == "nothing"
+    assert caught.value.found == "no such file"
     with pytest.raises(SourceUnavailableError) as caught:
         FileSource(file=".").rooted(tmp_path).locate(artifact, Settings())
     assert "not a regular file" in str(caught.value.found)
