@@ -194,7 +194,7 @@ def test_missing_stack_names_both_ways_out_and_their_size(zoo: Zoo, index: Index
     assert "needs tensorflow-cpu, addernet" in text
     assert "model-zoo convert --isolate adder" in text
     assert "pip install tensorflow-cpu addernet==1.0" in text
-    assert text.count("about 5 MB") == 2
+    assert text.count("about 5.0 MB") == 2
     assert "--python" in text
 
 
