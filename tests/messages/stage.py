@@ -113,7 +113,7 @@ class Stage:
         (self.tmp / "settings.toml").write_text(SETTINGS)
         self.env(HOME=self.tmp / "home", MODEL_ZOO_CACHE=self.cache, MODEL_ZOO_CATALOG=self.catalog)
         self.env(MODEL_ZOO_CONFIG=self.tmp / "settings.toml", COLUMNS="100", NO_COLOR="1", LC_ALL="C.UTF-8")
-        self.env(PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+        self.env(HF_ENDPOINT="http://127.0.0.1:9", PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
         self.monkeypatch.chdir(self.tmp)
         plain = errors.ModelZooError.__str__
 
@@ -247,7 +247,6 @@ def _words(tmp: Path) -> dict[str, str]:
     return {
         str(tmp): "<tmp>",
         sys.executable: "<python>",
-        socket.gethostname(): "<host>",
         f"model-zoo {metadata.version('model-zoo')}": "model-zoo <version>",
         openvino: "<openvino>",
         platform.python_version(): "<3.x.y>",
@@ -257,10 +256,11 @@ def _words(tmp: Path) -> dict[str, str]:
 _PATTERNS = (
     (r"(127\.0\.0\.1|localhost):\d+", r"\1:<port>"),
     (r"<openvino>(\.0)?-\d+(-\w+)*(-releases/\S+)?", "<openvino>"),
-    (r"\bPID \d+", "PID <pid>"),
+    (r"\bPID \d+( on [^\s,:]+)?", "PID <pid>"),
     (r"(ir-v1/|compiled-v1/|envs-v1/|\"key\": \"|IR key )[0-9a-f]{16,64}", r"\1<key>"),
     (r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?", "<date>"),
     (r"\b\d+\.\d+ (m?s)\b", r"<time> \1"),
+    (r"\b(m|net|only-a-name|one-word)-[0-9a-f]{8}\b", r"\1-<hex>"),
     (r"model-zoo-(\w+)-[a-z0-9_]{8}\b", r"model-zoo-\1-<random>"),
 )
 

@@ -16,6 +16,7 @@ from model_zoo import errors
 from model_zoo.cli.main import cli, run
 from tests.messages.scenes import SCENES
 from tests.messages.stage import OMZ, Stage, commands, model
+from tests.tiny import tiny_onnx
 from tests.tools import missing
 
 HERE = Path(__file__).parent
@@ -33,7 +34,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         stage = Stage(folder, patch, None, folder)
         model()(stage)
-        model("twin")(stage)
+        model("twin", tiny_onnx(2.0))(stage)
         assert run(cli, ["--quiet", "convert", "probe"]) == 0
     return folder
 

@@ -18,7 +18,7 @@ from importlib import import_module
 
 from tests.messages.stage import SCENES
 
-for _group in ("help", "usage", "catalog"):
+for _group in ("help", "usage", "catalog", "download", "sources"):
     import_module(f"{__name__}.{_group}")
 
 __all__ = ["SCENES"]

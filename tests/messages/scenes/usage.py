@@ -1,6 +1,7 @@
 """Wrong arguments and settings: exit 2."""
 
-from tests.messages.stage import Group, after, edits, model, serves, sets, warm, writes
+from model_zoo.sources.torchvision import weight_table
+from tests.messages.stage import DATA, Group, after, edits, model, serves, sets, warm, writes
 
 scene = Group("usage")
 
@@ -23,16 +24,17 @@ scene("wrong-progress", "--progress fancy list")
 # names
 scene("nothing-named", "fetch")
 scene("names-and-all", "fetch --all probe")
-scene("unknown-model", "info magika-standrd-v3")
+scene("unknown-model", "info zebra-finder-2", model("zebra-finder-1"))
 scene("unknown-model-nothing-near", "info qqqqqqqq")
 scene("unknown-model-like-a-file", "info absent-model.onnx")
 scene("unknown-path", "convert ./absent/m.onnx")
+scene("file-empty", "info m.onnx", writes("m.onnx", b""))
 scene("not-a-reference", "info 'two words'")
 scene("unknown-precision", "convert probe@FP61", model())
 scene("precision-not-offered", "convert probe@INT4", model(recipe={"precisions": ["FP32", "FP16"]}))
 scene("precision-empty", "convert probe@", model())
 scene("precision-ready-made-only", "convert ready@INT8", lambda s: ready(s))
-scene("several-models-some-wrong", "fetch probe absent prob", model())
+scene("several-models-some-wrong", "fetch probe zzyzx prob", model())
 scene("composite-path", "path both", model("part"), lambda s: composite(s))
 scene("composite-infer", "infer both", model("part"), lambda s: composite(s))
 
@@ -40,8 +42,8 @@ scene("composite-infer", "infer both", model("part"), lambda s: composite(s))
 scene("uri-unknown-kind", "fetch s3:bucket/m.onnx")
 scene("uri-hf-incomplete", "fetch hf:only-a-name")
 scene("uri-wheel-incomplete", "fetch wheel:numpy")
-scene("uri-torchvision-unknown", "info torchvision:resnet51")
-scene("uri-tfhub-incomplete", "info tfhub:one-word")
+scene("uri-torchvision-unknown", "info torchvision:resnet51", lambda s: s.words.update({torchvision(): "torchvision <version>"}))
+scene("uri-tfhub", "info tfhub:one-word")
 scene("uri-no-file-name", "fetch https://example.org/")
 scene("uri-credentials", "info https://user:secret@/m.onnx")
 scene("uri-unknown-suffix", "fetch {server}/m.bin")
@@ -50,10 +52,10 @@ scene("path-unknown-suffix", "info notes.txt", writes("notes.txt", "hello"))
 scene("path-is-a-folder-of-several", "info folder", writes("folder/a.onnx", "a"), writes("folder/b.onnx", "b"))
 
 # filters of list
-scene("list-unknown-task", "list --task zzz", model())
+scene("list-unknown-task", "list --task zebra-countin", model(task="zebra-counting"))
 scene("list-near-framework", "list --framework onx", model())
 scene("list-near-source", "list --source ulr", model())
-scene("list-no-match", "list magica")
+scene("list-no-match", "list zebrra", model("zebra-finder-1"))
 scene("list-nothing-of-filter", "list --framework paddle --task test", model())
 
 # settings
@@ -84,22 +86,22 @@ scene("python-talks-nonsense", "convert probe --python {tmp}/false", model(), la
 scene("calibrate-absent", "convert probe --calibrate absent", model())
 scene("gc-size", "cache gc --max-size plenty")
 scene("import-absent", "import absent.tar")
-scene("rm-unknown", "cache rm absent")
-scene("pin-unknown", "cache pin absent")
+scene("rm-unknown", "cache rm zzyzx")
+scene("pin-unknown", "cache pin zzyzx")
 
 # lock files
 scene("lock-with-lock", "lock probe --locked other.lock", model())
 scene("lock-absent", "fetch probe --locked absent.lock", model())
 scene("lock-not-one", "fetch probe --locked x.lock", model(), writes("x.lock", "hello\n"))
 scene("lock-of-the-future", "fetch probe --locked model-zoo.lock", model(), after("lock --files-only probe"),
-      edits("version: 1", "version: 99", "model-zoo.lock"))  # fmt: skip
+      writes("model-zoo.lock", '{"version": 99, "models": {}}'))  # fmt: skip
 scene("lock-lacks-model", "fetch other --locked model-zoo.lock", model(), model("other"), after("lock --files-only probe"))
 scene("lock-lacks-ir", "convert probe --locked model-zoo.lock", model(), after("lock --files-only probe"))
 
 # authoring
 scene("add-of-a-name", "catalog add probe", model())
-scene("add-to-what-is-there", "catalog add m.onnx -o taken.yaml", writes("m.onnx", b""), writes("taken.yaml", "x"))
-scene("add-with-a-wrong-name", "catalog add m.onnx -o 'two words.yaml'", writes("m.onnx", b""))
+scene("add-to-what-is-there", "catalog add m.onnx -o taken.yaml", writes("m.onnx", DATA), writes("taken.yaml", "x"))
+scene("add-with-a-wrong-name", "catalog add m.onnx -o 'two words.yaml'", writes("m.onnx", DATA))
 
 
 def ready(stage):
@@ -117,3 +119,7 @@ def composite(stage):
 
 def interpreter(stage, code):
     stage.file("false", f"#!/bin/sh\n{code}\n").chmod(0o755)
+
+
+def torchvision():
+    return f"torchvision {weight_table().torchvision}"
