@@ -38,7 +38,7 @@ connect_timeout = 2.0
 stall_timeout = 0.3
 lock_timeout = 0.1
 """
-CLEARED = ("MODEL_ZOO_", "HF_", "PIP_", "HUGGING", "XDG_", "TORCH_", "TFHUB_", "DOCKER_", "OMZ_", "CURL_", "SSL_")
+CLEARED = ("MODEL_ZOO_", "HF_", "PIP_", "HUGGING", "XDG_", "TORCH_", "TFHUB_", "DOCKER_", "REGISTRY_", "OMZ_", "CURL_", "SSL_")
 ALSO_CLEARED = ("FORCE_COLOR", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "SOURCE_DATE_EPOCH", "KAGGLE_CACHE")
 DATA = tiny_onnx()
 BOOTSTRAP = "from model_zoo.cli.main import main; main()"
@@ -115,6 +115,7 @@ class Stage:
         self.env(MODEL_ZOO_CONFIG=self.tmp / "settings.toml", COLUMNS="100", NO_COLOR="1", LC_ALL="C.UTF-8")
         self.env(HF_ENDPOINT="http://127.0.0.1:9", PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
         self.monkeypatch.chdir(self.tmp)
+        self.monkeypatch.setattr(socket, "getaddrinfo", _only_loopback(socket.getaddrinfo))
         plain = errors.ModelZooError.__str__
 
         def traced(error: errors.ModelZooError) -> str:
@@ -233,6 +234,17 @@ class Stage:
         self.closing.close()
 
 
+def _only_loopback(real: Callable[..., Any]) -> Callable[..., Any]:
+    """Be a machine whose name server knows no name but its own."""
+
+    def look_up(host: Any, *rest: Any, **more: Any) -> Any:
+        if host in {None, "", "localhost", "127.0.0.1", "::1"}:
+            return real(host, *rest, **more)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    return look_up
+
+
 def _omz(program: str, argv: list[str]) -> int:
     module = import_module(f"model_zoo.omz.{program.removeprefix('omz_')}")
     try:
@@ -247,16 +259,17 @@ def _words(tmp: Path) -> dict[str, str]:
     return {
         str(tmp): "<tmp>",
         sys.executable: "<python>",
-        f"model-zoo {metadata.version('model-zoo')}": "model-zoo <version>",
+        f"model-zoo, version {metadata.version('model-zoo')}": "model-zoo, version <version>",
         openvino: "<openvino>",
         platform.python_version(): "<3.x.y>",
     }
 
 
 _PATTERNS = (
-    (r"(127\.0\.0\.1|localhost):\d+", r"\1:<port>"),
+    (r"(127\.0\.0\.1|localhost|\.org|\.invalid):\d+", r"\1:<port>"),
     (r"<openvino>(\.0)?-\d+(-\w+)*(-releases/\S+)?", "<openvino>"),
     (r"\bPID \d+( on [^\s,:]+)?", "PID <pid>"),
+    (r"(/irs:ir-|to send |pushed )(sha256:)?[0-9a-f]{64}", r"\1\2<key>"),
     (r"(ir-v1/|compiled-v1/|envs-v1/|\"key\": \"|IR key )[0-9a-f]{16,64}", r"\1<key>"),
     (r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?", "<date>"),
     (r"\b\d+\.\d+ (m?s)\b", r"<time> \1"),

@@ -69,6 +69,8 @@ def test_text(stage, scene):
 
 def ending(name: str) -> tuple[int, set[str]]:
     """Return the exit code and the classes of errors that a text tells of."""
+    if UPDATE:
+        pytest.skip("the texts are being written")
     found = re.search(r"^\[exit (\d+)((?:, \w+)*)\]$", text_of(name), re.MULTILINE)
     assert found, f"{name}.txt does not say how the command ended"
     return int(found[1]), set(filter(None, found[2].split(", ")))
@@ -78,7 +80,8 @@ def test_there_is_a_text_for_every_scene_and_no_other():
     there = {path.relative_to(HERE).with_suffix("").as_posix(): path for path in HERE.glob("*/*.txt")}
     if UPDATE:
         for name in there.keys() - SCENES.keys():
-            there.pop(name).unlink()
+            there[name].unlink()
+        return
     assert sorted(there) == sorted(SCENES)
 
 

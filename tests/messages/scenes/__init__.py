@@ -18,7 +18,9 @@ from importlib import import_module
 
 from tests.messages.stage import SCENES
 
-for _group in ("help", "usage", "catalog", "download", "sources"):
+for _group in (
+    "help", "usage", "catalog", "download", "sources", "conversion", "run", "cache", "hand_off", "doctor", "omz",
+):  # fmt: skip
     import_module(f"{__name__}.{_group}")
 
 __all__ = ["SCENES"]
