@@ -69,12 +69,18 @@ class Scene:
 
 @dataclass(frozen=True)
 class Group:
-    """Makes the scenes of one folder: ``scene = Group("download")``, ``scene("404", "fetch probe", …)``."""
+    """Makes the scenes of one folder: ``scene = Group("download")``, ``scene("404", "fetch probe", …)``.
+
+    Attributes:
+        name: the folder.
+        steps: what comes before the steps of each scene.
+    """
 
     name: str
+    steps: tuple[Callable[[Stage], object], ...] = ()
 
     def __call__(self, name: str, command: str, *steps: Callable[[Stage], object], keep: str = "") -> None:
-        scene = Scene(self.name, name, command, steps, keep)
+        scene = Scene(self.name, name, command, (*self.steps, *steps), keep)
         assert str(scene) not in SCENES, f"two scenes are called {scene}"
         SCENES[str(scene)] = scene
 
@@ -100,7 +106,7 @@ class Stage:
         self.closing = ExitStack()
         self.stdout: str | None = None
         self.user: int | None = None
-        self.words: dict[str, str] = {}
+        self.patterns: list[tuple[str, str]] = []
         self._shown: list[errors.ModelZooError] = []
         self._prepare()
 
@@ -224,9 +230,9 @@ class Stage:
 
     def normalise(self, text: str) -> str:
         """Replace what differs between machines and runs."""
-        for found, shown in {**self.words, **_words(self.tmp)}.items():
+        for found, shown in _words(self.tmp).items():
             text = text.replace(found, shown)
-        for pattern, shown in _PATTERNS:
+        for pattern, shown in (*_PATTERNS, *self.patterns):
             text = re.sub(pattern, shown, text)
         return text
 
@@ -269,12 +275,15 @@ _PATTERNS = (
     (r"(127\.0\.0\.1|localhost|\.org|\.invalid):\d+", r"\1:<port>"),
     (r"<openvino>(\.0)?-\d+(-\w+)*(-releases/\S+)?", "<openvino>"),
     (r"\bPID \d+( on [^\s,:]+)?", "PID <pid>"),
-    (r"(/irs:ir-|to send |pushed )(sha256:)?[0-9a-f]{64}", r"\1\2<key>"),
-    (r"(ir-v1/|compiled-v1/|envs-v1/|\"key\": \"|IR key )[0-9a-f]{16,64}", r"\1<key>"),
+    (r"((ir|compiled|envs)-v1/|/irs:ir-|\"key\": \"|the IR |to send sha256:)[0-9a-f]{64}", r"\1<key>"),
+    (r"(?m)^[0-9a-f]{64} \(", "<key> ("),
+    (r"(files-v1/[^/\s]+/)[0-9a-f]{64}", r"\1<declaration>"),
+    (r"(foreign-v1/)[0-9a-f]{8}-", r"\1<random>-"),
+    (r"(model\.xml: .*\(sha256 )[0-9a-f]{16}…", r"\1<digest>…"),
     (r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?", "<date>"),
     (r"\b\d+\.\d+ (m?s)\b", r"<time> \1"),
+    (r'"seconds": ?[\d.e-]+', '"seconds":<time>'),
     (r"\b(m|net|only-a-name|one-word)-[0-9a-f]{8}\b", r"\1-<hex>"),
-    (r"model-zoo-(\w+)-[a-z0-9_]{8}\b", r"model-zoo-\1-<random>"),
 )
 
 
@@ -337,6 +346,15 @@ def after(command: str, code: int = 0) -> Callable[[Stage], None]:
 def warm(stage: Stage) -> None:
     """Start with ``probe`` fetched and converted."""
     stage.use_warm_cache()
+
+
+def hides(*patterns: tuple[str, str]) -> Callable[[Stage], None]:
+    """Replace more than is replaced everywhere."""
+    return lambda stage: stage.patterns.extend(patterns)
+
+
+sizes = hides((r"\b[\d.]+ [kMGT]?B\b", "<size>"), (r'("(bytes|free|before|freed|after)": )\d+', r"\1<n>"), (r" {3,}<size>", "  <size>"))
+"""Leave out sizes of what OpenVINO and the disk have a part in."""
 
 
 def interrupted(_: object) -> None:

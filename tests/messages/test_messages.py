@@ -86,7 +86,7 @@ def test_there_is_a_text_for_every_scene_and_no_other():
 
 
 def test_every_exit_code_is_shown_and_none_is_a_bug():
-    codes = {ending(name)[0] for name in SCENES}
+    codes = {ending(str(scene))[0] for scene in SCENES.values() if scene.group != "omz"}
     assert codes == CODES
 
 

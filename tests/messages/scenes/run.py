@@ -16,7 +16,7 @@ scene("input-not-an-array", "infer probe a.npy --device CPU", warm, writes("a.np
 scene("input-of-other-shape", "infer probe a.npy --device CPU", warm, lambda s: array(s))
 scene("input-raw", "infer probe raw.bin --device CPU", warm, writes("raw.bin", bytes(16)))
 scene("input-picture-for-a-vector", "infer probe a.png --device CPU", warm, lambda s: picture(s))
-scene("damaged-ir", "infer probe --device CPU", warm, lambda s: damaged(s), keep=r"^(error|  (next|expected|on))")
+scene("damaged-ir", "infer probe --device CPU", warm, lambda s: damaged(s))
 scene("saved", "infer probe --device CPU --save out", warm)
 scene("offline-nothing-cached", "--offline infer probe", lambda s: s.entry("probe", b"x", {"url": "https://example.org/m"}))
 scene("not-convertible", "infer probe", model(convertible=False, reason="It is odd."))
