@@ -38,7 +38,20 @@ connect_timeout = 2.0
 stall_timeout = 0.3
 lock_timeout = 0.1
 """
-CLEARED = ("MODEL_ZOO_", "HF_", "PIP_", "HUGGING", "XDG_", "TORCH_", "TFHUB_", "DOCKER_", "REGISTRY_", "OMZ_", "CURL_", "SSL_")
+CLEARED = (
+    "MODEL_ZOO_",
+    "HF_",
+    "PIP_",
+    "HUGGING",
+    "XDG_",
+    "TORCH_",
+    "TFHUB_",
+    "DOCKER_",
+    "REGISTRY_",
+    "OMZ_",
+    "CURL_",
+    "SSL_",
+)
 ALSO_CLEARED = ("FORCE_COLOR", "PYTHONPATH", "REQUESTS_CA_BUNDLE", "SOURCE_DATE_EPOCH", "KAGGLE_CACHE")
 DATA = tiny_onnx()
 BOOTSTRAP = "from model_zoo.cli.main import main; main()"
@@ -52,7 +65,7 @@ class Scene:
     Attributes:
         group: the folder of its text.
         name: the stem of its text.
-        command: as typed; ``{tmp}``, ``{server}`` (an address) and ``{host}`` (``127.0.0.1:PORT``) are filled in.
+        command: as typed; ``{tmp}`` and ``{server}``, an address, are filled in.
         steps: called with the stage, in order, before the command runs.
         keep: only lines that match are compared, where others tell of the machine.
     """
@@ -119,7 +132,8 @@ class Stage:
         (self.tmp / "settings.toml").write_text(SETTINGS)
         self.env(HOME=self.tmp / "home", MODEL_ZOO_CACHE=self.cache, MODEL_ZOO_CATALOG=self.catalog)
         self.env(MODEL_ZOO_CONFIG=self.tmp / "settings.toml", COLUMNS="100", NO_COLOR="1", LC_ALL="C.UTF-8")
-        self.env(HF_ENDPOINT="http://127.0.0.1:9", PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+        self.env(PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
+        self.env(HF_ENDPOINT="http://127.0.0.1:9")  # where nobody listens
         self.monkeypatch.chdir(self.tmp)
         self.monkeypatch.setattr(socket, "getaddrinfo", _only_loopback(socket.getaddrinfo))
         plain = errors.ModelZooError.__str__
@@ -180,7 +194,7 @@ class Stage:
         filled = command.format(tmp=self.tmp, **self._addresses(command))
         program, *argv = shlex.split(filled)
         if self.stdout is not None:
-            with open(self.stdout, "wb") as target:
+            with Path(self.stdout).open("wb") as target:
                 argv = [sys.executable, "-c", BOOTSTRAP, *argv]
                 done = subprocess.run(argv, stdout=target, stderr=subprocess.PIPE, timeout=60, check=False)
             return Done(done.returncode, "", done.stderr.decode())
@@ -190,9 +204,7 @@ class Stage:
         return Done(code, captured.out, captured.err)
 
     def _addresses(self, command: str) -> dict[str, str]:
-        if "{server}" not in command and "{host}" not in command:
-            return {}
-        return {"server": self.server.url(""), "host": f"127.0.0.1:{self.server.port}"}
+        return {"server": self.server.url("")} if "{server}" in command else {}
 
     def _as_user(self, call: Callable[[], int]) -> int:
         if self.user is None or os.geteuid() != 0:
@@ -353,7 +365,11 @@ def hides(*patterns: tuple[str, str]) -> Callable[[Stage], None]:
     return lambda stage: stage.patterns.extend(patterns)
 
 
-sizes = hides((r"\b[\d.]+ [kMGT]?B\b", "<size>"), (r'("(bytes|free|before|freed|after)": )\d+', r"\1<n>"), (r" {3,}<size>", "  <size>"))
+sizes = hides(
+    (r"\b[\d.]+ [kMGT]?B\b", "<size>"),
+    (r'("(bytes|free|before|freed|after)": )\d+', r"\1<n>"),
+    (r" {3,}<size>", "  <size>"),
+)
 """Leave out sizes of what OpenVINO and the disk have a part in."""
 
 

@@ -1,6 +1,7 @@
 """Everything a person can read, as texts in this folder: a change of wording is a diff that a reviewer sees.
 
-``MODEL_ZOO_UPDATE_MESSAGES=1 pytest tests/messages`` writes the texts anew. How to add a scene: ``scenes/__init__.py``.
+``MODEL_ZOO_UPDATE_MESSAGES=1 pytest tests/messages`` writes the texts anew; ``scenes/__init__.py`` says how
+to add a scene.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def test_text(stage, scene):
         path = HERE / f"{scene}.txt"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    assert text == text_of(str(scene)), "if this is as it should be, MODEL_ZOO_UPDATE_MESSAGES=1 writes it anew"
+    assert text == text_of(str(scene)), "MODEL_ZOO_UPDATE_MESSAGES=1 writes it anew, if it is right"
 
 
 def ending(name: str) -> tuple[int, set[str]]:

@@ -11,75 +11,6 @@ BOTH = ("blobs-v1/*/*/*", "files-v1/*/*/m.onnx")
 scene = Group("cache", (sizes,))
 
 
-# cannot be used
-scene("a-file-in-the-way", "fetch probe", model(), writes("cache", ""))
-scene("read-only", "fetch probe", model(), lambda s: read_only(s))
-scene("not-mine", "cache info", warm, lambda s: read_only(s), keep=r"cannot|writable")
-scene("no-home", "fetch probe", model(), sets(MODEL_ZOO_CACHE=None, HOME=None, XDG_CACHE_HOME=None), lambda s: nobody(s))
-scene("full", "fetch probe", serves(data=tiny_onnx(weights=50_000)), lambda s: limit(s))
-scene("locked", "fetch probe", model(), lambda s: held(s))
-scene("locked-gc", "cache gc", warm, lambda s: held(s))
-scene("planted-link", "fetch probe", model(), lambda s: link(s))
-scene("stdout-full", "list", lambda s: full_stdout(s))
-scene("output-in-a-file", "fetch -o out/x probe", model(), writes("out", ""))
-
-# info, ls
-scene("info-absent", "cache info")
-scene("info", "cache info", warm, sets(MODEL_ZOO_LAYERS="{tmp}/low", MODEL_ZOO_MAX_SIZE="20GB"))
-scene("info-json", "cache info --json", warm)
-scene("ls", "cache ls", warm)
-scene("ls-empty", "cache ls")
-scene("ls-json", "cache ls --json probe", warm)
-scene("ls-no-match", "cache ls zzyzx", warm)
-
-# verify, repair
-scene("verify", "cache verify", warm)
-scene("verify-empty", "cache verify")
-scene("verify-json", "cache verify --json", warm)
-scene("verify-blob-damaged", "cache verify", warm, lambda s: damage(s, "blobs-v1/*/*/*"))
-scene("verify-ir-damaged", "cache verify", warm, lambda s: damage(s, "ir-v1/*/model.bin"))
-scene("verify-several", "cache verify", warm, lambda s: damage(s, "blobs-v1/*/*/*"), lambda s: damage(s, "ir-v1/*/model.xml"))
-scene("verify-foreign", "cache verify", warm, writes("cache/notes.txt", "mine"))
-scene("verify-ir-lacks-a-file", "cache verify", warm, lambda s: remove(s, "ir-v1/*/model.bin"))
-scene("verify-manifest-broken", "cache verify", warm, lambda s: write(s, "ir-v1/*/manifest.json", "hello"))
-scene("verify-manifest-absent", "cache verify", warm, lambda s: remove(s, "ir-v1/*/manifest.json"))
-scene("verify-manifest-of-the-future", "cache verify", warm, lambda s: write(s, "ir-v1/*/manifest.json", '{"schema": 99}'))
-scene("verify-files-manifest-broken", "cache verify", warm, lambda s: write(s, "files-v1/*/*/*.json", "hello"))
-scene("verify-extra-file", "cache verify", warm, lambda s: extra(s))
-scene("verify-blob-absent", "cache verify", warm, lambda s: remove(s, "blobs-v1/*/*/*"))
-scene("repair-nothing", "cache repair", warm)
-scene("repair", "cache repair", warm, lambda s: damage(s, "blobs-v1/*/*/*"), writes("cache/notes.txt", "mine"))
-scene("repair-ir", "cache repair", warm, lambda s: damage(s, "ir-v1/*/model.bin"))
-scene("repair-dry-run", "cache repair --dry-run", warm, lambda s: damage(s, "blobs-v1/*/*/*"), writes("cache/notes.txt", "mine"))
-scene("repair-json", "cache repair --json", warm, writes("cache/notes.txt", "mine"))
-scene("repair-fetches", "cache repair", warm, lambda s: damage(s, *BOTH))
-scene("repair-cannot-fetch", "cache repair", warm, lambda s: damage(s, *BOTH), lambda s: (s.catalog / "probe.onnx").unlink())
-scene("repair-unknown-model", "cache repair", warm, lambda s: damage(s, *BOTH), lambda s: (s.catalog / "probe.yaml").unlink())
-scene("repair-layer-below", "cache repair", warm, lambda s: damage(s, "blobs-v1/*/*/*"),
-      sets(MODEL_ZOO_LAYERS="{tmp}/cache", MODEL_ZOO_CACHE="{tmp}/top"))  # fmt: skip
-scene("damaged-when-used", "convert probe@FP16", warm, lambda s: damage(s, "blobs-v1/*/*/*"))
-
-# gc, rm, pins
-scene("gc-nothing", "cache gc", warm)
-scene("gc-everything", "cache gc --max-size 0", warm)
-scene("gc-dry-run", "cache gc --max-size 0 --dry-run", warm)
-scene("gc-pinned", "cache gc --max-size 0", warm, after("cache pin probe"))
-scene("gc-json", "cache gc --max-size 0 --json", warm)
-scene("rm", "cache rm probe", warm)
-scene("rm-precision", "cache rm probe@FP32", warm)
-scene("rm-dry-run", "cache rm probe --dry-run", warm)
-scene("rm-not-cached", "cache rm twin", warm)
-scene("rm-precision-not-cached", "cache rm probe@FP16", warm)
-scene("rm-pinned", "cache rm probe", warm, after("cache pin probe"))
-scene("rm-environment-absent", "cache rm env:torch", warm)
-scene("rm-no-cache", "cache rm probe", model(), lambda s: nobody(s), sets(MODEL_ZOO_CACHE=None, HOME=None))
-scene("pin", "cache pin probe twin@FP16", warm)
-scene("pin-again", "cache pin probe", warm, after("cache pin probe"))
-scene("pin-json", "cache pin --json probe", warm)
-scene("unpin", "cache unpin probe", warm, after("cache pin probe"))
-scene("unpin-not-pinned", "cache unpin probe", warm)
-
-
 def read_only(stage):
     """Make the cache one that this user cannot write to; root becomes somebody else for the command."""
     stage.cache.mkdir(exist_ok=True)
@@ -159,3 +90,109 @@ def extra(stage):
     (folder,) = stage.cache.glob("ir-v1/*")
     (folder / "extra.txt").write_text("x")
 
+
+# cannot be used
+scene("a-file-in-the-way", "fetch probe", model(), writes("cache", ""))
+scene("read-only", "fetch probe", model(), read_only)
+scene("not-mine", "cache info", warm, read_only, keep=r"cannot|writable")
+scene("no-home", "fetch probe", model(), sets(MODEL_ZOO_CACHE=None, HOME=None, XDG_CACHE_HOME=None), nobody)
+scene("full", "fetch probe", serves(data=tiny_onnx(weights=50_000)), limit)
+scene("locked", "fetch probe", model(), held)
+scene("locked-gc", "cache gc", warm, held)
+scene("planted-link", "fetch probe", model(), link)
+scene("stdout-full", "list", full_stdout)
+scene("output-in-a-file", "fetch -o out/x probe", model(), writes("out", ""))
+
+# info, ls
+scene("info-absent", "cache info")
+scene("info", "cache info", warm, sets(MODEL_ZOO_LAYERS="{tmp}/low", MODEL_ZOO_MAX_SIZE="20GB"))
+scene("info-json", "cache info --json", warm)
+scene("ls", "cache ls", warm)
+scene("ls-empty", "cache ls")
+scene("ls-json", "cache ls --json probe", warm)
+scene("ls-no-match", "cache ls zzyzx", warm)
+
+# verify, repair
+scene("verify", "cache verify", warm)
+scene("verify-empty", "cache verify")
+scene("verify-json", "cache verify --json", warm)
+scene("verify-blob-damaged", "cache verify", warm, lambda s: damage(s, "blobs-v1/*/*/*"))
+scene("verify-ir-damaged", "cache verify", warm, lambda s: damage(s, "ir-v1/*/model.bin"))
+scene(
+    "verify-several",
+    "cache verify",
+    warm,
+    lambda s: damage(s, "blobs-v1/*/*/*"),
+    lambda s: damage(s, "ir-v1/*/model.xml"),
+)
+scene("verify-foreign", "cache verify", warm, writes("cache/notes.txt", "mine"))
+scene("verify-ir-lacks-a-file", "cache verify", warm, lambda s: remove(s, "ir-v1/*/model.bin"))
+scene("verify-manifest-broken", "cache verify", warm, lambda s: write(s, "ir-v1/*/manifest.json", "hello"))
+scene("verify-manifest-absent", "cache verify", warm, lambda s: remove(s, "ir-v1/*/manifest.json"))
+scene(
+    "verify-manifest-of-the-future",
+    "cache verify",
+    warm,
+    lambda s: write(s, "ir-v1/*/manifest.json", '{"schema": 99}'),
+)
+scene(
+    "verify-files-manifest-broken", "cache verify", warm, lambda s: write(s, "files-v1/*/*/*.json", "hello")
+)
+scene("verify-extra-file", "cache verify", warm, extra)
+scene("verify-blob-absent", "cache verify", warm, lambda s: remove(s, "blobs-v1/*/*/*"))
+scene("repair-nothing", "cache repair", warm)
+scene(
+    "repair", "cache repair", warm, lambda s: damage(s, "blobs-v1/*/*/*"), writes("cache/notes.txt", "mine")
+)
+scene("repair-ir", "cache repair", warm, lambda s: damage(s, "ir-v1/*/model.bin"))
+scene(
+    "repair-dry-run",
+    "cache repair --dry-run",
+    warm,
+    lambda s: damage(s, "blobs-v1/*/*/*"),
+    writes("cache/notes.txt", "mine"),
+)
+scene("repair-json", "cache repair --json", warm, writes("cache/notes.txt", "mine"))
+scene("repair-fetches", "cache repair", warm, lambda s: damage(s, *BOTH))
+scene(
+    "repair-cannot-fetch",
+    "cache repair",
+    warm,
+    lambda s: damage(s, *BOTH),
+    lambda s: (s.catalog / "probe.onnx").unlink(),
+)
+scene(
+    "repair-unknown-model",
+    "cache repair",
+    warm,
+    lambda s: damage(s, *BOTH),
+    lambda s: (s.catalog / "probe.yaml").unlink(),
+)
+scene(
+    "repair-layer-below",
+    "cache repair",
+    warm,
+    lambda s: damage(s, "blobs-v1/*/*/*"),
+    sets(MODEL_ZOO_LAYERS="{tmp}/cache", MODEL_ZOO_CACHE="{tmp}/top"),
+)
+scene("damaged-when-used", "convert probe@FP16", warm, lambda s: damage(s, "blobs-v1/*/*/*"))
+
+# gc, rm, pins
+scene("gc-nothing", "cache gc", warm)
+scene("gc-everything", "cache gc --max-size 0", warm)
+scene("gc-dry-run", "cache gc --max-size 0 --dry-run", warm)
+scene("gc-pinned", "cache gc --max-size 0", warm, after("cache pin probe"))
+scene("gc-json", "cache gc --max-size 0 --json", warm)
+scene("rm", "cache rm probe", warm)
+scene("rm-precision", "cache rm probe@FP32", warm)
+scene("rm-dry-run", "cache rm probe --dry-run", warm)
+scene("rm-not-cached", "cache rm twin", warm)
+scene("rm-precision-not-cached", "cache rm probe@FP16", warm)
+scene("rm-pinned", "cache rm probe", warm, after("cache pin probe"))
+scene("rm-environment-absent", "cache rm env:torch", warm)
+scene("rm-no-cache", "cache rm probe", model(), nobody, sets(MODEL_ZOO_CACHE=None, HOME=None))
+scene("pin", "cache pin probe twin@FP16", warm)
+scene("pin-again", "cache pin probe", warm, after("cache pin probe"))
+scene("pin-json", "cache pin --json probe", warm)
+scene("unpin", "cache unpin probe", warm, after("cache pin probe"))
+scene("unpin-not-pinned", "cache unpin probe", warm)

@@ -1,9 +1,10 @@
 """Wrong catalogs: exit 3."""
 
-from tests.messages.stage import DATA, Group, edits, model, sets, warm, writes
+from tests.messages.stage import DATA, Group, edits, model, warm, writes
 
 scene = Group("catalog")
 DIGEST = "0" * 64
+OMZ = "description: A.\ntask_type: classification\nlicense: https://example.org\n"
 
 
 def wrong(name, old, new, *more):
@@ -41,7 +42,7 @@ wrong("source-gdrive", "file: probe.onnx", "gdrive: x/y")
 wrong("source-tfhub", "file: probe.onnx", "tfhub: 'a b'")
 wrong("source-torchvision", "file: probe.onnx", "torchvision: resnet18")
 wrong("source-oci", "file: probe.onnx", "oci: UPPER")
-wrong("no-source", "    sources:\n    - file: probe.onnx\n".replace("    s", "  s").replace("    -", "  -"), "")
+wrong("no-source", "  sources:\n  - file: probe.onnx\n", "")
 
 # rules between fields
 for name, text in {
@@ -65,14 +66,29 @@ for name, text in {
     "stages-and-artifacts": "stages: [part]",
 }.items():
     scene(name, "info probe", model(), edits("schema: 1\n", f"schema: 1\n{text}\n"))
-scene("labels-not-there-by-key", "catalog validate catalog", model(), writes("catalog/l.json", '{"a": 1}'),
-      edits("schema: 1\n", "schema: 1\nlabels: {file: l.json, key: b}\n"))  # fmt: skip
+scene(
+    "labels-not-there-by-key",
+    "catalog validate catalog",
+    model(),
+    writes("catalog/l.json", '{"a": 1}'),
+    edits("schema: 1\n", "schema: 1\nlabels: {file: l.json, key: b}\n"),
+)
 scene("artifacts-empty", "info probe", model(artifacts=[]))
 scene("framework-missing", "info probe", model(framework=None))
-scene("artifact-twice", "info probe", model(artifacts=[{"path": path, "sha256": DIGEST, "sources": [{"file": "x"}]}
-                                                       for path in ("a.onnx", "A.onnx")]))  # fmt: skip
-scene("artifact-is-also-a-folder", "info probe", model(artifacts=[
-    {"path": path, "sha256": DIGEST, "sources": [{"file": "x"}]} for path in ("a", "a/b")]))  # fmt: skip
+scene(
+    "artifact-twice",
+    "info probe",
+    model(
+        artifacts=[
+            {"path": path, "sha256": DIGEST, "sources": [{"file": "x"}]} for path in ("a.onnx", "A.onnx")
+        ]
+    ),
+)
+scene(
+    "artifact-is-also-a-folder",
+    "info probe",
+    model(artifacts=[{"path": path, "sha256": DIGEST, "sources": [{"file": "x"}]} for path in ("a", "a/b")]),
+)
 
 # the file itself
 scene("yaml-syntax", "info probe", writes("catalog/probe.yaml", "schema: 1\nname: [\n"))
@@ -94,34 +110,65 @@ scene("validate-ok", "catalog validate catalog", model(), model("other"))
 scene("validate-one", "catalog validate catalog", model())
 scene("validate-json", "catalog validate --json catalog", model(), edits("task: test", "task: [1]"))
 scene("validate-wrong", "catalog validate catalog", model(), edits("task: test", "task: [1]"), model("other"))
-scene("validate-stage", "catalog validate catalog", model(),
-      lambda s: s.entry("both", b"", stages=["probe", "absent"], artifacts=None, framework=None))  # fmt: skip
+scene(
+    "validate-stage",
+    "catalog validate catalog",
+    model(),
+    lambda s: s.entry("both", b"", stages=["probe", "absent"], artifacts=None, framework=None),
+)
 scene("validate-absent", "catalog validate absent")
-scene("composite-lacks-stage", "fetch both",
-      lambda s: s.entry("both", b"", stages=["zzyzx"], artifacts=None, framework=None))  # fmt: skip
+scene(
+    "composite-lacks-stage",
+    "fetch both",
+    lambda s: s.entry("both", b"", stages=["zzyzx"], artifacts=None, framework=None),
+)
 
 # Open Model Zoo's
 scene("omz-nothing-there", "catalog import-omz empty", lambda s: (s.tmp / "empty").mkdir())
 scene("omz-absent", "catalog import-omz absent")
 scene("omz-not-a-description", "catalog import-omz omz", writes("omz/models/public/net/model.yml", "hello"))
-scene("omz-field-missing", "catalog import-omz omz", writes("omz/models/public/net/model.yml", "framework: onnx\n"))
-scene("omz-checksum-is-a-number", "catalog import-omz omz", writes(
-    "omz/models/public/net/model.yml",
-    "description: A.\ntask_type: classification\nframework: onnx\nlicense: https://example.org\n"
-    "files:\n- {name: m.onnx, size: 3, checksum: 123, source: 'https://example.org/m.onnx'}\n"
-    "model_optimizer_args: [--input_model=$dl_dir/m.onnx]\n"))  # fmt: skip
-scene("omz-framework", "catalog import-omz omz", writes(
-    "omz/models/public/net/model.yml",
-    "description: A.\ntask_type: classification\nframework: theano\nlicense: https://example.org\nfiles: []\n"))  # fmt: skip
-scene("omz-stages", "catalog import-omz omz", writes(
-    "omz/models/public/net/composite-model.yml",
-    "description: A.\ntask_type: classification\ncomposite_type: x\nlicense: https://example.org\nstages_order: [absent]\n"),
-    writes("omz/models/public/net/part/model.yml", "hello"))  # fmt: skip
-scene("omz-imported", "catalog import-omz omz -o new", writes(
-    "omz/models/public/net/model.yml",
-    "description: A.\ntask_type: classification\nframework: onnx\nlicense: https://example.org\n"
-    f"files:\n- {{name: m.onnx, size: 3, checksum: {'a' * 96}, source: 'https://example.org/m.onnx'}}\n"
-    "model_optimizer_args: [--input_model=$dl_dir/m.onnx]\n"))  # fmt: skip
+scene(
+    "omz-field-missing",
+    "catalog import-omz omz",
+    writes("omz/models/public/net/model.yml", "framework: onnx\n"),
+)
+scene(
+    "omz-checksum-is-a-number",
+    "catalog import-omz omz",
+    writes(
+        "omz/models/public/net/model.yml",
+        f"{OMZ}framework: onnx\n"
+        "files:\n- {name: m.onnx, size: 3, checksum: 123, source: 'https://example.org/m.onnx'}\n"
+        "model_optimizer_args: [--input_model=$dl_dir/m.onnx]\n",
+    ),
+)
+scene(
+    "omz-framework",
+    "catalog import-omz omz",
+    writes(
+        "omz/models/public/net/model.yml",
+        f"{OMZ}framework: theano\nfiles: []\n",
+    ),
+)
+scene(
+    "omz-stages",
+    "catalog import-omz omz",
+    writes(
+        "omz/models/public/net/composite-model.yml",
+        f"{OMZ}composite_type: x\nstages_order: [absent]\n",
+    ),
+    writes("omz/models/public/net/part/model.yml", "hello"),
+)
+scene(
+    "omz-imported",
+    "catalog import-omz omz -o new",
+    writes(
+        "omz/models/public/net/model.yml",
+        f"{OMZ}framework: onnx\n"
+        f"files:\n- {{name: m.onnx, size: 3, checksum: {'a' * 96}, source: 'https://example.org/m.onnx'}}\n"
+        "model_optimizer_args: [--input_model=$dl_dir/m.onnx]\n",
+    ),
+)
 
 # writing and showing
 scene("schema", "catalog schema", keep=r'"(\$schema|title)"')
@@ -136,6 +183,14 @@ scene("list-json", "list --json probe", warm)
 scene("info", "info probe", warm)
 scene("info-json", "info --json probe", warm)
 scene("info-not-convertible", "info probe", model(convertible=False, reason="It is odd."))
-scene("info-composite", "info both", model("part"),
-      lambda s: s.entry("both", b"", stages=["part"], artifacts=None, framework=None))  # fmt: skip
-scene("info-inputs", "info probe", model(recipe={"inputs": [{"name": "x", "shape": [1, 4], "type": "f32", "mean": [1.5]}]}))
+scene(
+    "info-composite",
+    "info both",
+    model("part"),
+    lambda s: s.entry("both", b"", stages=["part"], artifacts=None, framework=None),
+)
+scene(
+    "info-inputs",
+    "info probe",
+    model(recipe={"inputs": [{"name": "x", "shape": [1, 4], "type": "f32", "mean": [1.5]}]}),
+)

@@ -13,7 +13,12 @@ def tree(stage):
     stage.env(OMZ_ROOT=stage.tmp / "models")
     made = Tree(stage.tmp / "models", stage.server)
     made.add("probe", {"net.onnx": tiny_onnx()}, model_optimizer_args=ARGUMENTS)
-    made.add("gone", {"net.onnx": tiny_onnx(3.0)}, model_optimizer_args=ARGUMENTS, answers={"net.onnx": [status(404)]})
+    made.add(
+        "gone",
+        {"net.onnx": tiny_onnx(3.0)},
+        model_optimizer_args=ARGUMENTS,
+        answers={"net.onnx": [status(404)]},
+    )
     made.add("liar", {"net.onnx": tiny_onnx(4.0)}, model_optimizer_args=ARGUMENTS, wrong=("net.onnx",))
     made.add_ir("ready")
 
@@ -44,5 +49,9 @@ scene("converter-dry-run", "omz_converter --name probe -d out --dry_run", downlo
 scene("converter-ready-made", "omz_converter --name ready -d out")
 scene("converter-jobs", "omz_converter --name probe -d out -j many")
 scene("info-dumper", "omz_info_dumper --name probe")
-scene("root-broken", "omz_info_dumper --all", lambda s: s.file("models/public/net/model.yml", "framework: onnx\n"))
+scene(
+    "root-broken",
+    "omz_info_dumper --all",
+    lambda s: s.file("models/public/net/model.yml", "framework: onnx\n"),
+)
 scene("data-downloader", "omz_data_downloader")
