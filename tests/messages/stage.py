@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 SETTINGS = """\
 attempts = 1
-connect_timeout = 2.0
-stall_timeout = 0.3
-lock_timeout = 0.1
+connect_timeout = 9.0
+stall_timeout = 9.0
+lock_timeout = 9.0
 """
 CLEARED = (
     "MODEL_ZOO_",
@@ -371,6 +371,12 @@ sizes = hides(
     (r" {3,}<size>", "  <size>"),
 )
 """Leave out sizes of what OpenVINO and the disk have a part in."""
+
+
+def impatient(stage: Stage) -> None:
+    """Wait for nobody long."""
+    stage.edit("settings.toml", "stall_timeout = 9.0", "stall_timeout = 0.3")
+    stage.edit("settings.toml", "lock_timeout = 9.0", "lock_timeout = 0.1")
 
 
 def interrupted(_: object) -> None:

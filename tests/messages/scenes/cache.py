@@ -4,7 +4,7 @@ import os
 import threading
 
 from model_zoo.cache import Cache
-from tests.messages.stage import Group, after, model, serves, sets, sizes, warm, writes
+from tests.messages.stage import Group, after, impatient, model, serves, sets, sizes, warm, writes
 from tests.tiny import tiny_onnx
 
 BOTH = ("blobs-v1/*/*/*", "files-v1/*/*/m.onnx")
@@ -97,8 +97,8 @@ scene("read-only", "fetch probe", model(), read_only)
 scene("not-mine", "cache info", warm, read_only, keep=r"cannot|writable")
 scene("no-home", "fetch probe", model(), sets(MODEL_ZOO_CACHE=None, HOME=None, XDG_CACHE_HOME=None), nobody)
 scene("full", "fetch probe", serves(data=tiny_onnx(weights=50_000)), limit)
-scene("locked", "fetch probe", model(), held)
-scene("locked-gc", "cache gc", warm, held)
+scene("locked", "fetch probe", impatient, model(), held)
+scene("locked-gc", "cache gc", impatient, warm, held)
 scene("planted-link", "fetch probe", model(), link)
 scene("stdout-full", "list", full_stdout)
 scene("output-in-a-file", "fetch -o out/x probe", model(), writes("out", ""))

@@ -1,7 +1,9 @@
 """Files that do not arrive, or are not what was declared: exit 4 and 5."""
 
+import contextlib
 import socket
 import ssl
+import threading
 
 import trustme
 
@@ -11,6 +13,7 @@ from tests.messages.stage import (
     after,
     edits,
     hides,
+    impatient,
     interrupted,
     model,
     serves,
@@ -34,6 +37,25 @@ def https(stage, *answers, trusted):
         authority.cert_pem.write_to_path(str(stage.tmp / "ca.pem"))
         stage.env(REQUESTS_CA_BUNDLE=stage.tmp / "ca.pem")
     stage.entry("probe", DATA, {"url": server.add("/m.onnx", DATA, *answers)})
+
+
+def no_tls(stage):
+    """Let a server that knows no TLS answer before it is asked."""
+    listener = stage.closing.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+    def answer():
+        with contextlib.suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(4096):
+                    pass
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    stage.closing.callback(thread.join)
+    stage.entry("probe", DATA, {"url": f"https://127.0.0.1:{listener.getsockname()[1]}/m.onnx"})
 
 
 def several(stage):
@@ -115,7 +137,7 @@ scene(
     lambda s: https(s, redirect("http://127.0.0.1:9/m.onnx"), trusted=True),
 )
 scene("certificate-unknown", "fetch probe", lambda s: https(s, trusted=False))
-scene("no-tls-there", "fetch probe", serves(), edits("http://", "https://"))
+scene("no-tls-there", "fetch probe", no_tls, hides((r"\[SSL: .*\)", "[SSL: …])")))
 scene(
     "certificates-absent",
     "fetch probe",
@@ -148,9 +170,9 @@ scene(
     edits("attempts = 1", "attempts = 2", "settings.toml"),
     serves(Answer(cut=40_000), Answer(), data=LONG),
 )
-scene("reset", "fetch probe", serves(Answer(cut=0, reset=True)))
-scene("stalled", "fetch probe", serves(Answer(cut=40, stall=2), Answer(cut=0, stall=2)))
-scene("nothing-at-all", "fetch probe", serves(Answer(delay=2)))
+scene("closed-at-once", "fetch probe", serves(Answer(raw=b"")))
+scene("stalled", "fetch probe", impatient, serves(Answer(cut=40, stall=2), Answer(cut=0, stall=2)))
+scene("nothing-at-all", "fetch probe", impatient, serves(Answer(delay=2)))
 scene("not-http", "fetch probe", serves(Answer(raw=b"hello\r\n\r\n")))
 scene("too-short", "fetch probe", serves(Answer(framing="close", content=DATA[:50])))
 scene("nobody-listens", "fetch probe", serves(), closed)
