@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from tests.server import Exchange
+
 SETTINGS = """\
 attempts = 1
 connect_timeout = 9.0
@@ -379,9 +381,10 @@ def impatient(stage: Stage) -> None:
     stage.edit("settings.toml", "lock_timeout = 9.0", "lock_timeout = 0.1")
 
 
-def interrupted(_: object) -> None:
-    """Be a person who presses Ctrl-C now."""
+def interrupted(exchange: Exchange) -> None:
+    """Be a person who presses Ctrl-C while the server has not answered."""
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    exchange.pause(30)
 
 
 def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

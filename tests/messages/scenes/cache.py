@@ -13,6 +13,10 @@ scene = Group("cache", (sizes,))
 
 def read_only(stage):
     """Make the cache one that this user cannot write to; root becomes somebody else for the command."""
+    stage.env(MODEL_ZOO_CACHE=stage.tmp / "other")  # what is imported now can be read, later perhaps not
+    stage.type_in("model-zoo fetch probe")
+    stage.type_in("model-zoo cache info")
+    stage.env(MODEL_ZOO_CACHE=stage.cache)
     stage.cache.mkdir(exist_ok=True)
     for path in [stage.cache, *(p for p in stage.cache.rglob("*") if p.is_dir())]:
         path.chmod(0o555)
