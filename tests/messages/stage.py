@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import huggingface_hub.constants  # noqa: F401 - reads the environment once, before a scene changes it
 
 from model_zoo import errors
 from model_zoo.cli.main import cli, run
