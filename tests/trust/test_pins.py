@@ -1,0 +1,320 @@
+# ruff: noqa: E501 - tables of hostile cases read best one a line
+"""What pins wins: a digest in an entry, in a lock and in a manifest hold at once, wherever the bytes came from."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from tests.tiny import entry, tiny_onnx, write_entry
+from tests.trust.support import case, digest_of_json, overwrite, sealed, sha256, still
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LOCKED = "fetch --locked"
+FORGED = "forged tar or layer"
+GOOD, EVIL = tiny_onnx(1.0), tiny_onnx(666.0)
+assert len(GOOD) == len(EVIL)
+
+
+# --- locks
+
+
+@pytest.fixture
+def locked(catalog, shell, tmp_path, server) -> Path:
+    """Return the lock of a model whose file a server has, which serves other bytes from now on."""
+    write_entry(catalog, entry("one", GOOD, {"url": server.add("/m.onnx", GOOD)}))
+    lock = tmp_path / "model-zoo.lock"
+    assert shell("lock", "one", "-o", lock).code == 0
+    shutil.rmtree(tmp_path / "cache")
+    server.add("/m.onnx", EVIL)
+    return lock
+
+
+def change(lock: Path, edit: Callable[[dict], None]) -> None:
+    data = json.loads(lock.read_text())
+    edit(data["models"]["one"])
+    lock.write_text(json.dumps(data, indent=2, sort_keys=True))
+
+
+def first(**fields: object) -> Callable[[dict], None]:
+    def edit(model: dict) -> None:
+        artifact = {**model["artifacts"][0], **fields}
+        model["artifacts"][0] = {key: value for key, value in artifact.items() if value is not None}
+        model["ir"] = {}
+
+    return edit
+
+
+def extra(model: dict) -> None:
+    model["ir"] = {}
+    model["artifacts"].append(
+        {
+            **model["artifacts"][0],
+            "path": "evil.py",
+            "sha256": sha256(EVIL),
+            "sources": [{"url": "http://127.0.0.1:9/x"}],
+        }
+    )
+
+
+def weaker(model: dict) -> None:
+    first(sha256=None)(model)
+    model["artifacts"][0]["integrity"] = "first-use"
+
+
+EDITS = {
+    "another sha256": first(sha256=sha256(EVIL)),
+    "no sha256": first(sha256=None),
+    "no sha256 and no size": first(sha256=None, size=None),
+    "sha512 instead of sha256": first(sha256=None, sha512=hashlib.sha512(EVIL).hexdigest()),
+    "another size": first(size=1),
+    "a weaker level": weaker,
+}
+
+
+@pytest.mark.parametrize(
+    ("edit", "command"),
+    [
+        *(case(name, "fetch", row=None if name == "another size" else LOCKED) for name in EDITS),
+        case("another sha256", "convert", row=LOCKED),
+    ],
+)
+def test_a_lock_never_weakens_the_entrys_pin(locked, shell, tmp_path, edit, command):
+    change(locked, EDITS[edit])
+    done = shell(command, "--locked", locked, "one")
+    found = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.read_bytes() == EVIL]
+    assert not found, f"exit {done.code}: other bytes than the entry pins are in the cache"
+    done.refused(5)
+
+
+@still(LOCKED)
+def test_a_lock_adds_no_artifact_to_an_entry(locked, shell, server):
+    server.add("/m.onnx", GOOD)
+    change(locked, extra)
+    done = shell("fetch", "--locked", locked, "one").refused(5)
+    assert "evil.py" in done.err
+
+
+def test_a_lock_that_contradicts_its_own_declaration(locked, shell):
+    def both(model: dict) -> None:
+        first(sha256=sha256(EVIL))(model)
+        model["declared"]["m.onnx"]["sha256"] = sha256(EVIL)
+
+    change(locked, both)
+    shell("fetch", "--locked", locked, "one").refused(5)
+
+
+def test_locked_and_cached_is_held_to_the_lock(catalog, shell, tmp_path):
+    """What is in the cache already is what ``--locked`` speaks about, too."""
+    lock = tmp_path / "model-zoo.lock"
+    assert shell("lock", "one", "-o", lock).code == 0
+    assert shell("fetch", "one").code == 0
+    change(lock, first(sha256=sha256(EVIL)))
+    shell("fetch", "--locked", lock, "--offline", "one").refused(5)
+
+
+# --- tars and layers
+
+
+@pytest.fixture
+def declared(catalog, shell, tmp_path) -> str:
+    """Return the declaration of the model ``one``; nothing of it is in the cache."""
+    assert shell("--cache", tmp_path / "first", "fetch", "one").code == 0
+    (folder,) = (tmp_path / "first" / "files-v1" / "one").iterdir()
+    return folder.name
+
+
+def forged(declaration: str, data: bytes = EVIL, *, digests: list[str] | None = None) -> dict[str, bytes]:
+    """Return the files of a layer, consistent among themselves, that hold other bytes for a declaration."""
+    own = sha256(data)
+    manifest = {
+        "schema": 1,
+        "model": "one",
+        "declaration": declaration,
+        "precision": None,
+        "integrity": {"m.onnx": "pinned"},
+        "artifacts": [
+            {
+                "path": "m.onnx",
+                "size": len(data),
+                "sha256": own,
+                "digests": digests or [f"sha256:{own}"],
+                "names": [],
+                "sources": [],
+            }
+        ],
+        "files": [{"path": "m.onnx", "size": len(data), "sha256": own}],
+    }
+    folder = f"files-v1/one/{declaration}"
+    return {
+        f"blobs-v1/sha256/{own[:2]}/{own}": data,
+        f"{folder}/.model-zoo.json": sealed(manifest),
+        f"{folder}/m.onnx": data,
+    }
+
+
+def lay(folder: Path, files: dict[str, bytes]) -> Path:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    (folder / "CACHEDIR.TAG").write_bytes(b"Signature: 8a477f597d28d172789f06886806bc55\n")
+    return folder
+
+
+def pack(path: Path, files: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+CLAIMS = {
+    "its own digest": None,
+    "the entry's digest": [f"sha256:{sha256(GOOD)}"],
+    "both": [f"sha256:{sha256(GOOD)}", f"sha256:{sha256(EVIL)}"],
+    "none": [],
+}
+
+
+def served(done) -> bytes | None:
+    """Return the bytes of the model that a fetch gave."""
+    if done.code != 0:
+        return None
+    from pathlib import Path
+
+    return (Path(done.out.strip().splitlines()[-1]) / "m.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("flags", [(), ("--require-pinned",), ("--locked",)], ids=" ".join)
+@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize("way", ["tar", "layer"])
+@still(FORGED)
+def test_a_forged_folder_is_never_served(declared, shell, tmp_path, monkeypatch, way, claim, flags):
+    lock = tmp_path / "model-zoo.lock"
+    assert shell("--cache", tmp_path / "first", "lock", "one", "-o", lock).code == 0
+    files = forged(declared, digests=CLAIMS[claim])
+    if way == "tar":
+        shell("import", pack(tmp_path / "x.tar", files))
+    else:
+        monkeypatch.setenv("MODEL_ZOO_LAYERS", str(lay(tmp_path / "layer", files)))
+    flags = ("--locked", lock) if flags == ("--locked",) else flags
+    done = shell("fetch", *flags, "one")
+    assert served(done) in {None, GOOD}, "other bytes than the entry pins were served"
+    assert done.code in {0, 5, 6}
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+@still(FORGED)
+def test_a_forged_tar_is_refused(declared, shell, tmp_path, claim):
+    done = shell("import", pack(tmp_path / "x.tar", forged(declared, digests=CLAIMS[claim]))).refused(5)
+    assert "m.onnx" in done.err
+    assert not list((tmp_path / "cache").glob("files-v1/one/*"))
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+@still(FORGED)
+def test_verify_sees_a_forged_layer(declared, shell, tmp_path, monkeypatch, claim):
+    monkeypatch.setenv(
+        "MODEL_ZOO_LAYERS", str(lay(tmp_path / "layer", forged(declared, digests=CLAIMS[claim])))
+    )
+    assert "m.onnx" in shell("cache", "verify").refused(6).out
+
+
+@pytest.mark.parametrize("action", ["convert", "load"])
+@still(FORGED)
+def test_a_forged_folder_is_never_converted(declared, shell, tmp_path, monkeypatch, action):
+    import numpy as np
+
+    import model_zoo
+
+    monkeypatch.setenv("MODEL_ZOO_LAYERS", str(lay(tmp_path / "layer", forged(declared))))
+    if action == "convert":
+        done = shell("convert", "one")
+        assert done.code in {0, 5, 6}
+        biases = [path.read_bytes() for path in (tmp_path / "cache").glob("ir-v1/*/model.bin")]
+        assert np.float32(666).tobytes() not in biases
+    else:
+        try:
+            compiled = model_zoo.load("one", device="CPU")
+        except model_zoo.ModelZooError as error:
+            assert error.exit_code in {5, 6}
+        else:
+            assert compiled(np.zeros((1, 4), np.float32))[0].tolist() == [[1.0] * 4]
+
+
+@pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
+@still("a note in a layer gives a blob another's digest")
+def test_a_forged_note_gives_no_blob_another_digest(catalog, shell, tmp_path, monkeypatch, algorithm):
+    """A layer says that its blob has the sha384 that the entry pins; that blob's sha256 is right."""
+    path = catalog / "one.yaml"
+    data = yaml.safe_load(path.read_text())
+    del data["artifacts"][0]["sha256"]
+    pin = hashlib.new(algorithm, GOOD).hexdigest()
+    data["artifacts"][0][algorithm] = pin
+    path.write_text(yaml.safe_dump(data))
+    own = sha256(EVIL)
+    files = {
+        f"blobs-v1/sha256/{own[:2]}/{own}": EVIL,
+        f"state-v1/aliases/{algorithm}/{pin[:2]}/{pin}": f"{own}\n".encode(),
+    }
+    monkeypatch.setenv("MODEL_ZOO_LAYERS", str(lay(tmp_path / "layer", files)))
+    done = shell("fetch", "--require-pinned", "one")
+    assert served(done) in {None, GOOD}
+    assert done.code in {0, 5, 6}
+
+
+@still(FORGED)
+def test_a_blob_of_a_layer_is_its_digest(catalog, shell, tmp_path, monkeypatch):
+    """A blob lies under the digest that the entry pins, and is something else."""
+    own = sha256(GOOD)
+    layer = lay(tmp_path / "layer", {f"blobs-v1/sha256/{own[:2]}/{own}": EVIL})
+    monkeypatch.setenv("MODEL_ZOO_LAYERS", str(layer))
+    done = shell("fetch", "--require-pinned", "one")
+    assert served(done) in {None, GOOD}
+    assert done.code in {0, 5, 6}
+
+
+@pytest.mark.parametrize("inputs", ["wrong", "huge"])
+def test_a_forged_note_of_inputs_leads_nowhere(declared, shell, tmp_path, monkeypatch, inputs):
+    """A note says that the declaration has other content, and an IR answers for that content."""
+    entries = [{"path": "m.onnx", "size": 87, "sha256": sha256(EVIL)}] * (1 if inputs == "wrong" else 10_000)
+    files = {
+        f"state-v1/inputs/{declared[:2]}/{declared}.json": json.dumps(entries).encode(),
+        "state-v1/inputs/complete": b"",
+    }
+    monkeypatch.setenv("MODEL_ZOO_LAYERS", str(lay(tmp_path / "layer", files)))
+    assert shell("path", "one").code == 6
+    assert shell("convert", "one").code == 0
+
+
+def test_policy_judges_what_is_in_the_cache(catalog, shell, tmp_path):
+    """A file that came in at first use is not pinned the second time either."""
+    path = catalog / "one.yaml"
+    data = yaml.safe_load(path.read_text())
+    del data["artifacts"][0]["sha256"]
+    data["artifacts"][0]["integrity"] = "first-use"
+    path.write_text(yaml.safe_dump(data))
+    assert shell("fetch", "one").code == 0
+    for command in ("fetch", "convert"):
+        shell(command, "--require-pinned", "one").refused(5)
+
+
+def test_seals_of_ours_are_those_of_the_program(declared, tmp_path):
+    (path,) = (tmp_path / "first").glob("files-v1/one/*/.model-zoo.json")
+    data = json.loads(path.read_bytes())
+    seal = data.pop("seal")
+    assert seal == digest_of_json(data)
+    overwrite(path, sealed(data))
