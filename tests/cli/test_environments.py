@@ -173,5 +173,5 @@ def test_doctor_shows_them_and_what_is_wrong(examined, cache):
     assert "code 1.0" in first["found"]
     assert (second["status"], third["status"]) == ("note", "note")
     assert "no longer exists" in second["found"]
-    assert "is 3.99.1 now, and it was made with 3.1" in third["found"]
+    assert "is Python 3.99.1 now; it was built with 3.1" in third["found"]
     assert "rebuilds it" in second["hint"]
