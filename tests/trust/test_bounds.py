@@ -62,7 +62,7 @@ DOCUMENTS = {
     + f"artifacts: [{{path: m, size: {'9' * 310}, sha256: {'0' * 64}, sources: [{{url: 'http://h/x'}}]}}]\n",
     "a size of infinity": ENTRY
     + f"artifacts: [{{path: m, size: .inf, sha256: {'0' * 64}, sources: [{{url: 'http://h/x'}}]}}]\n",
-    "a sexagesimal number": ENTRY + FILE + "model_info: {a: " + "1:" * 50_000 + "1}\n",
+    "a sexagesimal number": ENTRY + FILE + "model_info: {a: " + "1:" * 400_000 + "1}\n",
     "deep sequences": ENTRY + FILE + "model_info: {a: " + "[" * 50_000 + "]" * 50_000 + "}\n",
     "deep mappings": ENTRY + FILE + "model_info: " + "{a: " * 5_000 + "1" + "}" * 5_000 + "\n",
     "a tag of Python": ENTRY + FILE + "model_info: {a: !!python/object/apply:os.system [true]}\n",
