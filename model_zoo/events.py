@@ -63,8 +63,6 @@ def listener(progress: object) -> Report:
     Raises:
         UsageError: it cannot be called.
     """
-    if progress is None:
-        return ignore
     if callable(progress):
         return progress
     what = f"progress={progress!r} cannot be called with an event"

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from model_zoo.catalog.reader import read_without_labels, source_hook
+from model_zoo.catalog.reader import read_without_labels
 from model_zoo.catalog.scan import OMZ_NAMES, Stamp, find_entries, settled_stamp_of, stamp_of, unique_names
 from model_zoo.errors import CacheError
 from model_zoo.files import write_file
 from model_zoo.schema import Model
+from model_zoo.sources import source_hook
 from model_zoo.version import __version__
 
 if TYPE_CHECKING:

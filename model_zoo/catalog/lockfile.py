@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from model_zoo.catalog.reader import source_hook
 from model_zoo.errors import IntegrityError, UsageError
 from model_zoo.schema import Artifact, FileEntry, Model, Struct
-from model_zoo.sources import LocatedSource
+from model_zoo.sources import LocatedSource, source_hook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ import msgspec
 from model_zoo.catalog.error_text import explain_field, explain_yaml
 from model_zoo.errors import CatalogError
 from model_zoo.schema import Artifact, Labels, Model, Source
-from model_zoo.sources import LocatedSource, integrity_of, parse_source
+from model_zoo.sources import LocatedSource, integrity_of, source_hook
 
 MAX_BYTES = 4 << 20
 T = TypeVar("T")
@@ -143,13 +143,6 @@ def artifacts_from(data: object) -> tuple[Artifact, ...]:
         ValueError: it is not such data.
     """
     return msgspec.convert(data, tuple[Artifact, ...], dec_hook=source_hook)
-
-
-def source_hook(kind: type, value: object) -> LocatedSource:
-    """Build the abstract ``Source`` of a struct's field, as msgspec asks for it."""
-    if kind is not Source:
-        raise NotImplementedError
-    return parse_source(value)
 
 
 def split_error(message: str) -> tuple[str, str]:

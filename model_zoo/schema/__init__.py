@@ -15,12 +15,20 @@ from model_zoo.schema.artifact import (
     Unpack,
 )
 from model_zoo.schema.base import (
+    BY_NNCF,
     MANIFEST_NAME,
     NAME,
+    PRECISION,
+    PRECISIONS,
+    UNIVERSAL,
+    UNSTATED,
     Digest,
     Integrity,
     Struct,
+    UniquePaths,
     check_relative_path,
+    check_unique_paths,
+    near_precisions,
 )
 from model_zoo.schema.manifest import (
     ArtifactRecord,
@@ -41,15 +49,6 @@ from model_zoo.schema.model import (
     Omz,
 )
 from model_zoo.schema.opening import FOLDER, PIPELINES, opening_line
-from model_zoo.schema.paths import UniquePaths, check_unique_paths
-from model_zoo.schema.precision import (
-    BY_NNCF,
-    PRECISION,
-    PRECISIONS,
-    UNIVERSAL,
-    UNSTATED,
-    near_precisions,
-)
 from model_zoo.schema.recipe import (
     Builder,
     Input,

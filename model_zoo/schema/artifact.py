@@ -16,9 +16,9 @@ from model_zoo.schema.base import (
     Sha512,
     Size,
     Struct,
+    check_precision,
     check_relative_path,
 )
-from model_zoo.schema.precision import check_precision
 
 ArchiveFormat = Literal["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"]
 
@@ -27,6 +27,11 @@ class Source:
     """Where an artifact can be read from. Each kind is a struct of its own in ``model_zoo.sources``."""
 
     kind: ClassVar[str] = ""
+
+    @property
+    def floating(self) -> bool:
+        """Whether the server must be asked what the address means now, before anything is fetched."""
+        return False
 
     @property
     def several(self) -> bool:

@@ -1,13 +1,16 @@
-"""What every struct is built from: names, digests, paths that are valid on every file system."""
+"""What every struct is built from: names, digests, precisions, paths that are valid on every file system."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+
+from model_zoo.text import near_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -120,3 +123,116 @@ def html_table(caption: str, rows: Iterable[tuple[str, str | None]], *, code: bo
         if text
     )
     return f'<table><caption style="text-align:left">{caption}</caption><tbody>{cells}</tbody></table>'
+
+
+def fold_path(path: str) -> str:
+    """Return what a path is where neither case nor the way accents are encoded counts (Windows, macOS)."""
+    return path.casefold() if path.isascii() else unicodedata.normalize("NFC", path).casefold()
+
+
+class UniquePaths:
+    """Paths of files, no two of which are the same to any file system."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, str] = {}
+        self._directories: dict[str, str] = {}
+
+    @property
+    def files(self) -> list[str]:
+        """The files, as they were added, sorted."""
+        return sorted(self._files.values())
+
+    def __len__(self) -> int:
+        """Return how many files there are."""
+        return len(self._files)
+
+    def add(self, path: str) -> None:
+        """Add a file.
+
+        Raises:
+            ValueError: it is the same as another path, or one of them is the directory of the other.
+        """
+        folded = fold_path(path)
+        if (other := self._files.get(folded)) is not None:
+            msg = f"{other!r} and {path!r} are the same path where case does not count"
+            raise ValueError(msg)
+        if (inner := self._directories.get(folded)) is not None:
+            msg = f"{path!r} is both a file and the folder of {inner!r}"
+            raise ValueError(msg)
+        self._add_parents(folded, path)
+        self._files[folded] = path
+
+    def add_directory(self, path: str) -> None:
+        """Add a directory, once or several times.
+
+        Raises:
+            ValueError: it or one of its parents is a file.
+        """
+        self._add_parents(f"{fold_path(path)}/", path)
+
+    def _add_parents(self, folded: str, path: str) -> None:
+        end = folded.rfind("/")
+        while end > 0 and (parent := folded[:end]) not in self._directories:
+            if (file := self._files.get(parent)) is not None:
+                msg = f"{file!r} is both a file and the folder of {path!r}"
+                raise ValueError(msg)
+            self._directories[parent] = path
+            end = folded.rfind("/", 0, end)
+
+
+def check_unique_paths(paths: list[str]) -> None:
+    """Refuse two paths that some file system takes for one, and a file that is also a directory.
+
+    Raises:
+        ValueError: names both paths.
+    """
+    unique = UniquePaths()
+    try:
+        for path in paths:
+            unique.add(path)
+    except ValueError as error:
+        msg = f"artifacts: {error}"
+        raise ValueError(msg) from None
+
+
+PRECISION = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)*")
+UNIVERSAL = ("FP32", "FP16", "INT8", "INT4")
+"""Precisions any model can be converted to, whether its recipe lists them or not."""
+BY_NNCF = ("INT8", "INT4")
+"""Those of ``UNIVERSAL`` whose weights NNCF compresses."""
+UNSTATED = "AS-IS"
+"""The precision of a ready-made directory whose name does not state one."""
+_COMPRESSED = (
+    *("INT8", "INT8-SYM", "INT8-ASYM", "INT4", "INT4-SYM", "INT4-ASYM", "INT3-SYM", "INT2-SYM"),
+    *("NF4", "CB4", "MXFP4", "MXFP8-E4M3", "FP8-E4M3", "FP4", "NVFP4", "CODEBOOK", "ADAPTIVE-CODEBOOK"),
+)
+"""The modes of ``nncf.compress_weights``, with dashes for underscores."""
+_MADE = frozenset({"FP32", "FP16", "FP32-INT8", "FP16-INT8", *_COMPRESSED})
+_READY = frozenset({"FP64", "BF16", "FP8", "INT1", "FP16-INT1", "FP32-INT1", UNSTATED})
+"""Precisions that only ready-made files have."""
+PRECISIONS = _MADE | _READY
+
+
+def check_precision(text: str, field: str, *, ready: bool = True) -> None:
+    """Refuse an unknown precision; with ``ready=False`` also one that only ready-made files have.
+
+    Raises:
+        ValueError: names the field, and what may have been meant.
+    """
+    if text in (PRECISIONS if ready else _MADE):
+        return
+    if text in PRECISIONS:
+        msg = f"{field}: no conversion can produce {text!r}; only ready-made files have it"
+        raise ValueError(msg)
+    near = near_precisions(text)
+    meant = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(PRECISIONS))}"
+    msg = f"{field}: {text!r} is not a precision; {meant}"
+    raise ValueError(msg)
+
+
+def near_precisions(text: str) -> list[str]:
+    """Return up to three precisions that somebody who typed ``text`` may have meant, nearest first."""
+    name = text.upper().replace("_", "-")
+    if name in PRECISIONS:
+        return [name]
+    return near_names(name, PRECISIONS)

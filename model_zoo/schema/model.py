@@ -6,9 +6,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from model_zoo.formats.frameworks import EXPORTED, FRAMEWORKS
 from model_zoo.schema.artifact import Artifact, Replacement
-from model_zoo.schema.base import NAME, Struct, check_relative_path, html_table
-from model_zoo.schema.paths import check_unique_paths
-from model_zoo.schema.precision import check_precision
+from model_zoo.schema.base import (
+    NAME,
+    Struct,
+    check_precision,
+    check_relative_path,
+    check_unique_paths,
+    html_table,
+)
 from model_zoo.schema.recipe import Recipe
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from model_zoo.schema.base import DIM, Struct, check_relative_path
-from model_zoo.schema.precision import check_precision
+from model_zoo.schema.base import DIM, Struct, check_precision, check_relative_path
 
 ElementType = Literal[
     "f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "boolean", "string"

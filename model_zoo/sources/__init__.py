@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from model_zoo.schema import Source
 from model_zoo.sources.base import (
     BundleLocation,
     HttpLocation,
@@ -49,6 +50,7 @@ __all__ = [
     "kind_of",
     "kinds",
     "parse_source",
+    "source_hook",
 ]
 
 _loaded: dict[str, type[LocatedSource]] = {}
@@ -127,9 +129,16 @@ def _fields(kind: type[LocatedSource]) -> frozenset[str]:
     return frozenset(field.encode_name for field in msgspec.structs.fields(kind))
 
 
+def source_hook(kind: type, value: object) -> LocatedSource:
+    """Build the abstract ``Source`` of a struct's field, as msgspec asks for it."""
+    if kind is not Source:
+        raise NotImplementedError
+    return parse_source(value)
+
+
 def floating_sources(artifact: Artifact) -> list[LocatedSource]:
     """Return the sources that must be asked what their address means now, before anything is fetched."""
-    return [source for source in artifact.sources if isinstance(source, LocatedSource) and source.floating]
+    return [source for source in artifact.sources if source.floating and isinstance(source, LocatedSource)]
 
 
 def integrity_of(artifact: Artifact) -> Integrity:

@@ -111,11 +111,6 @@ class LocatedSource(
         return (artifact,)
 
     @property
-    def floating(self) -> bool:
-        """Whether the server must be asked what the address means now, before anything is fetched."""
-        return False
-
-    @property
     def immutable(self) -> bool:
         """Whether the address itself fixes the content, as a commit does."""
         return False

@@ -223,7 +223,7 @@ class Zoo:
         """
         pipeline = self.pipeline(offline=offline)
         request = _single(pipeline.planner.request(reference, precision))
-        fetched = pipeline.fetch(request, listener(progress))
+        fetched = pipeline.fetch(request, _report(progress))
         self.catalog.save()  # the next process then finds the entry without reading YAML
         return fetched
 
@@ -238,7 +238,7 @@ class Zoo:
             ModelZooError: one of its subclasses, see ``model_zoo.errors``.
         """
         pipeline = self.pipeline(offline=options.pop("offline", None))
-        report = listener(options.pop("progress", None))
+        report = _report(options.pop("progress", None))
         precision = options.pop("precision", None)
         conversion = Conversion(**options)  # type: ignore[misc]  # what is left; others are a TypeError
         request = _single(pipeline.planner.request(reference, precision))
@@ -355,3 +355,7 @@ def _single(request: Request) -> Request:
         what = f"{request.model.name} consists of several models"
         raise UsageError(what, hint=f"name one of its stages: {', '.join(request.model.stages)}")
     return request
+
+
+def _report(progress: Progress) -> Report:
+    return ignore if progress is None else listener(progress)
