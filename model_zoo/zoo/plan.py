@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict
 
-from model_zoo.conversion import differences, ir_key, key_parts
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -155,6 +153,8 @@ class Plan:
         same = _digests(self.inputs) == _digests(inputs) and self.tools.versions == tools.versions
         if same and self.parts is not None:
             return replace(self, tools=tools)
+        from model_zoo.conversion import ir_key  # names are listed without the later stages
+
         inputs = tuple(inputs)
         parts = self._parts(inputs, tools.versions)
         return replace(self, inputs=inputs, tools=tools, parts=parts, key=ir_key(parts), cached=None)
@@ -162,10 +162,14 @@ class Plan:
     @cached_property
     def request_key(self) -> str:
         """The digest of what was asked for, whatever versions of the tools answer it."""
+        from model_zoo.conversion import ir_key
+
         assert self.inputs is not None  # noqa: S101 - asked of complete plans only
         return ir_key(self._parts(self.inputs, {}))
 
     def _parts(self, inputs: tuple[FileEntry, ...], versions: Mapping[str, str | None]) -> dict[str, Any]:
+        from model_zoo.conversion import key_parts
+
         calibration = self.conversion.calibration
         return key_parts(self.request.model, self.precision, inputs, versions, calibration=calibration)
 
@@ -178,6 +182,8 @@ class Plan:
         Returns:
             Readable lines; the first says whether the planned IR is there.
         """
+        from model_zoo.conversion import differences
+
         if self.parts is None:
             name = self.request.model.name
             return [f"{name}: its files were never fetched, so their digests are not known yet"]

@@ -12,7 +12,6 @@ from model_zoo.catalog import Catalog, builtin_catalog, match_names
 from model_zoo.errors import LoadError, UsageError
 from model_zoo.events import ignore, listener
 from model_zoo.settings import load_settings
-from model_zoo.zoo.pipeline import Pipeline
 from model_zoo.zoo.plan import Conversion, Request
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from model_zoo.outcome import Outcome
     from model_zoo.schema import ConvertedModel, FetchedModel, Model
     from model_zoo.settings import Settings
+    from model_zoo.zoo.pipeline import Pipeline
     from model_zoo.zoo.plan import ConvertOptions, FilesPlan, Plan
     from model_zoo.zoo.planner import Planner
 
@@ -101,6 +101,8 @@ class Zoo:
 
     def pipeline(self, *, offline: bool | None = None) -> Pipeline:
         """Return the stages, set up for a run with or without network; default as the zoo was made."""
+        from model_zoo.zoo.pipeline import Pipeline  # see cache
+
         offline = self.settings.offline if offline is None else offline
         if offline not in self._pipelines:
             settings = msgspec.structs.replace(self.settings, offline=offline)
