@@ -141,7 +141,9 @@ def _covers(declared: Artifact, path: str) -> bool:
 
 def _pinned(declared: Artifact, pin: Artifact) -> Artifact:
     """Return an artifact as declared, with what the lock says where the declaration says nothing."""
-    added = {name: ours if (ours := getattr(declared, name)) is not None else getattr(pin, name) for name in _FACTS}
+    added = {
+        name: ours if (ours := getattr(declared, name)) is not None else getattr(pin, name) for name in _FACTS
+    }
     sources = pin.sources if floating_sources(declared) else declared.sources
     return msgspec.structs.replace(declared, path=pin.path, sources=sources, **added)
 

@@ -14,13 +14,12 @@ import pytest
 import yaml
 
 from tests.tiny import entry, tiny_onnx, write_entry
-from tests.trust.support import digest_of_json, overwrite, sealed, sha256, still
+from tests.trust.support import digest_of_json, overwrite, sealed, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-FORGED = "forged tar or layer"
 GOOD, EVIL = tiny_onnx(1.0), tiny_onnx(666.0)
 assert len(GOOD) == len(EVIL)
 
@@ -199,7 +198,6 @@ def served(done) -> bytes | None:
 @pytest.mark.parametrize("flags", [(), ("--require-pinned",), ("--locked",)], ids=" ".join)
 @pytest.mark.parametrize("claim", CLAIMS)
 @pytest.mark.parametrize("way", ["tar", "layer"])
-@still(FORGED)
 def test_a_forged_folder_is_never_served(declared, shell, tmp_path, monkeypatch, way, claim, flags):
     lock = tmp_path / "model-zoo.lock"
     assert shell("--cache", tmp_path / "first", "lock", "one", "-o", lock).code == 0
@@ -215,7 +213,6 @@ def test_a_forged_folder_is_never_served(declared, shell, tmp_path, monkeypatch,
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
-@still(FORGED)
 def test_a_forged_tar_is_refused(declared, shell, tmp_path, claim):
     done = shell("import", pack(tmp_path / "x.tar", forged(declared, digests=CLAIMS[claim]))).refused(5)
     assert "m.onnx" in done.err
@@ -223,7 +220,6 @@ def test_a_forged_tar_is_refused(declared, shell, tmp_path, claim):
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
-@still(FORGED)
 def test_verify_sees_a_forged_layer(declared, shell, tmp_path, monkeypatch, claim):
     monkeypatch.setenv(
         "MODEL_ZOO_LAYERS", str(lay(tmp_path / "layer", forged(declared, digests=CLAIMS[claim])))
@@ -232,7 +228,6 @@ def test_verify_sees_a_forged_layer(declared, shell, tmp_path, monkeypatch, clai
 
 
 @pytest.mark.parametrize("action", ["convert", "load"])
-@still(FORGED)
 def test_a_forged_folder_is_never_converted(declared, shell, tmp_path, monkeypatch, action):
     import numpy as np
 
@@ -254,7 +249,6 @@ def test_a_forged_folder_is_never_converted(declared, shell, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("algorithm", ["sha384", "sha512"])
-@still("a note in a layer gives a blob another's digest")
 def test_a_forged_note_gives_no_blob_another_digest(catalog, shell, tmp_path, monkeypatch, algorithm):
     """A layer says that its blob has the sha384 that the entry pins; that blob's sha256 is right."""
     path = catalog / "one.yaml"
@@ -274,7 +268,6 @@ def test_a_forged_note_gives_no_blob_another_digest(catalog, shell, tmp_path, mo
     assert done.code in {0, 5, 6}
 
 
-@still(FORGED)
 def test_a_blob_of_a_layer_is_its_digest(catalog, shell, tmp_path, monkeypatch):
     """A blob lies under the digest that the entry pins, and is something else."""
     own = sha256(GOOD)
