@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import IntegrityError
-from model_zoo.sources import integrity_of
+from model_zoo.sources import LocatedSource, integrity_of
 
 if TYPE_CHECKING:
     from model_zoo.cache import Cache
@@ -35,13 +34,14 @@ def edited_files(request: Request, cache: Cache) -> list[str]:
     """Return, one line each, which local files without a digest are no longer what they were at first use."""
     lines = []
     for artifact in request.artifacts:
-        local = getattr(artifact.sources[0], "file", None) if artifact.sources else None
-        if artifact.digests or artifact.sources[0].kind != "file" or not local:
+        source = None if artifact.digests else next(iter(artifact.sources), None)
+        if not isinstance(source, LocatedSource) or source.local is None:
             continue
         first = cache.sha256_of(artifact)
-        now = cache.digest_of_local(artifact, Path(local), first) if first else None
-        if first != now and now is not None:
-            lines.append(f"{artifact.path}: {local} was edited: at first use sha256 {first}, now {now}")
+        now = cache.digest_of_local(artifact, source.local, first) if first else None
+        if now not in {None, first}:
+            found = f"at first use sha256 {first}, now {now}"
+            lines.append(f"{artifact.path}: {source.local} was edited: {found}")
     return lines
 
 
