@@ -11,7 +11,8 @@ from __future__ import annotations
 from model_zoo.cache.layout import Layer
 from model_zoo.cache.materialise import materialise
 from model_zoo.cache.notes import address_digest, alias_names
-from model_zoo.cache.store import Cache, declaration_of
+from model_zoo.cache.proof import declaration_of
+from model_zoo.cache.store import Cache
 
 __all__ = [
     "Cache",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from model_zoo.cache.layout import NOTES, TAG_NAME
 from model_zoo.cache.manifest import M, encode, read_manifest
+from model_zoo.cache.proof import fault_of, fault_of_derived, is_derived
 from model_zoo.cache.unpack import MAX_MEMBERS, MAX_RATIO, SLACK
 from model_zoo.errors import CacheFullError, IntegrityError
 from model_zoo.files import CHUNK, as_cache_error, hash_file, link_file, set_mode
@@ -235,16 +236,29 @@ class LayerImport:
             raise refused(self.name, "a directory under another name", directory)
         for artifact in manifest.artifacts:
             self._verify_names(artifact, directory)
+        folder = self._tree / directory
+        fault = fault_of(folder, manifest)
+        if fault is None and is_derived(manifest):
+            fault = fault_of_derived(manifest, self._blob, self._tree.with_name("derived") / digest, folder)
+        if fault is not None:
+            raise IntegrityError(
+                f"{self.name}: {directory}: {fault}",
+                left="nothing of it was published",
+                hint="get it again from its publisher",
+            )
         self._verify_inputs(directory, digest, manifest.files)
         self._files[model, digest] = manifest
+
+    def _blob(self, sha256: str) -> Path:
+        return self._staged[self._blobs[sha256]].path
 
     def _verify_names(self, artifact: ArtifactRecord, directory: str) -> None:
         """Verify the other digests that a blob is going to be looked up under."""
         blob = self._blobs.get(artifact.sha256)
+        if blob is None:
+            raise refused(self.name, "an artifact without the blob", f"{directory}: {artifact.path}")
         for name in (*(artifact.names or ()), *(artifact.digests or ())):
             algorithm, _, digits = name.partition(":")
-            if blob is None:
-                raise refused(self.name, "the name of a blob without the blob", f"{directory}: {name}")
             if algorithm in {"sha384", "sha512"}:
                 found = hash_file(self._staged[blob].path, [algorithm])[algorithm]
                 if found.hex != digits:

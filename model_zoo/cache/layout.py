@@ -61,6 +61,10 @@ class Layer:
         """The note of the file of another program that a blob was adopted from; for people only."""
         return self.state / "adopted" / sha256[:2] / sha256
 
+    def proven(self, digest: str) -> Path:
+        """The empty file that says that a directory of another layer was read and found right."""
+        return self.state / "proven" / digest[:2] / digest
+
     def used(self, kind: str, name: str) -> Path:
         """The empty file whose time is that of the last noted use."""
         return self.state / "used" / kind / name

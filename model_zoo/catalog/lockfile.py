@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from model_zoo.errors import IntegrityError, UsageError
-from model_zoo.schema import Artifact, FileEntry, Model, Struct
-from model_zoo.sources import LocatedSource, source_hook
+from model_zoo.schema import Artifact, FileEntry, Model, Struct, check_unique_paths
+from model_zoo.schema.base import Sha256
+from model_zoo.sources import floating_sources, source_hook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_FACTS = ("size", "sha256", "sha384", "sha512")
 _LOCK_AGAIN = "if the change is intended, lock again with 'model-zoo lock'"
 
 
@@ -29,6 +31,11 @@ class LockedIr(Struct, frozen=True, kw_only=True):
     key: str
     outputs: tuple[FileEntry, ...]
     parts: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """Check the parts that are read before the IR is made again."""
+        msgspec.convert(self.parts.get("inputs"), tuple[tuple[str, Sha256], ...])
+        msgspec.convert(self.parts.get("versions"), dict[str, str | None])
 
 
 class LockedModel(Struct, frozen=True, kw_only=True):
@@ -47,6 +54,10 @@ class LockedModel(Struct, frozen=True, kw_only=True):
     replace: tuple[dict[str, Any], ...] = ()
     entry: dict[str, Any] | None = None
     ir: dict[str, LockedIr] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that no file is locked twice."""
+        check_unique_paths([artifact.path for artifact in self.artifacts if artifact.path != "."])
 
 
 class LockfileContent(Struct, frozen=True, kw_only=True):
@@ -68,48 +79,83 @@ class Lockfile:
 
         Raises:
             UsageError: nothing is locked for it.
+            IntegrityError: the lock does not say which bytes a file of it has.
         """
         found = self._models.get(reference)
         if found is None:
             what = f"{self.path} does not lock {reference}"
             hint = f"run 'model-zoo lock {reference} …' with this and all its other references"
             raise UsageError(what, found=", ".join(sorted(self._models)), hint=hint)
+        for artifact in found.artifacts:
+            if artifact.sha256 is None:
+                what = f"{self.path} locks {artifact.path} of {reference} without a sha256"
+                raise IntegrityError(what, left="nothing was fetched", hint=_LOCK_AGAIN)
         return found
 
     def model_of_uri(self, uri: str) -> Model:
         """Return the model that a URI meant when it was locked; no server is asked.
 
         Raises:
-            UsageError: it is not locked.
+            UsageError: it is not locked, or not as a model.
+            IntegrityError: as ``model``.
         """
         locked = self.model(uri)
         data = {**(locked.entry or {}), "artifacts": msgspec.to_builtins(locked.artifacts)}
-        return msgspec.convert(data, Model, dec_hook=source_hook)
+        try:
+            return msgspec.convert(data, Model, dec_hook=source_hook)
+        except (ValueError, RecursionError) as error:
+            what = f"{self.path}: what it locks for {uri} is not a model: {error}"
+            raise UsageError(what, hint=_LOCK_AGAIN) from error
 
     def apply(self, model: Model, precision: str | None) -> Model:
-        """Return a catalog's model with the locked digests, and the locked addresses if its own float.
+        """Return a catalog's model with what the lock adds: digests, and the addresses of what floats.
 
         Raises:
             UsageError: the model is not locked.
-            IntegrityError: the entry changed since it was locked; the message says how.
+            IntegrityError: the lock contradicts the entry; the message says where.
         """
         locked = self.model(model.name)
         lines = changes(model, locked, precision)
+        pins = {artifact.path: artifact for artifact in locked.artifacts}
+        names = {artifact.path for artifact in model.artifacts}
+        artifacts: list[Artifact] = []
+        for declared in model.artifacts:
+            for path in [p for p in pins if p == declared.path or (p not in names and _covers(declared, p))]:
+                pin = pins.pop(path)
+                artifacts.append(_pinned(declared, pin))
+                lines += _contradictions(declared, pin)
+        lines += [f"{path} is locked, but not in the entry" for path in pins]
         if lines:
             what = f"{model.name}: the catalog entry differs from {self.path}"
-            raise IntegrityError(what, found="; ".join(lines), left="nothing was fetched", hint=_LOCK_AGAIN)
-        pinned = {artifact.path: artifact for artifact in locked.artifacts}
-        artifacts = [
-            msgspec.structs.replace(artifact, size=pin.size, sha256=pin.sha256)
-            for artifact in model.artifacts
-            if not _is_floating(artifact) and (pin := pinned.pop(artifact.path, None))
-        ]
-        return msgspec.structs.replace(model, artifacts=(*artifacts, *pinned.values()))
+            found = "; ".join(dict.fromkeys(lines))
+            raise IntegrityError(what, found=found, left="nothing was fetched", hint=_LOCK_AGAIN)
+        return msgspec.structs.replace(model, artifacts=tuple(artifacts))
 
 
-def _is_floating(artifact: Artifact) -> bool:
-    """Whether a server has to be asked what the artifact means."""
-    return any(isinstance(source, LocatedSource) and source.floating for source in artifact.sources)
+def _covers(declared: Artifact, path: str) -> bool:
+    """Whether a declared artifact stands for several files, of which ``path`` may be one."""
+    several = any(source.several for source in declared.sources)
+    return several and (declared.path == "." or path.startswith(f"{declared.path}/"))
+
+
+def _pinned(declared: Artifact, pin: Artifact) -> Artifact:
+    """Return an artifact as declared, with what the lock says where the declaration says nothing."""
+    added = {
+        name: ours if (ours := getattr(declared, name)) is not None else getattr(pin, name) for name in _FACTS
+    }
+    sources = pin.sources if floating_sources(declared) else declared.sources
+    return msgspec.structs.replace(declared, path=pin.path, sources=sources, **added)
+
+
+def _contradictions(declared: Artifact, pin: Artifact) -> list[str]:
+    """Return, one line each, what the lock and the entry both say of a file, differently."""
+    pairs = ((name, getattr(declared, name), getattr(pin, name)) for name in (*_FACTS, "unpack"))
+    return [
+        f"{pin.path}: {name}: locked {_shorten(msgspec.to_builtins(theirs))}, "
+        f"in the entry {_shorten(msgspec.to_builtins(ours))}"
+        for name, ours, theirs in pairs
+        if None not in {ours, theirs} and ours != theirs
+    ]
 
 
 def identity(artifact: Artifact) -> dict[str, object]:

@@ -107,15 +107,17 @@ def _as_declared(zoo: Zoo, request: Request, manifest: _Manifest) -> _Manifest:
         return msgspec.structs.replace(manifest, resolution=resolution)
     manifest = msgspec.structs.replace(manifest, declaration=declaration_of(request.model, requested))
     if isinstance(manifest, FilesManifest):
-        artifacts = tuple(_with_names(record, requested) for record in manifest.artifacts)
+        artifacts = tuple(_as_requested(record, requested) for record in manifest.artifacts)
         manifest = msgspec.structs.replace(manifest, artifacts=artifacts)
     return manifest
 
 
-def _with_names(record: ArtifactRecord, declared: Sequence[Artifact]) -> ArtifactRecord:
-    """Return the record of an artifact, with the names under which its declaration is looked up."""
-    names = next((alias_names(artifact) for artifact in declared if artifact.path == record.path), [])
-    return msgspec.structs.replace(record, names=tuple(f"{kind}:{name}" for kind, name in names))
+def _as_requested(record: ArtifactRecord, declared: Sequence[Artifact]) -> ArtifactRecord:
+    """Return the record of an artifact, with the digests and names that its declaration has."""
+    artifact = next(artifact for artifact in declared if artifact.path == record.path)
+    digests = tuple(str(digest) for digest in artifact.digests)
+    names = tuple(f"{kind}:{name}" for kind, name in alias_names(artifact))
+    return msgspec.structs.replace(record, digests=digests, names=names)
 
 
 def layer_members(contents: Contents, cache: Cache, mtime: int) -> list[Member]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 
+from model_zoo.schema.artifact import Unpack
 from model_zoo.schema.base import MANIFEST_NAME, Struct
 from model_zoo.schema.opening import FOLDER
 
@@ -41,6 +42,7 @@ class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         size: of the blob, in bytes.
         sha256: of the blob (hex).
         digests: the declared ones, ``algorithm:hex``.
+        unpack: how the blob becomes a tree, as declared.
         names: what else the blob is looked up by, ``algorithm:hex`` or ``source:hex``.
         sources: where it could be read from, in words; dropped when a manifest leaves the machine.
     """
@@ -49,6 +51,7 @@ class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     size: int
     sha256: str
     digests: tuple[str, ...] | None = None
+    unpack: Unpack | None = None
     names: tuple[str, ...] | None = None
     sources: tuple[str, ...] | None = None
 
@@ -139,6 +142,7 @@ class FilesManifest(Manifest, frozen=True, kw_only=True):
         precision: the precision they were first fetched for, if one was given.
         artifacts: what was fetched.
         files: what is in the directory, after unpacking and replacing.
+        replace: the declared edits, as plain JSON.
         integrity: how far each artifact's bytes are fixed, by its path.
         resolution: how floating artifacts were resolved, if any float.
     """
@@ -150,6 +154,7 @@ class FilesManifest(Manifest, frozen=True, kw_only=True):
     precision: str | None
     artifacts: tuple[ArtifactRecord, ...]
     files: tuple[FileEntry, ...]
+    replace: tuple[dict[str, Any], ...] = ()
     integrity: dict[str, str] = {}
     resolution: Resolution | None = None
 

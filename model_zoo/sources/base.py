@@ -116,6 +116,11 @@ class LocatedSource(
         return False
 
     @property
+    def local(self) -> Path | None:
+        """The file itself, where it is on this machine and its owner may edit it."""
+        return None
+
+    @property
     def integrity(self) -> Integrity:
         """The level this source gives an artifact that declares no digest."""
         return "revision" if self.immutable else "first-use"

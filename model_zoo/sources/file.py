@@ -43,6 +43,11 @@ class FileSource(LocatedSource, frozen=True, kw_only=True):
             raise SourceUnavailableError(what, expected="a regular file", found=found)
         return LocalLocation(path)
 
+    @property
+    def local(self) -> Path:
+        """The path."""
+        return Path(self.file)
+
     def describe(self) -> str:
         """Return the path."""
         return self.file

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from model_zoo.cache import alias_names, materialise
 from model_zoo.errors import CacheMissError, ModelZooError, OfflineError
@@ -15,7 +17,7 @@ from model_zoo.outcome import Outcome
 from model_zoo.schema import ArtifactRecord, FetchedModel, FileEntry, FilesManifest
 from model_zoo.sources import LocatedSource, integrity_of
 from model_zoo.text import counted
-from model_zoo.zoo.policy import check_pinned
+from model_zoo.zoo.policy import check_pinned, check_unedited, edited_files
 from model_zoo.zoo.resolver import resolution_of
 from model_zoo.zoo.waiting import locked, using_cache
 
@@ -52,11 +54,19 @@ class Fetcher:
 
     def fetch_all(self, requests: Sequence[Request], report: Report = ignore) -> list[Outcome[FetchedModel]]:
         """Fetch several models through one pool of transfers; a failure of one does not stop the others."""
-        hits = [self.plan(request).cached for request in requests]
-        if all(hits) and not self.require_pinned:
+        hits = [self._find(request).cached for request in requests]
+        edited = any(edited_files(request, self.cache) for request in requests)
+        if all(hits) and not self.require_pinned and not edited:
             return [Outcome(hit) for hit in hits]
         with using_cache(self.cache, self.settings, report):
             return self._fetch_missing(requests, report)
+
+    def _find(self, request: Request) -> FilesPlan:
+        """Return where a model's files are; what another cache made only if its bytes are right."""
+        plan = self.plan(request)
+        if plan.cached is None or self.cache.is_proven(plan.cached.directory, plan.cached.manifest):
+            return plan
+        return replace(plan, cached=None)
 
     def _fetch_missing(self, requests: Sequence[Request], report: Report) -> list[Outcome[FetchedModel]]:
         batch = _Batch(requests, self._finish, report)
@@ -65,8 +75,9 @@ class Fetcher:
             try:
                 if self.require_pinned:
                     check_pinned(asked)
+                check_unedited(asked, self.cache)
                 request = batch.requests[index] = self.resolver.resolve(asked)
-                if self.plan(request).cached is None:
+                if self._find(request).cached is None:
                     missing += [(index, a) for a in request.artifacts if self.cache.find_blob(a) is None]
             except ModelZooError as error:
                 batch.fail(index, error)
@@ -125,13 +136,13 @@ class Fetcher:
 
     def _finish(self, request: Request, report: Report) -> FetchedModel:
         """Materialise a model whose blobs are all there."""
-        plan = self.plan(request)
+        plan = self._find(request)
         if plan.cached is not None:
             return plan.cached
         model, key = request.model, str(plan.key)
         layer = self.cache.writable
         with locked(self.cache, self.settings, f"files-{model.name}-{key[:16]}", model.name, report):
-            found = self.plan(request).cached
+            found = self._find(request).cached
             if found is not None:
                 return found
             blobs = {artifact.path: self._blob(request, artifact) for artifact in request.artifacts}
@@ -143,7 +154,7 @@ class Fetcher:
                 self.cache.publish_directory(staged, layer.files(model.name, key), manifest)
             self.cache.note_inputs(key, entries)
         report(Event(event="fetch_end", model=model.name, bytes=sum(e.size for e in entries)))
-        found = self.plan(request).cached
+        found = self._find(request).cached
         if found is None:
             raise _vanished(model.name, "its directory")
         return found
@@ -276,11 +287,13 @@ def _manifest(
                 size=blobs[a.path].stat().st_size,
                 sha256=blobs[a.path].name,
                 digests=tuple(str(d) for d in a.digests),
+                unpack=a.unpack,
                 names=tuple(f"{kind}:{name}" for kind, name in alias_names(a)),
                 sources=tuple(s.describe() for s in a.sources if isinstance(s, LocatedSource)),
             )
             for a in request.artifacts
         ),
         files=tuple(entries),
+        replace=tuple(msgspec.to_builtins(request.model.replace)),
         resolution=resolution_of(request),
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from model_zoo.catalog.lockfile import refuse_other_outputs, refuse_other_parts
 from model_zoo.conversion import differences
-from model_zoo.errors import UsageError
+from model_zoo.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +30,19 @@ def locked_ir(request: Request) -> LockedIr:
         hint = f"lock it too: 'model-zoo lock {request.name}@{request.precision} …'"
         raise UsageError(what, found=", ".join(sorted(request.locked.ir)) or "files only", hint=hint)
     return found
+
+
+def refuse_other_inputs(name: str, known: Sequence[FileEntry], locked: Sequence[FileEntry]) -> None:
+    """Refuse a locked IR that was not made from the files that the entry and the lock file pin.
+
+    Raises:
+        IntegrityError: names the files that differ.
+    """
+    ours, theirs = ({(entry.path, entry.sha256) for entry in entries} for entries in (known, locked))
+    if ours != theirs:
+        what = f"{name}: the locked IR was made from other files than those that are pinned"
+        found = ", ".join(sorted({path for path, _ in ours ^ theirs}))
+        raise IntegrityError(what, found=found, hint="lock again with 'model-zoo lock'")
 
 
 def check_locked(

@@ -13,7 +13,7 @@ from model_zoo.outcome import Outcome
 from model_zoo.zoo.locked import check_locked
 from model_zoo.zoo.plan import Request, Tools
 from model_zoo.zoo.planner import Planner
-from model_zoo.zoo.policy import check_pinned
+from model_zoo.zoo.policy import check_bytes, check_pinned, check_unedited
 from model_zoo.zoo.resolver import Resolver
 from model_zoo.zoo.waiting import using_cache
 
@@ -101,9 +101,14 @@ class Pipeline:
         Raises:
             ModelZooError: one of its subclasses, see ``model_zoo.errors``.
         """
+        self._check(request)
+        return self.carry_out(self.planner.plan(request, conversion), report)
+
+    def _check(self, request: Request) -> None:
+        """Refuse what is not to be used, be it in the cache or not."""
         if self.require_pinned:
             check_pinned(request)
-        return self.carry_out(self.planner.plan(request, conversion), report)
+        check_unedited(request, self.cache)
 
     def carry_out(self, plan: Plan, report: Report = ignore) -> ConvertedModel:
         """Make the IR of a plan available; where that is impossible here, one made by other tools counts.
@@ -115,6 +120,7 @@ class Pipeline:
         if plan.cached is not None:
             if plan.request.locked is not None:
                 check_locked(plan.request, plan.cached.manifest.parts, plan.cached.manifest.outputs)
+                check_bytes(self.cache, plan.cached)
             return plan.cached
         try:
             with using_cache(self.cache, self.settings, report):
@@ -173,6 +179,7 @@ class Pipeline:
 
     def _plan(self, request: Request, conversion: Conversion, report: Report) -> Outcome[Plan]:
         try:
+            self._check(request)
             plan = self.planner.plan(request, conversion)
             return Outcome(plan if plan.cached else self.converter.pull(plan, report))
         except ModelZooError as error:

@@ -8,6 +8,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from model_zoo.cache import Cache, alias_names, declaration_of, materialise
 from model_zoo.cache.environments import KIND, publish_environment
 from model_zoo.files.tree import measure
@@ -73,11 +75,13 @@ def put_model(
                     size=a.size,
                     sha256=blobs[a.path].name,
                     digests=tuple(str(d) for d in a.digests),
+                    unpack=a.unpack,
                     names=tuple(f"{kind}:{digest}" for kind, digest in alias_names(a)),
                 )
                 for a in made.artifacts
             ),
             files=entries,
+            replace=tuple(msgspec.to_builtins(made.replace)),
         )
         cache.publish_directory(staged, folder, manifest)
     return made, folder

@@ -17,7 +17,6 @@ from tests.tiny import entry, tiny_onnx, write_entry
 from tests.trust.support import bounded, case, still
 
 HALF = "seed / export oci that fails before its marker file"
-FIRST = "integrity: first-use with file:"
 
 
 # --- a command that was stopped goes on
@@ -191,7 +190,6 @@ def as_nobody(tmp_path: Path, *arguments: object):
 # --- what changed must be noticed
 
 
-@still(FIRST)
 def test_an_edited_local_file_is_noticed(catalog, shell):
     path = catalog / "one.yaml"
     data = yaml.safe_load(path.read_text())

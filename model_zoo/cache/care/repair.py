@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from model_zoo.cache.care.gc import sweep_notes
 from model_zoo.cache.manifest import is_whole, read_manifest
 from model_zoo.cache.notes import Notes, files_manifests
+from model_zoo.cache.proof import fault_of
 from model_zoo.errors import CacheError
 from model_zoo.files import (
     as_cache_error,
@@ -205,6 +206,8 @@ def _is_sound(layer: Layer, directory: Path, kind: type[FilesManifest | IrManife
         return False
     manifest = stored.manifest
     if isinstance(manifest, IrManifest) and Digest.of_json(manifest.parts).hex != directory.name:
+        return False
+    if isinstance(manifest, FilesManifest) and fault_of(directory, manifest, layer.blob):
         return False
     return is_whole(str(layer.root), str(directory), manifest.entries) and all(
         hash_file(directory / entry.path)["sha256"].hex == entry.sha256 for entry in manifest.entries

@@ -17,6 +17,7 @@ from model_zoo.cache.environments import KIND, environments, faults_of
 from model_zoo.cache.layout import TAG_NAME, Layer
 from model_zoo.cache.manifest import Stored, is_inside, link_target, read_manifest
 from model_zoo.cache.notes import Notes
+from model_zoo.cache.proof import fault_of
 from model_zoo.events import Event
 from model_zoo.files import exists, hash_file, is_file
 from model_zoo.files.tree import is_link, scan, walk
@@ -256,6 +257,9 @@ class _LayerCheck:
         precision = stored.manifest.precision if stored is not None and stored.sealed else None
         owner = _Owner(model=model, name=f"{model}/{directory.name}", precision=precision)
         self._check_directory("files", directory, stored, FilesManifest, owner)
+        if stored and stored.sealed and (fault := fault_of(directory, stored.manifest, self.layer.blob)):
+            path = directory / FilesManifest.FILE_NAME
+            self._add(Problem("files", self.layer, path, fault, file=FilesManifest.FILE_NAME, **owner))
 
     def _check_ir(self, directory: Path) -> None:
         stored = read_manifest(directory, IrManifest, check=True)
