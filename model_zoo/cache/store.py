@@ -6,7 +6,6 @@ import contextlib
 import errno
 import logging
 import os
-import shutil
 import stat
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from model_zoo.cache.manifest import M, Stored, encode, is_whole, read_manifest
 from model_zoo.cache.notes import Notes, address_digest, alias_names, ir_manifests
 from model_zoo.cache.usage_lock import UsageLock
 from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
-from model_zoo.files import as_cache_error, fsync_directory, fsync_file, has_digest, set_mode
+from model_zoo.files import as_cache_error, fsync_directory, fsync_file, has_digest, remove_tree, set_mode
 from model_zoo.schema import Digest, FileEntry, FilesManifest, IrManifest
 
 if TYPE_CHECKING:
@@ -265,7 +264,7 @@ class Cache:
         try:
             yield directory
         finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            remove_tree(directory, ignore_errors=True)
 
     def publish_directory(self, staged: Path, target: Path, manifest: FilesManifest | IrManifest) -> None:
         """Write the manifest, flush everything, and rename a staged directory to its final name.

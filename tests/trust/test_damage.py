@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from model_zoo.cache import Cache
-from model_zoo.cache.care.verify import check
+from model_zoo.cache.care.verify import verify
 from model_zoo.events import ignore
 from model_zoo.settings import Settings
 from model_zoo.zoo import Zoo
@@ -99,7 +99,7 @@ def own(cache: Path, pattern: str, model: str = "one") -> Path:
 
 def problems(cache: Path) -> list:
     """Return what ``cache verify`` finds."""
-    return check(Cache(cache, ()).layers, ignore).problems
+    return verify(Cache(cache, ()).layers, ignore).problems
 
 
 def flips(data: bytes, pattern: str) -> Iterator[tuple[int, int]]:
