@@ -13,7 +13,7 @@ import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from model_zoo.cache.intake import SEED_NOTE
@@ -32,6 +32,7 @@ from model_zoo.files import (
 )
 from model_zoo.files.lock import lock
 from model_zoo.files.tar import DIRECTORY_MODE, FILE_MODE, Member
+from model_zoo.files.tree import is_real_directory, scan, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -181,25 +182,26 @@ def _is_current(dest: Path, path: Path, member: Member, mtime: int) -> bool:
 
 
 def _sweep(dest: Path, wanted: set[str], kept: tuple[str, ...]) -> int:
-    """Remove what earlier seeds, or programs that used this one as a cache, left in our directories."""
-    removed = 0
-    for path in [dest / TAG_NAME, *(dest / name for name in _BUCKETS)]:
-        sweep_staged(path)
-        if path.name != TAG_NAME and path.is_symlink():
+    """Remove what earlier seeds, or programs that used this one as a cache, left in our directories.
+
+    Links are removed, never followed.
+    """
+    sweep_staged(dest / TAG_NAME)
+    folders = {str(above) for path in (*wanted, *kept) for above in PurePosixPath(path).parents}
+    pending, removed = [name for name in _BUCKETS if os.path.lexists(dest / name)], 0
+    while pending:
+        here = pending.pop()
+        path = dest / here
+        if here in kept or here in wanted:
+            continue
+        if not is_real_directory(path):
             path.unlink()
             removed += 1
-    for top in _BUCKETS:
-        for folder, folders, files in os.walk(dest / top, topdown=False):
-            here = Path(folder)
-            relative = here.relative_to(dest).as_posix()
-            if any(f"{relative}/".startswith(f"{other}/") for other in kept):
-                continue
-            for name in [*files, *(name for name in folders if (here / name).is_symlink())]:
-                if f"{relative}/{name}" not in wanted:
-                    (here / name).unlink()
-                    removed += 1
-            if not any(here.iterdir()):
-                here.rmdir()
+        elif here in folders:
+            pending += [f"{here}/{entry.name}" for entry in scan(path)]
+        else:
+            removed += sum(1 for _ in walk(path))
+            remove_tree(path)
     return removed
 
 
