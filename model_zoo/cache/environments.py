@@ -11,15 +11,21 @@ import contextlib
 import csv
 import os
 import re
-import shutil
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from model_zoo.cache.manifest import encode, read_manifest
 from model_zoo.cache.notes import Notes
-from model_zoo.cache.usage_lock import is_alive
-from model_zoo.files import as_cache_error, fsync_directory, fsync_file, hash_file, set_mode
+from model_zoo.files import (
+    as_cache_error,
+    fsync_directory,
+    fsync_file,
+    hash_file,
+    is_alive,
+    remove_tree,
+    set_mode,
+)
 from model_zoo.files.tree import directory_names, measure
 from model_zoo.schema import EnvironmentManifest
 
@@ -122,14 +128,14 @@ def environments(layer: Layer) -> list[Environment]:
 
 
 def find_environment(cache: Cache, digest: str) -> Environment | None:
-    """Return the environment with that digest, if some layer has one that can be used."""
-    for layer in cache.layers:
-        if not layer.owns(layer.envs / digest):
-            continue
-        found = _read(layer, digest)
-        if found.fault is None:
-            return found
-    return None
+    """Return the environment with that digest, if it can be used.
+
+    Only the top layer is searched: an environment is a program, and a layer's is somebody else's.
+    """
+    if cache.top is None or not cache.top.owns(cache.top.envs / digest):
+        return None
+    found = _read(cache.top, digest)
+    return found if found.fault is None else None
 
 
 def note_use(cache: Cache, environment: Environment) -> None:
@@ -195,7 +201,7 @@ def sweep_unfinished(cache: Cache, digest: str) -> None:
         except (OSError, UnicodeDecodeError):  # killed before it noted what it builds
             abandoned = not is_alive(int(match[1]))
         if abandoned:
-            shutil.rmtree(partials / name, ignore_errors=True)
+            remove_tree(partials / name, ignore_errors=True)
 
 
 def _flush(folder: Path) -> None:

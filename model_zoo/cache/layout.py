@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheDamagedError
-from model_zoo.files import as_cache_error, exists, make_directory, write_file
-from model_zoo.files.tree import is_link
+from model_zoo.files import as_cache_error, exists, has_link, make_directory, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +16,8 @@ TAG = (
     "# This folder is a cache of model-zoo; backup programs may leave it out (bford.info/cachedir).\n"
 )
 TAG_NAME = "CACHEDIR.TAG"
+DIGESTS = "digests.json"
+"""The file beside compiled blobs with their digests."""
 COMPLETE = "complete"
 """The file in a directory of notes that says that none is missing; without it they are derived again."""
 NOTES = ("aliases", "requests", "inputs", "resolutions")
@@ -134,28 +134,15 @@ class Layer:
             return
         make_directory(self.root)
         with as_cache_error(tag):
-            if not (exists(self.models) or exists(self.irs) or self.state.is_symlink()):
-                for notes in NOTES:
-                    mark = self.complete(notes)
+            if not (exists(self.models) or exists(self.irs)):
+                for mark in filter(self.owns, map(self.complete, NOTES)):
                     mark.parent.mkdir(parents=True, exist_ok=True)
                     mark.touch()
             write_file(tag, TAG.encode("ascii"))
 
     def owns(self, path: Path) -> bool:
-        """Whether no part of ``path`` below the root is a symlink, which could lead anywhere.
-
-        The root itself may be one: that is its owner's decision. Missing parts are not.
-        """
-        here = str(self.root)
-        for part in path.relative_to(self.root).parts:
-            here = f"{here}{os.sep}{part}"
-            try:
-                found = os.lstat(here)
-            except OSError:
-                return True
-            if is_link(found):
-                return False
-        return True
+        """Whether no part of ``path`` below the root is a symlink, which could lead anywhere."""
+        return not has_link(self.root, path)
 
     def check_own(self, path: Path) -> Path:
         """Return ``path``, to be written to or deleted.

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
-from model_zoo.schema import Digest, Manifest
+from model_zoo.files.read import UNREADABLE, read_bounded
+from model_zoo.schema import Digest, FilesManifest, IrManifest, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ class Stored(Generic[M]):
 
     Attributes:
         manifest: what it says.
-        sealed: whether the seal fits the raw data, unknown fields included.
+        sealed: whether the file is as it was written, unknown fields included.
         published: when it was written, in seconds since 1970.
     """
 
@@ -53,18 +54,27 @@ def read_manifest(directory: Path | str, kind: type[M], *, check: bool = False) 
         check: compare it with its seal; without, ``sealed`` is True unread.
     """
     try:
-        with open(f"{directory}{os.sep}{kind.FILE_NAME}", "rb", buffering=0) as stream:  # noqa: PTH123
-            data = stream.readall()
-            published = os.fstat(stream.fileno()).st_mtime
+        data, published = read_bounded(f"{directory}{os.sep}{kind.FILE_NAME}")
         manifest = msgspec.json.decode(data, type=kind)
         return Stored(manifest, not check or _is_sealed(data), published)
-    except (OSError, msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
 def _is_sealed(raw: bytes) -> bool:
+    """Whether a manifest is byte for byte what was written: seal, order and spaces included."""
     data = msgspec.json.decode(raw, type=dict[str, Any])
-    return bool(data.pop(SEAL, None) == Digest.of_json(data).hex)
+    data.pop(SEAL, None)
+    return encode(data) == raw
+
+
+def is_named(directory: Path, manifest: Manifest) -> bool:
+    """Whether the directory of a sealed manifest has the name that follows from what the manifest says."""
+    if isinstance(manifest, IrManifest):
+        return directory.name == manifest.key == Digest.of_json(manifest.parts).hex
+    if isinstance(manifest, FilesManifest):
+        return (directory.parent.name, directory.name) == (manifest.model, manifest.declaration)
+    return True
 
 
 def is_whole(root: str, directory: str, entries: Sequence[FileEntry]) -> bool:

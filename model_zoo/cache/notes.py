@@ -22,8 +22,9 @@ import msgspec
 from model_zoo.cache.layout import NOTES
 from model_zoo.cache.manifest import M, Stored, read_manifest
 from model_zoo.errors import CacheError
-from model_zoo.files import exists, is_file, make_directory, write_file
+from model_zoo.files import exists, is_file, make_directory, read_json, write_file
 from model_zoo.files.lock import lock
+from model_zoo.files.read import UNREADABLE, read_bounded
 from model_zoo.files.tree import directory_names
 from model_zoo.schema import Digest, FileEntry, FilesManifest, IrManifest, Resolution
 
@@ -56,12 +57,12 @@ def address_digest(artifact: Artifact) -> Digest:
 
 @dataclass
 class Derived:
-    """All notes that follow from a set of manifests."""
+    """All notes that follow from a set of manifests; two of them may have resolved the same differently."""
 
     aliases: dict[tuple[str, str], str] = field(default_factory=dict)
     requests: dict[str, dict[str, float]] = field(default_factory=dict)
     inputs: dict[str, _Inputs] = field(default_factory=dict)
-    resolutions: dict[str, list[Any]] = field(default_factory=dict)
+    resolutions: dict[str, list[list[Any]]] = field(default_factory=dict)
 
     def add_files(self, manifest: FilesManifest) -> None:
         """Add what the manifest of a model's files says."""
@@ -82,7 +83,7 @@ class Derived:
 
     def _add_resolution(self, resolution: Resolution | None) -> None:
         if resolution is not None and _is_sha256(resolution.of):
-            self.resolutions.setdefault(resolution.of, list(resolution.artifacts))
+            self.resolutions.setdefault(resolution.of, []).append(list(resolution.artifacts))
 
     def _add_inputs(self, declaration: str | None, entries: _Inputs) -> None:
         if _is_sha256(declaration) and entries:
@@ -101,13 +102,10 @@ class Notes:
 
     def alias(self, kind: str, digest: str) -> str | None:
         """Return the sha256 that another name of a blob stands for."""
-        damaged = False
-        with contextlib.suppress(OSError):
-            text = self.layer.alias(kind, digest).read_bytes().decode("ascii", "replace").strip()
-            if _is_sha256(text):
-                return text
-            damaged = True
-        derived = self._derive("aliases", damaged=damaged)
+        path = self.layer.alias(kind, digest)
+        if (sha256 := read_alias(path)) is not None:
+            return sha256
+        derived = self._derive("aliases", damaged=is_file(path))
         return derived.aliases.get((kind, digest)) if derived else None
 
     def requested(self, request: str) -> dict[str, float]:
@@ -121,28 +119,19 @@ class Notes:
 
     def inputs(self, declaration: str) -> _Inputs | None:
         """Return the content that a declaration was found to have."""
-        stored = self.stored_inputs(declaration)
-        if stored is not None:
+        path = self.layer.inputs(declaration)
+        if (stored := read_json(path, _Inputs)) is not None:
             return stored
-        derived = self._derive("inputs", damaged=is_file(self.layer.inputs(declaration)))
+        derived = self._derive("inputs", damaged=is_file(path))
         return derived.inputs.get(declaration) if derived else None
-
-    def stored_inputs(self, declaration: str) -> _Inputs | None:
-        """Return the content of a declaration as noted; None where the note is missing or damaged."""
-        with contextlib.suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode(self.layer.inputs(declaration).read_bytes(), type=_Inputs)
-        return None
 
     def resolution(self, declared: str) -> list[Any] | None:
         """Return, as plain data, the artifacts that floating ones were found to mean."""
-        damaged = False
-        with contextlib.suppress(OSError):
-            data = self.layer.resolution(declared).read_bytes()
-            with contextlib.suppress(msgspec.DecodeError):
-                return msgspec.json.decode(data, type=list[Any])
-            damaged = True
-        derived = self._derive("resolutions", damaged=damaged)
-        return derived.resolutions.get(declared) if derived else None
+        path = self.layer.resolution(declared)
+        if (stored := read_json(path, list[Any])) is not None:
+            return stored
+        derived = self._derive("resolutions", damaged=is_file(path))
+        return derived.resolutions.get(declared, [None])[0] if derived else None
 
     def adopted(self, sha256: str) -> str | None:
         """Return where a blob was adopted from, if it was."""
@@ -230,8 +219,8 @@ class Notes:
                 self.note_request(request, key, made)
         for declaration, entries in derived.inputs.items():
             self.note_inputs(declaration, entries)
-        for declared, artifacts in derived.resolutions.items():
-            self.note_resolution(declared, artifacts)
+        for declared, alternatives in derived.resolutions.items():
+            self.note_resolution(declared, alternatives[0])
 
     # --- deriving
 
@@ -289,6 +278,15 @@ def _manifests(root: Path, kind: type[M]) -> Iterator[tuple[Path, Stored[M]]]:
     for name in directory_names(root):
         if (stored := read_manifest(root / name, kind)) is not None:
             yield root / name, stored
+
+
+def read_alias(path: Path) -> str | None:
+    """Return the sha256 that the note of an alias says; None where it is missing or damaged."""
+    try:
+        text = read_bounded(path)[0].decode("ascii")
+    except UNREADABLE:
+        return None
+    return text.removesuffix("\n") if _is_sha256(text.removesuffix("\n")) else None
 
 
 def _is_sha256(value: object) -> bool:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import logging
 import os
-import shutil
 import stat
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from model_zoo.files import (
     has_digest,
     hash_file,
     is_file,
+    remove_tree,
     set_mode,
 )
 from model_zoo.schema import Digest, FileEntry, FilesManifest, IrManifest
@@ -362,7 +362,7 @@ class Cache:
         try:
             yield directory
         finally:
-            shutil.rmtree(directory, ignore_errors=True)
+            remove_tree(directory, ignore_errors=True)
 
     def publish_directory(self, staged: Path, target: Path, manifest: FilesManifest | IrManifest) -> None:
         """Write the manifest, flush everything, and rename a staged directory to its final name.

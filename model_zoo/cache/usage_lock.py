@@ -17,6 +17,7 @@ import time
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheError, LockTimeoutError
+from model_zoo.files import is_alive
 from model_zoo.files.lock import lock, owner_of
 
 if TYPE_CHECKING:
@@ -163,16 +164,3 @@ def _is_fresh(path: Path) -> bool:
     if host == socket.gethostname() and pid.isdigit():
         return is_alive(int(pid))
     return age < _STALE
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine lives; True where that cannot be told."""
-    if os.name == "nt":  # os.kill would end it there
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

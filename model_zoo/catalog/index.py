@@ -23,7 +23,7 @@ import msgspec
 from model_zoo.catalog.reader import read_without_labels
 from model_zoo.catalog.scan import OMZ_NAMES, Stamp, find_entries, settled_stamp_of, stamp_of, unique_names
 from model_zoo.errors import CacheError
-from model_zoo.files import write_file
+from model_zoo.files import has_link, read_checked, with_checksum, write_file
 from model_zoo.schema import Model
 from model_zoo.sources import source_hook
 from model_zoo.version import __version__
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 FORMAT = 2
 WORTHWHILE = 8
 """Below this number of entries, reading the YAML again costs less than keeping an index."""
-_DIGEST_SIZE = 32
-"""Bytes of the sha256 that the file starts with: a disk error must not turn into a wrong model."""
 _log = logging.getLogger(__name__)
 
 
@@ -160,13 +158,10 @@ class _IndexFile:
     def _load(self) -> _Content | None:
         if self._path is None:
             return None
+        packed = read_checked(self._path)
         try:
-            data = self._path.read_bytes()
-            digest, packed = data[:_DIGEST_SIZE], memoryview(data)[_DIGEST_SIZE:]
-            if hashlib.sha256(packed).digest() != digest:
-                return None
-            return msgspec.msgpack.decode(packed, type=_Content)
-        except (OSError, ValueError):
+            return msgspec.msgpack.decode(packed, type=_Content) if packed is not None else None
+        except (ValueError, RecursionError):
             return None
 
     def listing(self) -> tuple[dict[str, Path] | None, Mapping[str, Stamp]]:
@@ -194,7 +189,7 @@ class _IndexFile:
             return None
         try:
             return _decoder().decode(entry.model)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return None
 
     def add(self, path: str, stamp: Stamp, model: Model) -> None:
@@ -220,9 +215,10 @@ class _IndexFile:
         with contextlib.suppress(OSError, CacheError):
             if self._prepare is not None:
                 self._prepare()
+            if has_link(self._path.parents[2], self._path.parent):  # the layer, of which this is a directory
+                return
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            packed = msgspec.msgpack.encode(content)
-            write_file(self._path, hashlib.sha256(packed).digest() + packed)
+            write_file(self._path, with_checksum(msgspec.msgpack.encode(content)))
             self._saved = len(content.entries)
 
 

@@ -7,6 +7,7 @@ as the text tells; the caller resolves what floats; ``model_from_uri`` builds th
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -256,7 +257,8 @@ def _wheel(rest: str) -> ParsedUri:
 def _file(rest: str) -> ParsedUri:
     path = Path(unquote(rest[2:]) if rest.startswith("//") else rest).expanduser().absolute()
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file, path))
+        below = (Path(here, name) for here, _, names in os.walk(path, onerror=_unreadable) for name in names)
+        found = sorted(file for file in below if file.is_file() and not _is_hidden(file, path))
         files = {file.relative_to(path).as_posix(): file for file in found}
     elif path.is_file():
         files = _with_companions(path)
@@ -265,6 +267,11 @@ def _file(rest: str) -> ParsedUri:
         raise ValueError(msg)
     artifacts = tuple(_hashed(name, file) for name, file in files.items())
     return ParsedUri(f"file:{path}", path.stem, artifacts)
+
+
+def _unreadable(error: OSError) -> None:
+    msg = f"cannot read {error.filename}: {error.strerror}"
+    raise ValueError(msg) from error
 
 
 def _is_hidden(path: Path, root: Path) -> bool:

@@ -9,12 +9,13 @@ documentation (``ovms_docs_llm_reference``, ``…_embeddings_…``, ``…_rerank
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.errors import CacheError, UsageError
-from model_zoo.export.views import WRITABLE, copy_out
-from model_zoo.files import ELSEWHERE, as_cache_error, set_mode, write_file
+from model_zoo.export.views import WRITABLE, check_own, copy_out
+from model_zoo.files import ELSEWHERE, as_cache_error, read_json, set_mode, sweep_staged, write_file
 from model_zoo.registry.image import export_names
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ def export_ovms(
     target = copy_out(files, out)
     with as_cache_error(target, left="the models without their configuration", hint=ELSEWHERE):
         for name, text in graphs.items():
+            check_own(target, target / name)
             _write(target / name / GRAPH, text)
         _list(config, names, set(graphs), base_path)
         _write(target / "config.json", json.dumps(config, indent=2) + "\n")
@@ -187,14 +189,14 @@ def _list(config: dict[str, Any], names: Sequence[str], graphs: set[str], base_p
 
 def _config(path: Path) -> dict[str, Any]:
     """Return the existing configuration, or an empty one."""
+    if not os.path.lexists(path):
+        return {"model_config_list": []}
     try:
-        config = json.loads(path.read_bytes())
+        config = read_json(path, dict[str, Any]) or {}
         names = [entry["config"]["name"] for entry in config.get("model_config_list", ())]
         names += [entry["name"] for entry in config.get("mediapipe_config_list", ())]
         valid = all(isinstance(name, str) for name in names) and not _LISTS.isdisjoint(config)
-    except FileNotFoundError:
-        return {"model_config_list": []}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError):
         valid = False
     if not valid:
         what = f"{path} is not a configuration of OpenVINO Model Server"
@@ -203,5 +205,6 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, text: str) -> None:
+    sweep_staged(path)
     write_file(path, text.encode())
     set_mode(path, WRITABLE)

@@ -6,30 +6,43 @@ user, the umask or the path. A second run changes nothing; what is no longer req
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 import os
-import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from model_zoo.cache.intake import SEED_NOTE
-from model_zoo.errors import CacheDamagedError, CacheError
-from model_zoo.files import ELSEWHERE, as_cache_error, copy_file, hash_file, link_file, replacing
+from model_zoo.cache.layout import TAG_NAME
+from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
+from model_zoo.files import (
+    ELSEWHERE,
+    as_cache_error,
+    copy_file,
+    hash_file,
+    is_begun,
+    link_file,
+    remove_tree,
+    replacing,
+    sweep_staged,
+)
 from model_zoo.files.lock import lock
 from model_zoo.files.tar import DIRECTORY_MODE, FILE_MODE, Member
+from model_zoo.files.tree import is_real_directory, scan, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from model_zoo.cache import Cache
 
 _BUCKETS = ("blobs-v1", "files-v1", "ir-v1", "compiled-v1", "envs-v1", "partial-v1", "locks-v1", "state-v1")
 _PARALLEL_COPIES = 4
+_log = logging.getLogger(__name__)
 _NOTE = f"state-v1/{SEED_NOTE}"
-_BUCKETS = ("blobs-v1", "files-v1", "ir-v1", "compiled-v1", "envs-v1", "partial-v1", "locks-v1", "state-v1")
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,7 @@ def write_seed(
     _check_dest(dest, cache)
     name = hashlib.sha256(os.fsencode(dest.resolve())).hexdigest()[:32]
     with (
-        lock(cache.writable.locks / f"seed-{name}.lock", timeout=60),
+        _alone(cache, f"seed-{name}.lock"),
         as_cache_error(dest, left="what was written so far; the next run goes on from there", hint=ELSEWHERE),
     ):
         dest.mkdir(parents=True, exist_ok=True)
@@ -75,6 +88,17 @@ def write_seed(
         removed = _sweep(dest, {member.path for member in members}, tuple(kept))
         stamp_folders(dest, mtime)
     return SeedResult(len(members), written, removed, sum(_size(member) for member in members))
+
+
+@contextlib.contextmanager
+def _alone(cache: Cache, name: str) -> Iterator[None]:
+    """Keep out another seed to the same directory; nothing does where the cache can only be read."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock(cache.writable.locks / name, timeout=60))
+        except CacheReadOnlyError as error:
+            _log.info("no lock against another seed: %s", error.what)
+        yield
 
 
 def _size(member: Member) -> int:
@@ -91,7 +115,7 @@ def _check_dest(dest: Path, cache: Cache) -> None:
             raise CacheError(what, left="nothing was written", hint="choose another folder for the seed")
     if dest.exists() and not dest.is_dir():
         raise CacheError(f"{dest} is not a folder", left="it is untouched", hint="choose another path")
-    if dest.is_dir() and any(dest.iterdir()) and not (dest / _NOTE).is_file():
+    if not is_begun(dest, _NOTE):
         what = f"{dest} exists and is not a seeded layer"
         raise CacheError(what, left="it is untouched", hint="choose an empty folder or an earlier seed")
 
@@ -106,7 +130,7 @@ def _put(dest: Path, member: Member, mtime: int) -> bool:
             parent.unlink(missing_ok=True)
         parent.mkdir(exist_ok=True)
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        remove_tree(path)
     with replacing(path) as staged:
         if member.link is not None:
             link_file(dest / member.link, staged)
@@ -158,20 +182,26 @@ def _is_current(dest: Path, path: Path, member: Member, mtime: int) -> bool:
 
 
 def _sweep(dest: Path, wanted: set[str], kept: tuple[str, ...]) -> int:
-    """Remove what earlier seeds, or programs that used this one as a cache, left in our directories."""
-    removed = 0
-    for top in _BUCKETS:
-        for folder, folders, files in os.walk(dest / top, topdown=False):
-            here = Path(folder)
-            relative = here.relative_to(dest).as_posix()
-            if any(f"{relative}/".startswith(f"{other}/") for other in kept):
-                continue
-            for name in [*files, *(name for name in folders if (here / name).is_symlink())]:
-                if f"{relative}/{name}" not in wanted:
-                    (here / name).unlink()
-                    removed += 1
-            if not any(here.iterdir()):
-                here.rmdir()
+    """Remove what earlier seeds, or programs that used this one as a cache, left in our directories.
+
+    Links are removed, never followed.
+    """
+    sweep_staged(dest / TAG_NAME)
+    folders = {str(above) for path in (*wanted, *kept) for above in PurePosixPath(path).parents}
+    pending, removed = [name for name in _BUCKETS if os.path.lexists(dest / name)], 0
+    while pending:
+        here = pending.pop()
+        path = dest / here
+        if here in kept or here in wanted:
+            continue
+        if not is_real_directory(path):
+            path.unlink()
+            removed += 1
+        elif here in folders:
+            pending += [f"{here}/{entry.name}" for entry in scan(path)]
+        else:
+            removed += sum(1 for _ in walk(path))
+            remove_tree(path)
     return removed
 
 

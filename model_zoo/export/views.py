@@ -6,7 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheError
-from model_zoo.files import ELSEWHERE, as_cache_error, copy_file, hash_file, replacing, set_mode
+from model_zoo.files import (
+    ELSEWHERE,
+    as_cache_error,
+    copy_file,
+    has_link,
+    hash_file,
+    replacing,
+    set_mode,
+    sweep_staged,
+)
 from model_zoo.registry.image import export_names
 
 if TYPE_CHECKING:
@@ -76,15 +85,25 @@ def copy_out(files: Mapping[str, Path], target: Path) -> Path:
 def _copy(source: Path, target: Path, path: str) -> None:
     copy = target / path
     with as_cache_error(copy, left="files copied so far are complete", hint=ELSEWHERE):
+        check_own(target, copy.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        if not copy.resolve().is_relative_to(target.resolve()):
-            what = f"{copy} is outside {target}, because of a symlink"
-            raise CacheError(what, hint="remove the symlink, or choose another folder")
+        sweep_staged(copy)
         if _same(source, copy):
             return
         with replacing(copy) as staged:
             copy_file(source.resolve(), staged)
             set_mode(staged, WRITABLE)
+
+
+def check_own(target: Path, path: Path) -> None:
+    """Refuse to write through a link below the directory that the user named.
+
+    Raises:
+        CacheError: a part of ``path`` below ``target`` is a link.
+    """
+    if has_link(target, path):
+        what = f"{path} is behind a symlink, which may lead out of {target}"
+        raise CacheError(what, hint="remove the symlink, or choose another folder")
 
 
 def _same(source: Path, target: Path) -> bool:

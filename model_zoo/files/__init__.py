@@ -5,15 +5,19 @@ from __future__ import annotations
 from model_zoo.files.atomic import (
     fsync_directory,
     fsync_file,
+    is_alive,
+    is_begun,
     make_directory,
     replacing,
+    sweep_staged,
     write_file,
     write_stream,
 )
 from model_zoo.files.failures import ELSEWHERE, as_cache_error, cache_error
-from model_zoo.files.hash import CHUNK, has_digest, hash_file
+from model_zoo.files.hash import CHUNK, has_digest, hash_file, tree_digest
 from model_zoo.files.links import clone, copy_file, current_umask, link_file, set_mode
-from model_zoo.files.tree import exists, is_directory, is_file
+from model_zoo.files.read import read_checked, read_json, with_checksum
+from model_zoo.files.tree import exists, has_link, is_directory, is_file, remove_tree
 
 __all__ = [
     "CHUNK",
@@ -27,13 +31,22 @@ __all__ = [
     "fsync_directory",
     "fsync_file",
     "has_digest",
+    "has_link",
     "hash_file",
+    "is_alive",
+    "is_begun",
     "is_directory",
     "is_file",
     "link_file",
     "make_directory",
+    "read_checked",
+    "read_json",
+    "remove_tree",
     "replacing",
     "set_mode",
+    "sweep_staged",
+    "tree_digest",
+    "with_checksum",
     "write_file",
     "write_stream",
 ]

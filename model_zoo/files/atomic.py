@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.files.failures import ELSEWHERE, as_cache_error
+from model_zoo.files.tree import is_directory, is_file, scan, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
+
+_STEM = 100
+"""Characters of a file's name that its staging file keeps: a name may have 255."""
 
 
 @contextlib.contextmanager
@@ -26,7 +31,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     Raises:
         OSError: it cannot be written; what was there before is untouched.
     """
-    staged = path.with_name(f".{path.name[:100]}.{os.getpid()}.{os.urandom(4).hex()}")
+    staged = path.with_name(f".{path.name[:_STEM]}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         yield staged
         if durable:
@@ -38,6 +43,42 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         raise
     if durable:
         fsync_directory(path.parent)
+
+
+def sweep_staged(path: Path) -> None:
+    """Remove what ``replacing`` left beside ``path`` when a process of this machine was killed."""
+    staged = re.compile(rf"\.{re.escape(path.name[:_STEM])}\.(\d+)\.[0-9a-f]{{8}}")
+    for entry in scan(path.parent):
+        match = staged.fullmatch(entry.name)
+        if match and not is_alive(int(match[1])):
+            with contextlib.suppress(OSError):
+                path.with_name(entry.name).unlink()
+
+
+def is_begun(directory: Path, marker: str) -> bool:
+    """Whether a directory may be filled by us: it is absent, has no file at all, or an earlier run began it.
+
+    Args:
+        directory: where to write.
+        marker: the file that is written there first; what a killed process left of it counts as none.
+    """
+    if not is_directory(directory):
+        return not os.path.lexists(directory)
+    staged = f".{Path(marker).name}."
+    return is_file(directory / marker) or all(e.name.startswith(staged) for e in walk(directory.resolve()))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine lives; True where that cannot be told."""
+    if os.name == "nt":  # os.kill would end it there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:

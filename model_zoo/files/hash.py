@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING
 
 from model_zoo.schema import Digest
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 """Bytes that are read at once."""
+_PIECE = 2 << 20
+_THREADS = min(8, os.cpu_count() or 1)
 
 
 def hash_file(path: Path, algorithms: Iterable[str] = ("sha256",)) -> dict[str, Digest]:
@@ -37,3 +40,21 @@ def has_digest(path: Path, sha256: str) -> bool:
         return hash_file(path)["sha256"].hex == sha256
     except OSError:
         return False
+
+
+def tree_digest(path: Path) -> str:
+    """Return the sha256 (hex) of the sha256 digests of every 2 MiB of a file, computed on all cores.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # not needed without blobs
+
+    def digest_of(start: int) -> bytes:
+        with path.open("rb", buffering=0) as stream:
+            stream.seek(start)
+            return hashlib.sha256(stream.read(_PIECE)).digest()
+
+    starts = range(0, max(1, path.stat().st_size), _PIECE)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return hashlib.sha256(b"".join(pool.map(digest_of, starts))).hexdigest()

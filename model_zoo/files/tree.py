@@ -82,11 +82,71 @@ def regular_files(path: Path | str) -> Iterator[tuple[os.DirEntry[str], os.stat_
 
 
 def measure(folder: Path) -> tuple[int, int]:
-    """Return the bytes and the number of the files and links below a folder; links are not followed."""
+    """Return the bytes and the number of the files and links below a folder; links are not followed.
+
+    Links to folders do not count.
+    """
     size = count = 0
-    for here, _, files in os.walk(folder):
-        for name in files:
-            with contextlib.suppress(OSError):  # it may be growing, or being emptied
-                size += os.lstat(os.path.join(here, name)).st_size  # noqa: PTH118 - tens of thousands
+    for entry in walk(folder):
+        with contextlib.suppress(OSError):  # it may be growing, or being emptied
+            if not entry.is_dir():
+                size += entry.stat(follow_symlinks=False).st_size
                 count += 1
     return size, count
+
+
+def has_link(root: Path, path: Path) -> bool:
+    """Whether a part of ``path`` below ``root`` is a link, which could lead anywhere; missing parts are not.
+
+    The root itself may be one: that is the decision of whoever named it.
+    """
+    here = str(root)
+    for part in path.relative_to(root).parts:
+        here = f"{here}{os.sep}{part}"
+        try:
+            found = os.lstat(here)
+        except OSError:
+            return False
+        if is_link(found):
+            return True
+    return False
+
+
+def remove_tree(path: Path, *, ignore_errors: bool = False) -> None:
+    """Remove a directory with all that is in it, however deep; links in it are removed, not followed.
+
+    A directory in a directory is moved up to ``path`` before it is emptied, so nothing here is recursive and
+    no path becomes too long.
+
+    Raises:
+        OSError: something cannot be removed, unless ``ignore_errors``.
+    """
+    failures = contextlib.suppress(OSError) if ignore_errors else contextlib.nullcontext()
+    pending = [str(path)] if is_real_directory(path) else []
+    emptied = list(pending)
+    while pending:
+        here = pending.pop()
+        with failures, os.scandir(here) as entries:
+            for entry in list(entries):
+                with failures:
+                    if not entry.is_dir(follow_symlinks=False) or is_link(os.lstat(entry.path)):
+                        os.unlink(entry.path)  # noqa: PTH108 - strings: tens of thousands
+                    elif not _is_removed(entry.path):
+                        inner = entry.path
+                        if here != emptied[0]:
+                            inner = f"{path}{os.sep}.{len(emptied)}-{os.urandom(4).hex()}"
+                            os.rename(entry.path, inner)  # noqa: PTH104
+                        pending.append(inner)
+                        emptied.append(inner)
+    for here in reversed(emptied):
+        with failures:
+            os.rmdir(here)  # noqa: PTH106
+
+
+def _is_removed(directory: str) -> bool:
+    """Remove a directory if it is empty."""
+    try:
+        os.rmdir(directory)  # noqa: PTH106
+    except OSError:
+        return False
+    return True

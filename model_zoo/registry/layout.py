@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.errors import CacheDamagedError, CacheError
-from model_zoo.files import ELSEWHERE, as_cache_error, has_digest, write_file, write_stream
+from model_zoo.files import (
+    ELSEWHERE,
+    as_cache_error,
+    has_digest,
+    has_link,
+    is_begun,
+    read_json,
+    sweep_staged,
+    write_file,
+    write_stream,
+)
 from model_zoo.files.tar import Member, Tar
 from model_zoo.sources.oci import OCI_INDEX, OCI_MANIFEST
 
@@ -36,17 +46,22 @@ def write_layout(image: OciImage, out: Path, tag: str, *, mtime: int = 0) -> Pat
     out = out.absolute()
     if out.suffix == ".tar":
         return _write_tar(image, out, tag, mtime)
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "oci-layout").is_file())):
+    if not is_begun(out, "oci-layout"):
         what = f"{out} exists and is not an OCI layout"
         raise CacheError(what, left="it is untouched", hint="choose an empty or new folder")
     with as_cache_error(out, left="blobs written so far are complete", hint=ELSEWHERE):
         blobs = out / "blobs" / "sha256"
+        if has_link(out, blobs):
+            what = f"{blobs} is behind a symlink, which may lead out of {out}"
+            raise CacheError(what, hint="remove the symlink, or choose another folder")
         blobs.mkdir(parents=True, exist_ok=True)
+        for name in ("oci-layout", "index.json"):
+            sweep_staged(out / name)
+        write_file(out / "oci-layout", _LAYOUT)  # first: a layout that was begun is one
         for blob in image.blobs:
             _write_blob(blob, blobs)
         write_file(blobs / image.digest.removeprefix("sha256:"), image.manifest)
         write_file(out / "index.json", _index(image, tag, _others(out, tag)))
-        write_file(out / "oci-layout", _LAYOUT)
     return out
 
 
@@ -54,7 +69,8 @@ def _write_blob(blob: OciBlob, directory: Path) -> None:
     """Write one blob unless it is there and intact."""
     digits = blob.digest.removeprefix("sha256:")
     target = directory / digits
-    if not has_digest(target, digits):
+    sweep_staged(target)
+    if target.is_symlink() or not has_digest(target, digits):
         write_stream(_verified(blob), target)
 
 
@@ -71,11 +87,15 @@ def _verified(blob: OciBlob) -> Iterator[bytes]:
 
 def _others(out: Path, tag: str) -> list[dict[str, Any]]:
     """Return the descriptors in a layout of images with other tags."""
-    try:
-        found = msgspec.json.decode((out / "index.json").read_bytes())["manifests"]
-    except (OSError, msgspec.DecodeError, KeyError, TypeError):
-        return []
-    return [entry for entry in found if (entry.get("annotations") or {}).get(_REF_NAME) != tag]
+    index = read_json(out / "index.json", dict[str, Any]) or {}
+    found = index.get("manifests")
+    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    return [entry for entry in entries if _tag_of(entry) != tag]
+
+
+def _tag_of(entry: dict[str, Any]) -> object:
+    annotations = entry.get("annotations")
+    return annotations.get(_REF_NAME) if isinstance(annotations, dict) else None
 
 
 def _index(image: OciImage, tag: str, others: list[dict[str, Any]]) -> bytes:

@@ -7,13 +7,14 @@ blobs records what it wrote, and a blob that differs is deleted before OpenVINO 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
 from typing import TYPE_CHECKING
 
-from model_zoo.files import set_mode, write_file
+from model_zoo.cache.layout import DIGESTS
+from model_zoo.files import has_link, read_json, set_mode, tree_digest, write_file
+from model_zoo.files.tree import is_link
 from model_zoo.runtime.core import version
 from model_zoo.schema import Digest
 
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
-DIGESTS = "digests.json"
-_CHUNK = 2 << 20
-_THREADS = min(8, os.cpu_count() or 1)
 
 
 def directory_of(compiled: Path, key: str, device: str, config: Mapping[str, object]) -> Path:
@@ -37,8 +35,12 @@ def directory_of(compiled: Path, key: str, device: str, config: Mapping[str, obj
 def prepare(directory: Path) -> bool:
     """Create the directory and delete unverified blobs; return False if it cannot be used at all.
 
-    A read-only directory can be used if all its blobs are verified.
+    A read-only directory can be used if all its blobs are verified. One behind a link is not: OpenVINO would
+    write where the link leads.
     """
+    if has_link(directory.parents[1], directory):
+        _log.warning("%s is behind a symlink", directory)
+        return False
     try:
         if not directory.is_dir():
             directory.mkdir(parents=True, exist_ok=True)
@@ -46,7 +48,8 @@ def prepare(directory: Path) -> bool:
         found = _blobs(directory)
         _log.debug("%d compiled blobs in %s", len(found), directory)
         for path in found:
-            if path.name not in known or tree_digest(path) != known[path.name]:
+            linked = is_link(path.lstat())
+            if linked or path.name not in known or tree_digest(path) != known[path.name]:
                 _log.warning("deleting %s: its digest is not the recorded one", path)
                 path.unlink()
                 known.pop(path.name, None)
@@ -69,26 +72,6 @@ def record(directory: Path) -> None:
         _write(directory, digests)
 
 
-def tree_digest(path: Path) -> str:
-    """Return the sha256 (hex) of the sha256 digests of every 2 MiB of a file, computed on all cores.
-
-    A blob may be as large as the model, and is hashed each time it is loaded.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    from concurrent.futures import ThreadPoolExecutor  # not needed without blobs
-
-    def digest_of(start: int) -> bytes:
-        with path.open("rb", buffering=0) as stream:
-            stream.seek(start)
-            return hashlib.sha256(stream.read(_CHUNK)).digest()
-
-    starts = range(0, max(1, path.stat().st_size), _CHUNK)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return hashlib.sha256(b"".join(pool.map(digest_of, starts))).hexdigest()
-
-
 def _write(directory: Path, digests: dict[str, str]) -> None:
     write_file(directory / DIGESTS, json.dumps(digests, sort_keys=True).encode())
 
@@ -101,7 +84,4 @@ def _blobs(directory: Path) -> list[Path]:
 
 
 def _known(directory: Path) -> dict[str, str]:
-    try:
-        return dict(json.loads((directory / DIGESTS).read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
-        return {}
+    return read_json(directory / DIGESTS, dict[str, str]) or {}

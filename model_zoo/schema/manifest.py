@@ -174,6 +174,13 @@ class FilesManifest(Manifest, frozen=True, kw_only=True):
         return frozenset(artifact.sha256 for artifact in self.artifacts)
 
 
+class _Parts(msgspec.Struct):
+    """The key parts that are read again, so that a manifest in which they are something else is none."""
+
+    inputs: tuple[tuple[str, str], ...] = ()
+    versions: dict[str, str | None] | None = None
+
+
 class IrManifest(Manifest, frozen=True, kw_only=True):
     """Manifest of an IR, or of a folder model: several IRs with what belongs to them.
 
@@ -218,6 +225,10 @@ class IrManifest(Manifest, frozen=True, kw_only=True):
     declaration: str | None = None
     request: str | None = None
     resolution: Resolution | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse parts of another shape."""
+        msgspec.convert(self.parts, _Parts)
 
     @property
     def entries(self) -> tuple[FileEntry, ...]:

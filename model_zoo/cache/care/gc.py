@@ -10,24 +10,24 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
-import shutil
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.cache.care.open_files import open_files_below
 from model_zoo.cache.care.pins import is_pinned, pins
 from model_zoo.cache.care.scan import DAY, Inode, Item, Scan, without_cyclic_gc
+from model_zoo.cache.notes import read_alias
 from model_zoo.errors import CacheError, CacheFullError, CacheMissError, LockTimeoutError
+from model_zoo.files import is_file
 from model_zoo.files.lock import lock
-from model_zoo.files.tree import regular_files
+from model_zoo.files.tree import regular_files, remove_tree, walk
 from model_zoo.schema import EnvironmentManifest, FilesManifest, IrManifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from model_zoo.cache.layout import Layer
     from model_zoo.cache.store import Cache
@@ -288,7 +288,7 @@ def _remove(path: Path, target: Path | None) -> None:
             EnvironmentManifest,
         ):  # without it, what is left does not count
             (path / kind.FILE_NAME).unlink(missing_ok=True)
-        shutil.rmtree(path)
+        remove_tree(path)
     else:
         path.unlink()
 
@@ -327,8 +327,9 @@ def sweep_notes(layer: Layer) -> None:
             if path.name[0] == "." and time.time() - path.lstat().st_mtime > DAY:
                 path.unlink()  # half written by a process that was killed
     for path in _below(layer.state / "aliases"):
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            if len(path.name) > len("complete") and not layer.blob(path.read_text("ascii").strip()).exists():
+        sha256 = read_alias(path)
+        if path.name != "complete" and not (sha256 and is_file(layer.blob(sha256))):
+            with contextlib.suppress(OSError):
                 path.unlink()
     for path in _below(layer.state / "requests"):
         _unlink_unless(path, layer.ir(path.name))
@@ -348,7 +349,7 @@ def _unlink_unless(note: Path, subject: Path) -> None:
 
 
 def _below(root: Path) -> list[Path]:
-    return [root / directory / file for directory, _, files in os.walk(root) for file in files]
+    return [Path(entry.path) for entry in walk(root)]
 
 
 def _old_locks(layer: Layer) -> list[Path]:

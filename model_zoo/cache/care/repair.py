@@ -14,20 +14,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from model_zoo.cache.care.gc import sweep_notes
-from model_zoo.cache.manifest import is_whole, read_manifest
+from model_zoo.cache.care.pins import pin
+from model_zoo.cache.manifest import is_named, is_whole, read_manifest
 from model_zoo.cache.notes import Notes, files_manifests
 from model_zoo.cache.proof import fault_of
-from model_zoo.errors import CacheError
+from model_zoo.errors import CacheError, CacheReadOnlyError
 from model_zoo.files import (
     as_cache_error,
     copy_file,
     fsync_directory,
     fsync_file,
     has_digest,
-    hash_file,
     set_mode,
 )
-from model_zoo.schema import Digest, FilesManifest, IrManifest
+from model_zoo.schema import FilesManifest, IrManifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from model_zoo.cache.store import Cache
 
 READ_ONLY = 0o444
+_ORDER = {"foreign": 0, "state": 2}
+"""What goes first, as it may be in the way; and last, as it follows from the rest."""
 _GOOD = "already repaired by another process"
 _log = logging.getLogger(__name__)
 
@@ -75,13 +77,15 @@ def repair(
     repaired = Repaired()
     with contextlib.ExitStack() as trash, cache.exclusive(on_wait, timeout=timeout):
         run = _Repair(cache.writable, trash.enter_context(cache.staging("gc")), repaired)
-        for problem in sorted(problems, key=lambda problem: problem.subject == "state"):
-            if problem.layer == cache.top:
+        for problem in sorted(problems, key=lambda problem: _ORDER.get(problem.subject, 1)):
+            try:
+                if problem.layer != cache.top:
+                    what = "it is in a read-only layer; repair it in the cache that layer comes from"
+                    raise CacheReadOnlyError(what)
                 run.repair(problem)
-            else:
-                repaired.left.append(
-                    (problem, "it is in a read-only layer; repair it in the cache that layer comes from")
-                )
+            except CacheError as error:  # the others can still be repaired
+                repaired.left.append((problem, error.what))
+        run.derive_notes()
     return repaired
 
 
@@ -101,6 +105,7 @@ class _Repair:
             "files": self._files,
             "ir": self._ir,
             "env": self._env,
+            "compiled": self._compiled,
             "foreign": self._foreign,
             "state": self._state,
         }[problem.subject](problem)
@@ -166,6 +171,10 @@ class _Repair:
         self._drop(self.layer.envs / problem.name)
         return "removed; the next conversion that needs it builds it again"
 
+    def _compiled(self, problem: Problem) -> str:
+        self._drop(problem.path.parent)
+        return "removed; the next load compiles it again"
+
     def _foreign(self, problem: Problem) -> str:
         if not os.path.lexists(problem.path):
             return "removed together with its directory"
@@ -178,13 +187,21 @@ class _Repair:
         return f"moved to {target}"
 
     def _state(self, problem: Problem) -> str:
-        del problem
-        if not self._notes:
+        self._drop(problem.path)
+        if problem.path.parent == self.layer.pins:
+            model, _, precision = problem.path.name.partition("@")
+            pin(self.layer, model, precision or None)
+            return "written again"
+        self._notes = True
+        return "removed, to be derived again"
+
+    def derive_notes(self) -> None:
+        """Write again the notes that were removed, as far as they follow from the manifests."""
+        if self._notes:
+            self.layer.prepare()
             sweep_notes(self.layer)
             notes = Notes(self.layer)
             notes.write(notes.derive())
-            self._notes = True
-        return "derived again from the manifests"
 
     def _drop(self, path: Path) -> None:
         """Move a file or directory into the trash, if it is still there."""
@@ -204,11 +221,11 @@ def _is_sound(layer: Layer, directory: Path, kind: type[FilesManifest | IrManife
     stored = read_manifest(directory, kind, check=True)
     if stored is None or not stored.sealed or not layer.owns(directory):
         return False
-    manifest = stored.manifest
-    if isinstance(manifest, IrManifest) and Digest.of_json(manifest.parts).hex != directory.name:
+    entries = stored.manifest.entries
+    if isinstance(stored.manifest, FilesManifest) and fault_of(directory, stored.manifest, layer.blob):
         return False
-    if isinstance(manifest, FilesManifest) and fault_of(directory, manifest, layer.blob):
-        return False
-    return is_whole(str(layer.root), str(directory), manifest.entries) and all(
-        hash_file(directory / entry.path)["sha256"].hex == entry.sha256 for entry in manifest.entries
+    return (
+        is_named(directory, stored.manifest)
+        and is_whole(str(layer.root), str(directory), entries)
+        and all(has_digest(directory / entry.path, entry.sha256) for entry in entries)
     )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from model_zoo.cache.care.usage import Usage, allocated_size, files_below
 from model_zoo.cache.environments import KIND, environments
 from model_zoo.cache.manifest import read_manifest
-from model_zoo.cache.usage_lock import is_alive
+from model_zoo.files import is_alive
 from model_zoo.files.tree import directory_names, is_real_directory, regular_files, walk
 from model_zoo.schema import FilesManifest
 

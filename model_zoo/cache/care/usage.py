@@ -18,7 +18,7 @@ import msgspec
 
 from model_zoo.cache.manifest import read_manifest
 from model_zoo.errors import CacheError
-from model_zoo.files import is_directory, write_file
+from model_zoo.files import is_directory, read_checked, with_checksum, write_file
 from model_zoo.files.tree import directory_names, is_real_directory, regular_files, scan, walk
 from model_zoo.schema import FilesManifest, IrManifest
 
@@ -203,11 +203,12 @@ class Usage:
     # --- the index on disk
 
     def _path(self, name: str) -> Path:
-        return self.layer.state / "index" / f"{name}.json"
+        return self.layer.state / "index" / f"{name}.counts"
 
     def _read(self, name: str, kind: type[Row]) -> dict[str, Row]:
-        with contextlib.suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode(self._path(name).read_bytes(), type=dict[str, kind])  # type: ignore[valid-type]
+        data = read_checked(self._path(name))
+        with contextlib.suppress(ValueError, RecursionError):
+            return msgspec.json.decode(data or b"{}", type=dict[str, kind])  # type: ignore[valid-type]
         return {}
 
     def _write(self, name: str, known: dict[str, Row], found: dict[str, Row]) -> None:
@@ -216,7 +217,7 @@ class Usage:
         path = self._path(name)
         with contextlib.suppress(OSError, CacheError):
             path.parent.mkdir(exist_ok=True)
-            write_file(path, msgspec.json.encode(found), durable=False)
+            write_file(path, with_checksum(msgspec.json.encode(found)), durable=False)
 
 
 def directory_times(root: Path) -> Iterator[tuple[str, int]]:

@@ -8,20 +8,21 @@ from __future__ import annotations
 import logging
 import os
 import re
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
+from model_zoo.cache.care.state import compiled_faults, state_faults
 from model_zoo.cache.environments import KIND, environments, faults_of
 from model_zoo.cache.layout import TAG_NAME, Layer
-from model_zoo.cache.manifest import Stored, is_inside, link_target, read_manifest
-from model_zoo.cache.notes import Notes
+from model_zoo.cache.manifest import Stored, is_inside, is_named, link_target, read_manifest
 from model_zoo.cache.proof import fault_of
 from model_zoo.events import Event
-from model_zoo.files import exists, hash_file, is_file
+from model_zoo.files import hash_file, is_file
 from model_zoo.files.tree import is_link, scan, walk
-from model_zoo.schema import Digest, FilesManifest, IrManifest
+from model_zoo.schema import FilesManifest, IrManifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from model_zoo.schema import FileEntry
 
 _log = logging.getLogger(__name__)
-Subject = Literal["blob", "files", "ir", "env", "foreign", "state"]
+Subject = Literal["blob", "files", "ir", "env", "compiled", "foreign", "state"]
 _KNOWN = re.compile(r"[a-z]+-v\d+")  # directories of other versions of the format are not foreign
 _HEX = re.compile(r"[0-9a-f]{64}")
 _BLOB_DIRECTORY = re.compile(r"[0-9a-f]{2}")
@@ -131,8 +132,10 @@ class _LayerCheck:
         for directory in irs:
             self._check_ir(directory)
         self._check_environments()
+        self._check_compiled()
         self._check_blobs(blobs)
-        self._check_notes()
+        for path, cause, name in state_faults(self.layer):
+            self._add(Problem("state", self.layer, path, cause, file=name))
         self.verified.blobs += len(blobs)
         self.verified.models += len({directory.parent for directory in directories})
         self.verified.irs += len(irs)
@@ -147,28 +150,26 @@ class _LayerCheck:
             cause = "unexpected symlink" if link else "not part of the cache"
             self._add(Problem("foreign", self.layer, path, cause, file=path.name))
 
-    def _note(self, path: Path, cause: str, file: str) -> None:
-        self._add(Problem("state", self.layer, path, cause, file=file))
-
     # --- what is there
 
     def _check_root(self) -> None:
         for entry in scan(self.layer.root):
             directory = entry.is_dir(follow_symlinks=False)
-            if not (directory and _KNOWN.fullmatch(entry.name)) and entry.name != TAG_NAME:
+            tag = entry.name == TAG_NAME and entry.is_file(follow_symlinks=False)
+            if not (directory and _KNOWN.fullmatch(entry.name)) and not tag:
                 self._foreign(self.layer.root / entry.name, link=entry.is_symlink())
-        for root in (self.layer.state, self.layer.locks, self.layer.pins, self.layer.partials):
-            for path in (root, *(root / entry.name for entry in scan(root) if not entry.is_symlink())):
-                if self.layer.owns(path):
-                    self._links_in(path)
+        for root in (self.layer.state, self.layer.locks, self.layer.pins):
+            self._links_in(walk(root))
+        if self.layer.owns(self.layer.partials):  # what is staged there may have links
+            self._links_in(scan(self.layer.partials))
         for entry in scan(self.layer.blobs.parent):
             if entry.name != "sha256" or not entry.is_dir(follow_symlinks=False):
                 self._foreign(self.layer.blobs.parent / entry.name, link=entry.is_symlink())
 
-    def _links_in(self, directory: Path) -> None:
-        for entry in scan(directory):
+    def _links_in(self, entries: Iterable[os.DirEntry[str]]) -> None:
+        for entry in entries:
             if entry.is_symlink():
-                self._foreign(directory / entry.name, link=True)
+                self._foreign(Path(entry.path), link=True)
 
     def _directories(self, root: Path, *, depth: int) -> Iterable[Path]:
         """Yield the directories that many levels below ``root``; whatever else is above them is foreign."""
@@ -217,6 +218,8 @@ class _LayerCheck:
         """Return the sha256 of a file, or why it cannot be read."""
         try:
             found = path.stat()
+            if not stat.S_ISREG(found.st_mode):
+                return "cannot be read: it is not a regular file"
             inode = (found.st_dev, found.st_ino)
             if found.st_ino == 0 or inode not in self.read:
                 self.read[inode] = hash_file(path)["sha256"].hex, found.st_size
@@ -265,9 +268,6 @@ class _LayerCheck:
         stored = read_manifest(directory, IrManifest, check=True)
         model, precision = (stored.manifest.model, stored.manifest.precision) if stored else (None, None)
         owner = _Owner(model=model, name=directory.name, precision=precision)
-        if stored and stored.sealed and Digest.of_json(stored.manifest.parts).hex != directory.name:
-            cause = "the directory's name is not the key of the parts in its manifest"
-            self._add(Problem("ir", self.layer, directory, cause, file=IrManifest.FILE_NAME, **owner))
         self._check_directory("ir", directory, stored, IrManifest, owner)
 
     def _check_environments(self) -> None:
@@ -278,6 +278,12 @@ class _LayerCheck:
             owner = _Owner(model=f"{KIND}:{environment.stack}", name=environment.digest, precision=None)
             for path, cause in faults_of(environment):
                 self._add(Problem("env", self.layer, path, cause, file=path.name, **owner))
+
+    def _check_compiled(self) -> None:
+        for directory in self._directories(self.layer.compiled, depth=1):
+            self._links_in(walk(directory))
+            for path, cause in compiled_faults(directory):
+                self._add(Problem("compiled", self.layer, path, cause, file=path.name))
 
     def _check_directory(
         self,
@@ -293,6 +299,9 @@ class _LayerCheck:
             cause = "its manifest is damaged" if is_file(directory / name) else "its manifest is missing"
             self._add(Problem(subject, self.layer, directory / name, cause, file=name, **owner))
             return
+        if not is_named(directory, stored.manifest):
+            cause = "the directory's name is not the one that follows from its manifest"
+            self._add(Problem(subject, self.layer, directory, cause, file=name, **owner))
         listed = {name}
         for entry in stored.manifest.entries:
             if not is_inside(entry.path):
@@ -334,28 +343,6 @@ class _LayerCheck:
             return False
         return _same(directory / entry.path, self.layer.blob(entry.sha256))
 
-    # --- notes
-
-    def _check_notes(self) -> None:
-        """Compare the notes on disk with what the manifests say they must be; extra ones do no harm."""
-        notes = Notes(self.layer)
-        if not all(is_file(self.layer.complete(kind)) for kind in ("aliases", "requests", "inputs")):
-            return  # they are not relied on, but derived when needed
-        derived = notes.derive()
-        for (kind, digest), sha256 in derived.aliases.items():
-            path = self.layer.alias(kind, digest)
-            if _text(path) != sha256:
-                self._note(path, "the note of another name of a blob is missing or wrong", digest)
-        for request, keys in derived.requests.items():
-            for key in keys:
-                path = self.layer.request(request) / key
-                if not exists(path):
-                    self._note(path, "the note of the request that an IR answers is missing", key)
-        for declaration in derived.inputs:
-            path = self.layer.inputs(declaration)
-            if notes.stored_inputs(declaration) is None:
-                self._note(path, "the note of a declaration's content is missing", declaration)
-
 
 def _size(path: Path) -> int:
     try:
@@ -369,13 +356,6 @@ def _same(one: Path, other: Path) -> bool:
         return os.path.samestat(one.lstat(), other.lstat())
     except OSError:
         return False
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return None
 
 
 def _cause(digest: str, size: int, expected: int | None) -> str:

@@ -21,12 +21,16 @@ _AREA = "environments"
 
 
 def check_environments(settings: Settings) -> Iterator[Finding]:
-    """Check the environments of every layer by starting their interpreters."""
+    """Check the cache's own environments by starting their interpreters; a layer's programs are not run."""
     default = "in environments (MODEL_ZOO_ISOLATE, settings)" if settings.isolate else "in this interpreter"
     yield ok(_AREA, "conversions", f"{default}, unless --isolate, --no-isolate or --python says otherwise")
-    found = [e for layer in Cache(settings.cache, settings.layers).layers for e in environments(layer)]
+    cache = Cache(settings.cache, settings.layers)
+    found = environments(cache.top) if cache.top else []
     for environment in found:
         yield _check(environment)
+    for environment in (e for layer in cache.below for e in environments(layer)):
+        name = f"{KIND}:{environment.stack} {environment.digest[:8]}"
+        yield ok(_AREA, name, f"{environment.directory} is not used: it belongs to a read-only layer")
     if not found:
         stacks = ", ".join(stack_names())
         yield ok(_AREA, "built", f"none; 'convert --isolate' builds them as needed: {stacks}")

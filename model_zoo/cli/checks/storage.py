@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 from model_zoo.cache import Layer
 from model_zoo.cache.care.open_files import PROC
 from model_zoo.cache.layout import TAG_NAME
-from model_zoo.cache.usage_lock import is_alive
 from model_zoo.cli.checks import Finding, from_error, note, ok, wrong
 from model_zoo.download.adopt import search_roots
 from model_zoo.errors import CacheError, LockTimeoutError
-from model_zoo.files import cache_error, clone
+from model_zoo.files import cache_error, clone, is_alive
 from model_zoo.files.lock import lock, owner_of
 from model_zoo.settings import require_cache
 from model_zoo.text import counted, human_size

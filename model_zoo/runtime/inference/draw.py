@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from model_zoo.files import replacing
 from model_zoo.runtime.inference.boxes import colours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    import PIL.Image
 
     from model_zoo.runtime.inference.boxes import Box
 
@@ -32,7 +35,7 @@ def draw_boxes(source: Path, boxes: Sequence[Box], target: Path) -> None:
         left, upper, right, lower = canvas.textbbox((x0, max(0, y0 - 12)), text)
         canvas.rectangle((left - 1, upper - 1, right + 1, lower + 1), fill=colour)
         canvas.text((x0, max(0, y0 - 12)), text, fill=(0, 0, 0))
-    image.save(target)
+    _save(image, target)
 
 
 def draw_mask(source: Path, mask: np.ndarray[Any, Any], target: Path) -> None:
@@ -45,4 +48,13 @@ def draw_mask(source: Path, mask: np.ndarray[Any, Any], target: Path) -> None:
     layer = Image.fromarray(palette[mask]).resize(image.size, Image.Resampling.NEAREST)
     shape = Image.fromarray(np.where(mask > 0, 140, 0).astype(np.uint8))
     image.paste(layer, (0, 0), shape.resize(image.size, Image.Resampling.NEAREST))
-    image.save(target)
+    _save(image, target)
+
+
+def _save(image: PIL.Image.Image, target: Path) -> None:
+    """Write an image whole or not at all; a link in its place is replaced, not followed."""
+    from PIL import Image
+
+    kind = Image.registered_extensions().get(target.suffix.lower())
+    with replacing(target) as staged, staged.open("wb") as stream:
+        image.save(stream, format=kind)

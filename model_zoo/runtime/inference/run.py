@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 
 from model_zoo.errors import LoadError
-from model_zoo.files import as_cache_error
+from model_zoo.files import as_cache_error, replacing
 from model_zoo.formats.ports import port_name
 from model_zoo.runtime.core import reason
 from model_zoo.runtime.inference import boxes, draw, outputs
@@ -158,7 +158,8 @@ def _save(
     directory.mkdir(parents=True, exist_ok=True)
     stem = feed.source.replace("[", "-").rstrip("]")
     written = [directory / f"{stem}.npz"]
-    np.savez(written[0], **found)  # type: ignore[arg-type]
+    with replacing(written[0]) as staged, staged.open("wb") as stream:
+        np.savez(stream, **found)  # type: ignore[arg-type]
     if feed.image is None:
         return written
     target = directory / f"{stem}.found.png"

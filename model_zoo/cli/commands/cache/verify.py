@@ -30,6 +30,7 @@ _DRY_RUN = {
     "files": "would be assembled again",
     "ir": "would be converted again",
     "env": "would be removed; the next conversion that needs it rebuilds it",
+    "compiled": "would be removed; the next load compiles it again",
     "foreign": "would be moved to foreign-v1",
     "state": "would be recorded again",
 }
@@ -101,8 +102,9 @@ def repair_command(session: Session, *, trust_code: bool, isolate: bool | None, 
     value = {"dry_run": dry_run, "mended": rows, "left": skipped, "failed": failed}
     session.print_result("\n".join(lines), value)
     if skipped:
-        what = f"{counted(len(skipped), 'problem')} in read-only layers"
-        errors.append(("cache", CacheReadOnlyError(what, hint="rebuild these layers where they were made")))
+        what = f"{counted(len(skipped), 'problem')} not repaired"
+        hint = "rebuild read-only layers where they were made; clear the rest away by hand"
+        errors.append(("cache", CacheReadOnlyError(what, hint=hint)))
     session.finish(errors, len(rows) + len(errors))
 
 
