@@ -174,6 +174,7 @@ def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     fixed: dict[str, str | None] = {
         "PYTHONSTARTUP": None,
         "PYTHONINSPECT": None,
+        "PYTHONOPTIMIZE": None,  # frameworks need their docstrings and assertions
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
         "PYTHONUTF8": "1",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from model_zoo.formats.frameworks import EXPORTED, FRAMEWORKS
 from model_zoo.schema.artifact import Artifact, Replacement
-from model_zoo.schema.base import NAME, Struct, check_relative_path, html_table
+from model_zoo.schema.base import NAME, Struct, check_model_path, check_relative_path, html_table
 from model_zoo.schema.paths import check_unique_paths
 from model_zoo.schema.precision import check_precision
 from model_zoo.schema.recipe import Recipe
@@ -28,10 +28,11 @@ class Labels(Struct, frozen=True, kw_only=True):
     key: str | None = None
 
     def __post_init__(self) -> None:
-        """Check that there is exactly one location."""
+        """Check that there is exactly one location, and that an artifact is below the model's directory."""
         if (self.artifact is None) == (self.file is None):
             msg = "labels are either {artifact: …} or {file: …}"
             raise ValueError(msg)
+        check_model_path(self.artifact, "artifact")
 
 
 class OmzInput(Struct, frozen=True, kw_only=True):

@@ -26,6 +26,9 @@ def main(directory: str) -> None:
     scratch = Path(directory)
     request = json.loads((scratch / "request.json").read_text(encoding="utf-8"))
     on_stage = _take_stdout()
+    if not request.get("trust_code"):  # whatever a library asks for, torch.load then reads tensors only
+        os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+        os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     _end_with_parent()
     forbid_network()
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # before openvino is imported
