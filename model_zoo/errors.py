@@ -140,6 +140,10 @@ class MissingExtraError(ConversionError):
     """The conversion needs a package that is not installed."""
 
 
+class UntrustedCodeError(ConversionError):
+    """The conversion would run code of others, and nobody said that it is trusted."""
+
+
 class UnsupportedModelError(ConversionError):
     """OpenVINO cannot convert this model, or the catalog says that it cannot be converted."""
 

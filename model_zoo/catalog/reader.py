@@ -246,8 +246,12 @@ def with_labels(model: Model, path: Path) -> Model:
     """
     if not (isinstance(model.labels, Labels) and model.labels.file is not None):
         return model
+    file = Path(model.labels.file)
     try:
-        text = Path(model.labels.file).read_text(encoding="utf-8")
+        if not file.resolve().is_relative_to(path.parent.resolve()):
+            msg = f"{file} is not below the entry's own folder"
+            raise ValueError(msg)
+        text = file.read_text(encoding="utf-8")
         return msgspec.structs.replace(model, labels=read_labels(text, model.labels.key))
     except (OSError, ValueError) as error:
         raise CatalogError(f"{path}: labels.file: {error}", hint="correct the path or the key") from error

@@ -95,13 +95,16 @@ def _fault_of(python: Path, built_for: str) -> str | None:
     return None
 
 
-def build(stack: Stack, staging: Path, *, report: Callable[[str, int], None]) -> EnvironmentManifest:
+def build(
+    stack: Stack, staging: Path, *, report: Callable[[str, int], None], trust_code: bool = False
+) -> EnvironmentManifest:
     """Build an environment of a stack in ``staging / "env"``.
 
     Args:
         stack: what to install.
         staging: an empty directory; pip's temporary files go there too, so that nothing is left elsewhere.
         report: called with the current step and the bytes on disk so far, which never go backwards.
+        trust_code: whether pip may build packages, which runs their code; otherwise it installs wheels only.
 
     Returns:
         Its manifest.
@@ -121,6 +124,7 @@ def build(stack: Stack, staging: Path, *, report: Callable[[str, int], None]) ->
         # The pip installed beside this package: neither the new environment nor Python need one of its own.
         argv = ["pip", "--python", str(python_of(directory)), "install", "--no-input"]
         argv += ["--disable-pip-version-check", "--progress-bar", "off", "--no-warn-script-location"]
+        argv += [] if trust_code else ["--only-binary", ":all:"]
         argv += ["--requirement", str(requirements)]
         _run(argv, staging, log, progress.take, lambda status, lines: _pip_failed(stack, status, lines))
     contents = _contents(directory, stack)

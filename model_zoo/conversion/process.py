@@ -23,12 +23,14 @@ from typing import TYPE_CHECKING, Any
 
 from model_zoo import errors
 from model_zoo.conversion.toolchain import cannot_start
+from model_zoo.files import as_cache_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _log = logging.getLogger(__name__)
 _IMPORT_ROOT = Path(__file__).resolve().parents[2]
+_TEMPORARY = Path("the folder for temporary files (TMPDIR)")
 _TAIL = 15
 """How many of the last lines of the log an error shows."""
 _alive: set[subprocess.Popen[str]] = set()
@@ -72,6 +74,7 @@ def run_worker(
         ConversionError: what the worker itself raised, as the same class; ``found`` ends with its log.
         WorkerCrashedError: it died without an answer.
         UsageError: the interpreter cannot be started.
+        CacheError: the folder for temporary files is full or cannot be written, or too many files are open.
     """
     python = python or sys.executable
     kind = "of a converter environment" if isolated else "named by --python"
@@ -83,7 +86,10 @@ def run_worker(
             on_stage(stage)
 
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="model-zoo-convert-") as directory:
+    with (
+        as_cache_error(_TEMPORARY, hint="free space there, or point TMPDIR at another folder"),
+        tempfile.TemporaryDirectory(prefix="model-zoo-convert-") as directory,
+    ):
         scratch = Path(directory)
         (scratch / "request.json").write_text(json.dumps(request), encoding="utf-8")
         argv = [python, "-c", _BOOTSTRAP, f"{_IMPORT_ROOT}{os.sep}", str(scratch)]
@@ -174,6 +180,7 @@ def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
     fixed: dict[str, str | None] = {
         "PYTHONSTARTUP": None,
         "PYTHONINSPECT": None,
+        "PYTHONOPTIMIZE": None,  # frameworks need their docstrings and assertions
         "PYTHONHASHSEED": "0",
         "PYTHONUNBUFFERED": "1",
         "PYTHONUTF8": "1",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import logging
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo import installed
-from model_zoo.errors import ConversionError, UsageError
+from model_zoo.errors import ConversionError, ModelZooError, UsageError
+from model_zoo.files.failures import cache_error
 from model_zoo.formats.frameworks import FRAMEWORKS
 
 if TYPE_CHECKING:
@@ -126,7 +129,9 @@ def _versions(python: str | None, names: tuple[str, ...]) -> dict[str, str | Non
     return versions
 
 
-def cannot_start(python: str, error: OSError) -> UsageError:
-    """Return the error for an interpreter that cannot be started."""
+def cannot_start(python: str, error: OSError) -> ModelZooError:
+    """Return the error for an interpreter that cannot be started, be it the interpreter's fault or not."""
+    if error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.ENOEXEC}:
+        return cache_error(error, Path(python))
     what = f"the interpreter {python} cannot be started: {error.strerror}"
     return UsageError(what, hint="give --python the path of a Python interpreter")

@@ -18,7 +18,7 @@ from model_zoo.cache.intake import SEED_NOTE, ir_members
 from model_zoo.cache.layout import TAG, TAG_NAME
 from model_zoo.cache.manifest import encode
 from model_zoo.cache.notes import Derived, Notes
-from model_zoo.errors import CacheMissError, ModelZooError
+from model_zoo.errors import CacheMissError, ModelZooError, UntrustedCodeError
 from model_zoo.files.tar import Member
 from model_zoo.schema import FilesManifest, IrManifest, Resolution
 from model_zoo.zoo.resolver import floating, key_of, plain
@@ -74,6 +74,8 @@ def gather(
             elif converted.error is not None:
                 failed.setdefault(request.name, converted.error)
     if what in {"files", "both"}:
+        refused = {name for name, error in failed.items() if isinstance(error, UntrustedCodeError)}
+        requests = [request for request in requests if request.name not in refused]
         for request, fetched in zip(requests, zoo.fetch_all(requests, report), strict=True):
             if fetched.result is not None:
                 manifest = fetched.result.manifest.portable()

@@ -36,7 +36,7 @@ def cache_error(
 ) -> CacheError:
     """Return the CacheError that an ``OSError`` at ``path`` stands for."""
     where = error.filename or path
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         return CacheFullError(
             f"no space left for {where}: {error.strerror}",
             left=left,
@@ -48,6 +48,8 @@ def cache_error(
             left=left,
             hint=hint or "make the folder writable, or point MODEL_ZOO_CACHE (or --cache) at one that is",
         )
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        hint = "raise the limit on open files (ulimit -n), or do less at once (-j)"
     return CacheError(
         f"cannot use {where}: {error.strerror or error}",
         left=left,

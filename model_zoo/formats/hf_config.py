@@ -36,6 +36,12 @@ def _read_json(path: Path) -> object:
         return None
 
 
+def module_types(directory: Path) -> list[str]:
+    """Return the full names of the classes that the layers of sentence-transformers are made of."""
+    modules = _read_json(directory / _MODULES)
+    return [str(one.get("type")) for one in modules] if isinstance(modules, list) else []
+
+
 def pooling_of(directory: Path) -> dict[str, str | bool] | None:
     """Return how the last hidden state becomes an embedding, as options of ``TextEmbeddingPipeline``.
 
@@ -44,7 +50,7 @@ def pooling_of(directory: Path) -> dict[str, str | bool] | None:
     modules = _read_json(directory / _MODULES)
     if not isinstance(modules, list):
         return None
-    kinds = [str(one.get("type")).rpartition(".")[2] for one in modules]
+    kinds = [name.rpartition(".")[2] for name in module_types(directory)]
     if (
         kinds[:2] != ["Transformer", "Pooling"]
         or kinds[2:] not in ([], ["Normalize"])

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model_zoo.conversion.trust import require_trust
 from model_zoo.errors import ModelZooError
 from model_zoo.omz.arguments import add_selection, exit_with, positive, select_entries
 from model_zoo.omz.files import copy_if_changed
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from model_zoo.events import Event
     from model_zoo.schema import ConvertedModel, Model
     from model_zoo.zoo import Zoo
+
+_HINT = "read that code, then run again with MODEL_ZOO_TRUST_CODE=1 in the environment"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -37,7 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="omz_converter",
         description="Convert downloaded models to OpenVINO IR, in the same layout; nothing is downloaded.",
-        epilog="Converting some PyTorch models runs Python code that is among their files, as it always did.",
+        epilog="Converting some PyTorch models runs Python code that is among their files, as it always did. "
+        "That of other trees and catalogs runs only with MODEL_ZOO_TRUST_CODE=1 in the environment.",
     )
     parser.add_argument(
         "-d",
@@ -94,8 +98,9 @@ def convert(argv: Sequence[str]) -> int:
     from model_zoo.zoo import Zoo
 
     zoo = Zoo()
-    entries = select_entries(parser, args, OmzCatalog(zoo, args.models_root))
-    conversions = Conversions(zoo, parse_precisions(args.precisions), args)
+    catalog = OmzCatalog(zoo, args.models_root)
+    entries = select_entries(parser, args, catalog)
+    conversions = Conversions(zoo, catalog, parse_precisions(args.precisions), args)
     out = Output()
     if args.mo is not None or args.extra_mo_args:
         out.warning("there is no Model Optimizer any more; --mo and --add_mo_arg are ignored")
@@ -106,8 +111,11 @@ def convert(argv: Sequence[str]) -> int:
 class Conversions:
     """The conversions of one run."""
 
-    def __init__(self, zoo: Zoo, precisions: Sequence[str], args: argparse.Namespace) -> None:
+    def __init__(
+        self, zoo: Zoo, catalog: OmzCatalog, precisions: Sequence[str], args: argparse.Namespace
+    ) -> None:
         self._zoo = zoo
+        self._catalog = catalog
         self._precisions = precisions
         self._from: Path = args.download_dir
         self._to: Path = args.output_dir if args.output_dir is not None else args.download_dir
@@ -138,6 +146,9 @@ class Conversions:
     def _convert(self, model: Model, precisions: Sequence[str], out: Output) -> bool:
         from model_zoo.zoo import Conversion, Request
 
+        trusted = self._catalog.vouches_for(model) or os.environ.get("MODEL_ZOO_TRUST_CODE") == "1"
+        if not self._dry:
+            require_trust(model, trusted=trusted, hint=_HINT)
         source = self._from / subdirectory(model)
         local = model if self._dry or not model.convertible else local_model(model, source, self._zoo)
         for precision in precisions:
@@ -147,7 +158,7 @@ class Conversions:
             command = ["model-zoo", "convert", model.name, "--precision", precision, "-o", str(self._to)]
             out.line(f"Conversion command: {shlex.join(command)}")
             if not self._dry:
-                how = Conversion(trust_code=True, python=self._python)
+                how = Conversion(trust_code=trusted, python=self._python)
                 done = self._zoo.pipeline().convert(Request(local, precision), how, _printer(out))
                 _copy(done, target)
             out.line()

@@ -86,6 +86,14 @@ class OmzCatalog:
             found.append(Entry(model, tuple(models[stage] for stage in model.stages), files[name]))
         return sorted(found, key=lambda entry: entry.model.name)
 
+    def vouches_for(self, model: Model) -> bool:
+        """Whether a model is of the shipped catalog, with a full digest for each file: its code may run."""
+        from model_zoo.catalog import builtin_catalog
+        from model_zoo.sources import integrity_of
+
+        shipped = Path(self.catalog.files[model.name]).is_relative_to(builtin_catalog())
+        return shipped and all(integrity_of(artifact) == "pinned" for artifact in model.artifacts)
+
     def _all(self) -> dict[str, Model]:
         return {model.name: model for model in self.catalog}
 

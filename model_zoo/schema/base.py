@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
@@ -75,8 +76,12 @@ class Digest(Struct, frozen=True, kw_only=True, order=True):
         return cls(algorithm="sha256", hex=hashlib.sha256(data).hexdigest())
 
 
-def check_relative_path(path: str) -> None:
+def check_relative_path(path: str, field: str = "path") -> None:
     """Refuse a declared path that could leave its directory or is invalid on some file system.
+
+    Args:
+        path: the path.
+        field: the field that declares it, for the message.
 
     Raises:
         ValueError: says which rule the path breaks.
@@ -87,8 +92,19 @@ def check_relative_path(path: str) -> None:
     elif len(path) > MAX_PATH:
         reason = f"must be at most {MAX_PATH} characters long"
     if reason:
-        msg = f"path {path!r} {reason}"
+        msg = f"{field} {path!r} {reason}"
         raise ValueError(msg)
+
+
+def check_model_path(path: str | None, field: str) -> None:
+    """Refuse a path of a model's file or directory that could leave the model's own, which is ".".
+
+    Raises:
+        ValueError: says which rule the path breaks.
+    """
+    plain = PurePosixPath(path or ".").as_posix()
+    if plain != ".":
+        check_relative_path(plain, field)
 
 
 def _problem_with(part: str) -> str:

@@ -9,6 +9,7 @@ from model_zoo.schema.artifact import Artifact, Replacement
 from model_zoo.schema.base import (
     NAME,
     Struct,
+    check_model_path,
     check_precision,
     check_relative_path,
     check_unique_paths,
@@ -33,10 +34,11 @@ class Labels(Struct, frozen=True, kw_only=True):
     key: str | None = None
 
     def __post_init__(self) -> None:
-        """Check that there is exactly one location."""
+        """Check that there is exactly one location, and that an artifact is below the model's directory."""
         if (self.artifact is None) == (self.file is None):
             msg = "labels are either {artifact: …} or {file: …}"
             raise ValueError(msg)
+        check_model_path(self.artifact, "artifact")
 
 
 class OmzInput(Struct, frozen=True, kw_only=True):

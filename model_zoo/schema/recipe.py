@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from model_zoo.schema.base import DIM, Struct, check_precision, check_relative_path
+from model_zoo.schema.base import DIM, Struct, check_model_path, check_precision
 
 ElementType = Literal[
     "f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "boolean", "string"
@@ -56,8 +56,8 @@ class Builder(Struct, frozen=True, kw_only=True):
     """How to build, in Python, a network that is only weights on disk.
 
     Either ``torchvision`` names a builder of that package, or ``module`` and ``callable`` name code to
-    run; ``paths`` are directories of the model's own files to put on ``sys.path`` (which requires trust), and
-    ``weights`` is the artifact loaded into the network. In ``kwargs`` the text ``files:PATH`` stands for the
+    run, which requires trust; so do ``paths``, directories of the model's own files to put on ``sys.path``, and
+    ``requirements``. ``weights`` is the artifact loaded into the network. In ``kwargs`` the text ``files:PATH`` stands for the
     location of that file or directory of the model. ``requirements`` are the packages, as ``NAME==VERSION``,
     that the code needs besides its framework; a converter environment includes them.
     """
@@ -71,13 +71,19 @@ class Builder(Struct, frozen=True, kw_only=True):
     requirements: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that there is exactly one of the two forms, and that requirements are pinned."""
+        """Check that there is exactly one of the two forms, paths, and that requirements are pinned."""
         if (self.torchvision is None) == (self.module is None):
             msg = "a builder must be either {torchvision: NAME} or {module: …, callable: …}"
             raise ValueError(msg)
         if (self.module is None) != (self.callable is None):
             msg = "module and callable need each other"
             raise ValueError(msg)
+        check_model_path(self.weights, "weights")
+        for path in self.paths:
+            check_model_path(path, "paths")
+        for name, value in self.kwargs.items():
+            if isinstance(value, str) and value.startswith("files:"):
+                check_model_path(value.removeprefix("files:"), f"kwargs.{name}")
         for requirement in self.requirements:
             if not PIN.fullmatch(requirement):
                 msg = f"requirements: {requirement!r} is not pinned as NAME==VERSION"
@@ -102,6 +108,10 @@ class Compress(Struct, frozen=True, kw_only=True):
     dataset: str | None = None
     subset_size: Annotated[int, Meta(ge=1)] | None = None
 
+    def __post_init__(self) -> None:
+        """Check the path."""
+        check_model_path(self.dataset, "dataset")
+
 
 class Quantize(Struct, frozen=True, kw_only=True):
     """Post-training quantisation by NNCF (``nncf.quantize``); unset options keep NNCF's defaults."""
@@ -113,6 +123,10 @@ class Quantize(Struct, frozen=True, kw_only=True):
     fast_bias_correction: bool | None = None
     model_type: Literal["transformer"] | None = None
     ignored_scope: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the path."""
+        check_model_path(self.dataset, "dataset")
 
 
 class Export(Struct, frozen=True, kw_only=True):
@@ -154,7 +168,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     quantize: Quantize | None = None
 
     def __post_init__(self) -> None:
-        """Check precisions and names."""
+        """Check precisions, names and paths."""
         if not self.precisions:
             msg = "precisions is empty"
             raise ValueError(msg)
@@ -167,5 +181,6 @@ class Recipe(Struct, frozen=True, kw_only=True):
         if len(names) > 1 and (None in names or len(set(names)) != len(names)):
             msg = "inputs: each of several inputs needs a name of its own"
             raise ValueError(msg)
-        if self.model is not None and self.model != ".":
-            check_relative_path(self.model)
+        check_model_path(self.model, "model")
+        for path in self.extensions:
+            check_model_path(path, "extensions")

@@ -13,6 +13,7 @@ import msgspec
 from model_zoo.cache import declaration_of
 from model_zoo.conversion import ConversionJob, check_reproducible, convert
 from model_zoo.conversion.requirements import require_packages
+from model_zoo.conversion.trust import require_trust
 from model_zoo.errors import CacheMissError, UnsupportedModelError
 from model_zoo.events import Event, ignore
 from model_zoo.zoo.locked import check_locked
@@ -73,12 +74,14 @@ class Converter:
 
         Raises:
             UnsupportedModelError: the catalog says that the model cannot be converted.
+            UntrustedCodeError: it would run code of others, which is not trusted.
             MissingExtraError: names the missing packages, and the ways to them.
         """
         model, conversion = plan.request.model, plan.conversion
         if not model.convertible:
             what = f"{model.name} cannot be converted: {model.reason}"
             raise UnsupportedModelError(what, hint=f"fetch its files with 'model-zoo fetch {model.name}'")
+        require_trust(model, trusted=conversion.trust_code, name=plan.request.name)
         if not self.settings.offline and plan.tools.stack is None:
             require_packages(
                 model,

@@ -100,13 +100,14 @@ class Environments:
         if error is not None and conversion is plan.conversion:
             raise error
         try:
-            return self._build(stack, plan.request.model.name, report, alone=alone)
+            return self._build(stack, plan, report, alone=alone)
         except ConversionError as failure:
             self._failed[stack.digest] = (plan.conversion, failure)
             raise
 
-    def _build(self, stack: Stack, model: str, report: Report, *, alone: bool) -> Environment:
+    def _build(self, stack: Stack, plan: Plan, report: Report, *, alone: bool) -> Environment:
         """Build and publish an environment; its lock is held, and keeps others out if ``alone``."""
+        model = plan.request.model.name
         title = f"{KIND}:{stack.name}"
         total = stack.size or None
 
@@ -127,7 +128,7 @@ class Environments:
             if alone:
                 sweep_unfinished(self.cache, stack.digest)
             claim(directory, stack.digest)
-            made = build(stack, directory, report=on_progress)
+            made = build(stack, directory, report=on_progress, trust_code=plan.conversion.trust_code)
             publish_environment(self.cache, directory / "env", made)
         found = find_environment(self.cache, stack.digest)
         if found is None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from model_zoo.conversion.trust import untrusted
 from model_zoo.schema import PIPELINES
 from model_zoo.sources import LEVELS, LocatedSource, integrity_of
 from model_zoo.zoo.plan import Request
@@ -46,6 +47,7 @@ def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
     return short | {
         "integrity": max(levels, key=LEVELS.index),
         "reason": model.reason,
+        "needs": {"trust_code": [reason for part in (model, *stages) for reason in untrusted(part)]},
         "catalog": str(zoo.catalog.files.get(model.name, "")),
         "artifacts": [_artifact(artifact) for artifact in model.artifacts],
         "inputs": [msgspec.to_builtins(one) for one in model.recipe.inputs],

@@ -47,6 +47,8 @@ def lock_models(
     locked: dict[str, LockedModel] = {}
     for asked in pipeline.planner.expand(references, fresh=True):
         settled = pipeline.resolver.resolve(asked, fresh=True)
+        if convert and asked.model.convertible:
+            pipeline.require_trust(settled, conversion or Conversion())
         fetched = pipeline.fetch(settled, report)
         converted = None
         if convert and asked.model.convertible:

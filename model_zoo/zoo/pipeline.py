@@ -7,7 +7,14 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from model_zoo.conversion.toolchain import toolchain
-from model_zoo.errors import CacheReadOnlyError, MissingExtraError, ModelZooError, OfflineError
+from model_zoo.conversion.trust import require_trust
+from model_zoo.errors import (
+    CacheReadOnlyError,
+    MissingExtraError,
+    ModelZooError,
+    OfflineError,
+    UntrustedCodeError,
+)
 from model_zoo.events import Event, ignore
 from model_zoo.outcome import Outcome
 from model_zoo.zoo.locked import check_locked
@@ -101,8 +108,7 @@ class Pipeline:
         Raises:
             ModelZooError: one of its subclasses, see ``model_zoo.errors``.
         """
-        self._check(request)
-        return self.carry_out(self.planner.plan(request, conversion), report)
+        return self.carry_out(self._plan(request, conversion, report), report)
 
     def _check(self, request: Request) -> None:
         """Refuse what is not to be used, be it in the cache or not."""
@@ -110,13 +116,21 @@ class Pipeline:
             check_pinned(request)
         check_unedited(request, self.cache)
 
+    def require_trust(self, request: Request, conversion: Conversion) -> None:
+        """Refuse a conversion that is still to be done and would run code of others that is not trusted.
+
+        Raises:
+            UntrustedCodeError: lists everything that would run code.
+        """
+        if self._plan(request, conversion).cached is None:
+            require_trust(request.model, trusted=conversion.trust_code, name=request.name)
+
     def carry_out(self, plan: Plan, report: Report = ignore) -> ConvertedModel:
         """Make the IR of a plan available; where that is impossible here, one made by other tools counts.
 
         Raises:
             ModelZooError: one of its subclasses, see ``model_zoo.errors``.
         """
-        plan = self.converter.pull(plan, report) if plan.cached is None else plan
         if plan.cached is not None:
             if plan.request.locked is not None:
                 check_locked(plan.request, plan.cached.manifest.parts, plan.cached.manifest.outputs)
@@ -127,7 +141,7 @@ class Pipeline:
                 self.converter.check(plan)
                 fetched = self.fetch(plan.request, report)
                 return self.converter.convert(self.planner.with_files(plan, fetched), fetched, report)
-        except (OfflineError, MissingExtraError, CacheReadOnlyError) as error:
+        except (OfflineError, MissingExtraError, CacheReadOnlyError, UntrustedCodeError) as error:
             return self._substitute(plan, error, report)
 
     def _substitute(self, plan: Plan, error: ModelZooError, report: Report) -> ConvertedModel:
@@ -157,7 +171,7 @@ class Pipeline:
 
         A failure of one does not stop the others.
         """
-        plans = [self._plan(request, conversion, report) for request in requests]
+        plans = [self._try_plan(request, conversion, report) for request in requests]
         missing = [index for index, plan in enumerate(plans) if plan.result and _is_missing(plan.result)]
         ready = [index for index in missing if self._has_tools(plans[index].unwrap())]
         outcomes = self.fetcher.fetch_all([plans[index].unwrap().request for index in ready], report)
@@ -177,13 +191,21 @@ class Pipeline:
         made = dict(zip(missing, self._run_all(plans, missing, convert, jobs), strict=True))
         return [made[index] if index in made else convert(index) for index in range(len(requests))]
 
-    def _plan(self, request: Request, conversion: Conversion, report: Report) -> Outcome[Plan]:
+    def _try_plan(self, request: Request, conversion: Conversion, report: Report) -> Outcome[Plan]:
         try:
-            self._check(request)
-            plan = self.planner.plan(request, conversion)
-            return Outcome(plan if plan.cached else self.converter.pull(plan, report))
+            return Outcome(self._plan(request, conversion, report))
         except ModelZooError as error:
             return Outcome(error=error)
+
+    def _plan(self, request: Request, conversion: Conversion, report: Report = ignore) -> Plan:
+        """Return a plan, with the IR of the cache or of the shared registry: looking runs no code."""
+        self._check(request)
+        try:
+            plan = self.planner.plan(request, conversion)
+        except ModelZooError:  # of code that a lock brings, say so first
+            require_trust(request.model, trusted=conversion.trust_code, name=request.name)
+            raise
+        return self.converter.pull(plan, report)
 
     def _has_tools(self, plan: Plan) -> bool:
         try:
@@ -217,6 +239,7 @@ class Pipeline:
             ConversionError: another IR came out.
         """
         plan = self.planner.plan(Request(converted.model, converted.precision), conversion)
+        self.converter.check(plan)
         self.converter.check_reproducible(plan, converted, self.fetch(plan.request))
 
 

@@ -17,20 +17,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.stacks import make_index
+from tests.stacks import OPENVINO, make_index
 from tests.tiny import entry, tiny_onnx, write_entry
-from tests.trust.support import bounded, case, still
+from tests.trust.support import bounded
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-BUILDER = "recipe.builder of installed modules"
-EXTENSIONS = "recipe.extensions"
-PROGRAM = ".pt2 (exported program)"
-SDIST = "builder.requirements with --isolate"
-REMOTE = "trust_remote_code"
-PATHS = "labels.artifact with .. or absolute"
-FOREIGN = "omz_converter of a foreign tree"
 HINT = "--trust-code"
 
 
@@ -112,7 +105,7 @@ ATTACKS = {
 }
 
 
-@pytest.mark.parametrize("attack", [case(name, row=BUILDER) for name in ATTACKS])
+@pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("framework", ["pytorch"])
 def test_a_builder_of_others_is_refused_before_anything_is_fetched(victim, shell, server, attack, framework):
     recipe, files = ATTACKS[attack]
@@ -124,14 +117,12 @@ def test_a_builder_of_others_is_refused_before_anything_is_fetched(victim, shell
 
 
 @pytest.mark.parametrize("framework", ["keras", "jax", "tensorflow"])
-@still(BUILDER)
 def test_each_framework_asks_for_trust_first(victim, shell, server, framework):
     victim(builder("numpy.f2py.f2py2e", "os.system", kwargs=SYSTEM), PTH, framework=framework)
     assert HINT in shell("convert", "victim").refused(2, 3, 7).err
     assert not server.seen()
 
 
-@still(BUILDER)
 def test_info_says_that_trust_is_needed(victim, shell):
     victim(builder("evil", "make", paths=["."]), python("evil.py"), framework="pytorch")
     done = shell("info", "victim")
@@ -147,7 +138,6 @@ def test_trust_given_goes_on_to_what_is_missing(victim, shell):
     assert "torch" in done.err
 
 
-@still(BUILDER)
 def test_code_in_an_environment_of_ours_is_code_too(victim, shell, tmp_path, monkeypatch):
     """The same in a converter environment, where the attack really runs: its framework is there."""
     make_index(tmp_path / "index").use(monkeypatch)
@@ -180,7 +170,6 @@ def library(folder: Path) -> bytes:
 
 
 @pytest.mark.parametrize("where", ["the model", "an absolute path", "a path out of the model"])
-@still(EXTENSIONS)
 def test_extensions_need_trust(victim, shell, server, tmp_path, where):
     data = library(tmp_path)
     named = {"the model": "evil.so", "an absolute path": str(tmp_path / "evil.so")}.get(where)
@@ -192,7 +181,6 @@ def test_extensions_need_trust(victim, shell, server, tmp_path, where):
     assert not server.seen()
 
 
-@still(PROGRAM)
 def test_an_exported_program_needs_trust(victim, shell, server):
     victim({"model": "m.pt2"}, {"m.pt2": b"PK\3\4"}, framework="pytorch")
     assert HINT in shell("convert", "victim").refused(2, 3, 7).err
@@ -200,15 +188,17 @@ def test_an_exported_program_needs_trust(victim, shell, server):
 
 
 @pytest.mark.parametrize("name", ["m.PT2", "m.pth"])
-@still(PROGRAM)
-def test_an_exported_program_under_another_name(victim, shell, server, name):
+def test_an_exported_program_under_another_name(victim, shell, tmp_path, monkeypatch, name):
     """What a file is, its content says: an exported program is a zip that has ``archive_format`` in it."""
+    index = make_index(tmp_path / "index").use(monkeypatch)
+    index.add("torch", "2.13.0")
+    index.stack("torch", f"openvino=={OPENVINO}", "torch==2.13.0")
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("m/archive_format", "pt2")
         archive.writestr("m/data/sample_inputs/model.pt", b"\x80\x04cos\nsystem\n.")
     victim({"model": name}, {name: out.getvalue()}, framework="pytorch")
-    assert HINT in shell("convert", "victim").refused(2, 7).err
+    assert HINT in shell("convert", "--isolate", "victim").refused(7).err
 
 
 # --- what pip would run
@@ -237,7 +227,6 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
             archive.addfile(info, io.BytesIO(data))
 
 
-@still(SDIST)
 def test_an_environment_is_made_of_wheels_only(victim, shell, server, tmp_path, monkeypatch):
     index = make_index(tmp_path / "index").use(monkeypatch)
     sdist(index.wheels)
@@ -262,7 +251,6 @@ def test_an_environment_is_made_of_wheels_only(victim, shell, server, tmp_path, 
         {"model_kwargs": {"custom_export_configs": {}, "library_name": "evil"}},
     ],
 )
-@still(REMOTE)
 def test_an_export_that_runs_the_repositorys_code_needs_trust(victim, shell, server, options):
     files = {
         "config.json": b'{"model_type": "evil", "auto_map": {"AutoModel": "modeling.Evil"}}',
@@ -315,10 +303,9 @@ LEAVING = {
     "unpack.into": lambda path: {"unpack": path},
     "omz.subdirectory": lambda path: {"omz": {"subdirectory": path}},
 }
-HELD = {"recipe.model", "replace.file", "unpack.into", "omz.subdirectory"}
 
 
-@pytest.mark.parametrize("field", [case(name, row=None if name in HELD else PATHS) for name in LEAVING])
+@pytest.mark.parametrize("field", LEAVING)
 @pytest.mark.parametrize("how", ["absolute", "relative"])
 def test_a_path_out_of_the_model_is_refused_in_the_catalog(catalog, shell, secret, field, how):
     path = catalog / "one.yaml"
@@ -334,7 +321,6 @@ def test_a_path_out_of_the_model_is_refused_in_the_catalog(catalog, shell, secre
 
 
 @pytest.mark.parametrize("how", ["absolute", "relative"])
-@still(PATHS)
 def test_text_of_the_host_stays_out_of_the_ir(catalog, shell, secret, tmp_path, how):
     path = catalog / "one.yaml"
     data = yaml.safe_load(path.read_text())
@@ -350,7 +336,6 @@ def test_text_of_the_host_stays_out_of_the_ir(catalog, shell, secret, tmp_path, 
 
 
 @pytest.mark.parametrize("how", ["absolute", "relative", "link"])
-@still("labels.file out of the catalog's folder")
 def test_labels_beside_the_entry_stay_beside_it(catalog, shell, secret, how):
     (catalog / "link.txt").symlink_to(secret)
     named = {"absolute": str(secret), "relative": out_of(secret), "link": "link.txt"}[how]
@@ -364,7 +349,6 @@ def test_labels_beside_the_entry_stay_beside_it(catalog, shell, secret, how):
 # --- a lock is somebody else's too
 
 
-@still("a lock names code, which runs")
 def test_a_lock_cannot_bring_code(catalog, shell, tmp_path, monkeypatch):
     import json
 
@@ -404,7 +388,7 @@ def foreign(folder: Path, code: bytes) -> Path:
                         "name": "evil.py",
                         "size": len(code),
                         "checksum": hashlib.sha384(code).hexdigest(),
-                        "source": source.as_uri(),
+                        "source": "https://127.0.0.1:9/evil.py",
                     }
                 ],
                 "input_info": [{"name": "x", "shape": [1, 4], "layout": "NC"}],
@@ -425,10 +409,12 @@ def foreign(folder: Path, code: bytes) -> Path:
 
 
 @pytest.mark.parametrize("how", ["--models_root", "OMZ_ROOT"])
-@still(FOREIGN)
 def test_omz_converter_asks_before_it_runs_a_foreign_trees_code(tmp_path, monkeypatch, how):
     monkeypatch.setenv("MARKER", str(tmp_path / "marker"))
     tree = foreign(tmp_path / "tree", python("evil.py")["evil.py"])
+    downloaded = tmp_path / "out" / "public" / "evil-net"
+    downloaded.mkdir(parents=True)
+    shutil.copy(tree / "evil.py", downloaded)
     arguments = ["--name", "evil-net", "-d", str(tmp_path / "out")]
     root, env = (
         (["--models_root", str(tree)], {}) if how == "--models_root" else ([], {"OMZ_ROOT": str(tree)})

@@ -66,6 +66,8 @@ def _fields(known: Mapping[str, Any]) -> list[tuple[str, str]]:
     if known["folder"]:
         opens = f" for {known['opens']}" if known["opens"] else ""
         pairs.append(("becomes", f"a folder of IRs, tokenizers and configurations{opens}"))
+    if known["needs"]["trust_code"]:
+        pairs.append(("needs", f"--trust-code ({'; '.join(known['needs']['trust_code'])})"))
     pairs.append(("integrity", known["integrity"]))
     pairs.append(("size", human_size(known["size"])))
     if not known["convertible"]:

@@ -1,4 +1,4 @@
-"""Networks that code builds: finding the code, and deciding whether it may run."""
+"""Networks that code builds, once that code is trusted."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from model_zoo.errors import ConversionError, MissingExtraError
-from model_zoo.installed import modules
+from model_zoo.errors import ConversionError, MissingExtraError, UntrustedCodeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,21 +45,18 @@ def arguments_of(job: Job, builder: dict[str, Any]) -> dict[str, Any]:
 
 
 def callable_of(job: Job, builder: dict[str, Any]) -> Callable[..., Any]:
-    """Import the builder's callable, if its code may run.
-
-    Code of an installed package may run; any other code, such as that of the model, only if it is trusted.
+    """Import the builder's callable, if its code is trusted: an attribute of any package may lead anywhere.
 
     Raises:
-        ConversionError: the code is not trusted, or there is no such callable.
+        UntrustedCodeError: it is not.
+        ConversionError: there is no such callable.
         MissingExtraError: there is no such module.
     """
     module, name = builder["module"], builder["callable"]
-    paths = builder.get("paths", ())
     if not job.trust_code:
-        _refuse_untrusted(module, in_model=bool(paths))
-    for path in paths:
-        directory = job.files if path == "." else job.file(path, "recipe.builder.paths")
-        sys.path.insert(0, str(directory))
+        raise untrusted_code("building this network calls code that the recipe names", f"{module}.{name}")
+    for path in builder.get("paths", ()):
+        sys.path.insert(0, str(job.file(path, "recipe.builder.paths")))
     sys.dont_write_bytecode = True  # nothing is written beside the model's files
     try:
         found: Any = importlib.import_module(module)
@@ -80,19 +76,10 @@ def callable_of(job: Job, builder: dict[str, Any]) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _refuse_untrusted(module: str, *, in_model: bool) -> None:
-    top = module.partition(".")[0]
-    if not in_model and top in modules():
-        return
-    code = "code that comes with the model" if in_model else f"{top}, which is not an installed package"
-    raise untrusted_code(f"building this network runs {code}", f"recipe.builder.module: {module}")
-
-
-def untrusted_code(what: str, found: str) -> ConversionError:
+def untrusted_code(what: str, found: str) -> UntrustedCodeError:
     """Return the error for code that would run but is not trusted."""
-    return ConversionError(
-        f"{what}, and that code is not trusted",
-        expected="--trust-code",
+    return UntrustedCodeError(
+        f"{what}, which is not trusted",
         found=found,
-        hint="read the code, then run again with --trust-code (trust_code=True in Python)",
+        hint="read that code, then run again with --trust-code (trust_code=True in Python)",
     )

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 from typing import TYPE_CHECKING
 
-from model_zoo.errors import ConversionError, MissingExtraError, ModelZooError, UnsupportedModelError
+from model_zoo.errors import (
+    CacheError,
+    CacheFullError,
+    ConversionError,
+    MissingExtraError,
+    ModelZooError,
+    UnsupportedModelError,
+)
 from model_zoo.installed import ways_to_install
 
 if TYPE_CHECKING:
@@ -20,6 +28,9 @@ _NOISE = re.compile(
 _FAILED = re.compile(
     r"^-- (?:Conversion is failed for|No conversion rule found for operations?): (.+)$", re.MULTILINE
 )
+
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large")
+"""What frameworks say where a file cannot be written to its end."""
 
 
 @contextlib.contextmanager
@@ -41,9 +52,21 @@ def needs(purpose: str, *packages: str, pip: bool = True) -> Iterator[None]:
         raise MissingExtraError(what, hint=ways_to_install(packages, pip=pip)) from error
 
 
+def no_space(found: str) -> CacheFullError:
+    """Return the error for an IR that cannot be written to its end."""
+    hint = "free space, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE and TMPDIR at a larger disk"
+    return CacheFullError("no space left for the converted model", found=found, hint=hint)
+
+
 def explain(error: Exception) -> ModelZooError:
     """Return this package's error for one that a framework or OpenVINO raised."""
     text = str(error).strip()
+    number = error.errno if isinstance(error, OSError) else None
+    if number in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} or _FULL.search(text):
+        return no_space(text)
+    if number in {errno.EMFILE, errno.ENFILE}:
+        hint = "raise the limit on open files (ulimit -n), or do less at once (-j)"
+        return CacheError("the conversion has too many files open", found=text, hint=hint)
     operations = sorted({name for found in _FAILED.findall(text) for name in found.split(", ")})
     if operations:
         return UnsupportedModelError(

@@ -8,7 +8,7 @@ from typing import Any
 
 import openvino as ov
 
-from model_zoo.errors import ConversionError
+from model_zoo.errors import ConversionError, UntrustedCodeError
 
 Dims = list[int | str]
 """A shape as a recipe states it."""
@@ -107,7 +107,16 @@ class Job:
 
     @property
     def extensions(self) -> list[str]:
-        """Libraries with custom operations: files of the model."""
+        """Libraries with custom operations: files of the model.
+
+        Raises:
+            UntrustedCodeError: loading them runs their code, which is not trusted.
+        """
+        if self.recipe.get("extensions") and not self.trust_code:
+            what = (
+                "recipe.extensions are libraries whose code runs when they are loaded, which is not trusted"
+            )
+            raise UntrustedCodeError(what, hint="read that code, then run again with --trust-code")
         return [str(self.file(name, "recipe.extensions")) for name in self.recipe.get("extensions", ())]
 
     def file(self, name: str, field: str) -> Path:
@@ -118,9 +127,12 @@ class Job:
             field: the field of the recipe that names it, for messages.
 
         Raises:
-            ConversionError: the model has no such file.
+            ConversionError: the model has no such file, or the path leaves the model's directory.
         """
         path = self.files / name
+        if (path.is_absolute() and not path.is_relative_to(self.files)) or ".." in Path(name).parts:
+            what = f"{field}: {name!r} is not below the model's directory"
+            raise ConversionError(what, hint=f"correct {field}")
         if not path.exists():
             what = f"{field}: the model has no file {name!r}"
             raise ConversionError(what, found=", ".join(sorted(self.artifacts)), hint=f"correct {field}")

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.conversion.worker.explain import explain
-from model_zoo.errors import ConversionError, ModelZooError, UnsupportedModelError
+from model_zoo.errors import CacheError, ConversionError, ModelZooError, UnsupportedModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_SELF_EXPLAINED = (UnsupportedModelError, CacheError)
+"""Errors that the worker's log adds nothing to."""
 _NETWORK_EVENTS = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}
 
 
@@ -26,6 +28,9 @@ def main(directory: str) -> None:
     scratch = Path(directory)
     request = json.loads((scratch / "request.json").read_text(encoding="utf-8"))
     on_stage = _take_stdout()
+    if not request.get("trust_code"):  # whatever a library asks for, torch.load then reads tensors only
+        os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+        os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
     _end_with_parent()
     forbid_network()
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # before openvino is imported
@@ -36,7 +41,7 @@ def main(directory: str) -> None:
     except Exception as error:  # noqa: BLE001 - frameworks raise anything
         traceback.print_exc()
         explained = explain(error)
-        answer = {"error": _plain(explained) | {"log": not isinstance(explained, UnsupportedModelError)}}
+        answer = {"error": _plain(explained) | {"log": not isinstance(explained, _SELF_EXPLAINED)}}
     staged = scratch / "answer.part"
     staged.write_text(json.dumps(answer), encoding="utf-8")
     staged.replace(scratch / "answer.json")

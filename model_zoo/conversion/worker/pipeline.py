@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import openvino as ov
 
 from model_zoo.conversion.worker import compress, cut, frameworks, model_info, preprocess
-from model_zoo.conversion.worker.explain import reasons
+from model_zoo.conversion.worker.explain import no_space, reasons
 from model_zoo.conversion.worker.job import Job
 from model_zoo.conversion.worker.ports import describe_ports, find_input, shape_error
 from model_zoo.formats.ports import port_name
@@ -49,7 +49,12 @@ def run(request: dict[str, Any], on_stage: Callable[[str], None]) -> dict[str, A
     on_stage("save")
     # The weights of ready-made files have their precision already.
     half = not job.ready and job.precision.startswith("FP16")
-    ov.save_model(model, job.staging / "model.xml", compress_to_fp16=half)
+    try:
+        ov.save_model(model, job.staging / "model.xml", compress_to_fp16=half)
+    except RuntimeError as error:
+        if "ios" in str(error):  # a stream of C++, which knows only that it cannot write
+            raise no_space(str(error)) from error
+        raise
     result: dict[str, Any] = {"ports": describe_ports(model)}
     if report:
         result["report"] = report

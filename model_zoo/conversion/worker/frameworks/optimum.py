@@ -22,7 +22,7 @@ from model_zoo.conversion.worker.explain import needs
 from model_zoo.conversion.worker.frameworks.openvino import describe_irs
 from model_zoo.conversion.worker.torchvision import make_importable
 from model_zoo.errors import ConversionError
-from model_zoo.formats.hf_config import config_files, pooling_of, read_config
+from model_zoo.formats.hf_config import config_files, module_types, pooling_of, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _MODEL, _IR = "model", "ir"
 """Names of the model's files and of the staging directory, in the worker's own directory."""
+_OWN_MODULES = "sentence_transformers."
+"""Begins the layers of an embedding model that are not code of others."""
 
 
 def export(job: Job, on_stage: Callable[[str], None]) -> dict[str, ModelPorts]:
@@ -166,11 +168,22 @@ def _library_of(job: Job, options: dict[str, Any]) -> str:
 def _refuse_code(job: Job) -> None:
     """Refuse a model whose classes are defined by code among its files, unless that is trusted.
 
+    Transformers asks by itself; diffusers and sentence-transformers import such code of a local directory.
+
     Raises:
-        ConversionError: it has such code, and transformers has no classes of its own for it.
+        UntrustedCodeError: it has such code, and the library has no classes of its own for it.
     """
+    if job.trust_code:
+        return
+    found = ""
+    if job.framework == "diffusers":
+        found = ", ".join(path.name for path in sorted(job.files.rglob("*.py")))
+    elif job.framework == "sentence-transformers":
+        found = ", ".join(name for name in module_types(Path(_MODEL)) if not name.startswith(_OWN_MODULES))
+    if found:
+        raise untrusted_code("exporting this model imports code that comes with it", found)
     config = read_config(Path(_MODEL) / "config.json")
-    if job.trust_code or not config.get("auto_map"):
+    if not config.get("auto_map"):
         return
     from transformers import CONFIG_MAPPING
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.conversion.worker import torchvision
-from model_zoo.conversion.worker.builders import FILES, arguments_of, builder_of, callable_of
+from model_zoo.conversion.worker.builders import FILES, arguments_of, builder_of, callable_of, untrusted_code
 from model_zoo.conversion.worker.example_inputs import examples_of
 from model_zoo.conversion.worker.explain import needs
 from model_zoo.conversion.worker.ports import convert_traced
@@ -24,6 +26,14 @@ if TYPE_CHECKING:
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params_ema", "params")
 """Keys under which checkpoints keep the weights."""
+_PROGRAM = re.compile(r"(?:^|/)(?:archive_format|archive_version|serialized_exported_program\.json)$")
+"""Members of an exported program; loading one unpickles Python objects."""
+_REACHES_OUT = re.compile(
+    r"\b(?:getattr|save|from_file)\b"
+    r"|\bops\b(?!\.(?:aten|prim|quantized|torchvision)\.)"
+    r"|\bclasses\b(?!\.(?:quantized|rnn|xnnpack)\.)"
+)
+"""Words of TorchScript that reach files, operators of other libraries, or either under another name."""
 
 
 def read(job: Job) -> ov.Model:
@@ -31,14 +41,17 @@ def read(job: Job) -> ov.Model:
 
     Raises:
         MissingExtraError: torch is not installed.
+        UntrustedCodeError: the file runs code when it is loaded, which is not trusted.
         ConversionError: the weights do not fit, or there is nothing to build the network with.
         UnsupportedModelError: it uses operators that this build of torchvision lacks.
     """
+    if not job.recipe.get("builder") and not job.trust_code and _is_program(job.network):
+        raise untrusted_code("loading an exported program unpickles Python objects", job.network.name)
     with needs("converting a PyTorch model", "torch"):
         import torch
     torch.manual_seed(0)
     torch.backends.mha.set_fastpath_enabled(False)  # OpenVINO converts its parts, not the fused operator
-    network = _build(job) if job.recipe.get("builder") else _load(job.network)
+    network = _build(job) if job.recipe.get("builder") else _load(job)
     try:
         return _convert(job, network)
     except RuntimeError as error:
@@ -127,13 +140,47 @@ def _read_weights(path: Path) -> Any:  # noqa: ANN401
         ) from error
 
 
-def _load(path: Path) -> Any:  # noqa: ANN401
+def _is_program(path: Path) -> bool:
+    """Whether a file is an exported program, by its name or its content."""
+    if path.suffix.lower() == ".pt2":
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(map(_PROGRAM.search, archive.namelist()))
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
+
+
+def _refuse_reaching_out(path: Path) -> None:
+    """Refuse TorchScript that could do more than compute.
+
+    TorchScript is a program for PyTorch's own interpreter. It knows no Python, but parts of it run while it is
+    loaded, and two of its operators read and write any file.
+
+    Raises:
+        UntrustedCodeError: its code names such operators, or what could stand for them.
+        RuntimeError: it is no archive of PyTorch.
+    """
+    import torch
+
+    archive = torch._C.PyTorchFileReader(str(path))  # noqa: SLF001 - reads it as torch.jit.load does
+    for name in archive.get_all_records():
+        code = archive.get_record(name).decode(errors="replace") if name.endswith(".py") else ""
+        if found := _REACHES_OUT.search(code):
+            what = "this TorchScript names operators that can do more than compute"
+            raise untrusted_code(what, f"{found[0]} in {path.name}/{name}")
+
+
+def _load(job: Job) -> Any:  # noqa: ANN401
     """Load TorchScript or an exported program."""
     import torch
 
-    if path.suffix == ".pt2":
+    path = job.network
+    if _is_program(path):
         return torch.export.load(path)
     try:
+        if not job.trust_code:
+            _refuse_reaching_out(path)
         network = torch.jit.load(str(path), map_location="cpu")
     except RuntimeError as error:
         what = f"{path.name} is not TorchScript, and the recipe does not name code that builds the network"
