@@ -7,6 +7,7 @@ as the text tells; the caller resolves what floats; ``model_from_uri`` builds th
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -33,11 +34,12 @@ from model_zoo.schema import EXPORTED, UNSTATED, Artifact, Framework, Model, Rec
 from model_zoo.sources.file import FileSource
 from model_zoo.sources.hf.source import HfSource
 from model_zoo.sources.tfhub import TfhubSource
-from model_zoo.sources.url import UrlSource, safe_url
+from model_zoo.sources.url import UrlSource
 from model_zoo.sources.wheel import WheelSource
+from model_zoo.text import safe_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _HF = re.compile(
     r"(?P<repo>[^/@]+(?:/[^/@]+)?)(?:@(?P<rev>refs/(?:pr|convert)/[^/]+|[^/]+))?(?:/(?P<file>.+))?"
@@ -94,9 +96,9 @@ def parse_uri(uri: str) -> ParsedUri:
         raise UsageError(what, expected=expected, hint="see 'model-zoo fetch -h'")
     try:
         return _READERS[scheme](uri if scheme.startswith("http") else rest)
-    except ValueError as error:
+    except (ValueError, OSError, RuntimeError) as error:
         shown = safe_url(uri) if "://" in uri else uri
-        raise UsageError(f"{shown}: {error}", hint="check the URI") from error
+        raise UsageError(f"{shown}: {error}", hint="check the URI") from None  # it may quote a password
 
 
 def model_from_uri(parsed: ParsedUri, artifacts: tuple[Artifact, ...]) -> Model:
@@ -205,7 +207,7 @@ def _sibling(uri: str, name: str, other: str) -> str:
 
 def _hf(rest: str) -> ParsedUri:
     match = _HF.fullmatch(rest.strip("/"))
-    if not match:
+    if not match or ":" in match["repo"]:
         msg = "expected hf:ORGANISATION/NAME[@REVISION][/FILE]"
         raise ValueError(msg)
     repo, revision, file = match["repo"], unquote(match["rev"] or "main"), match["file"]
@@ -256,8 +258,7 @@ def _wheel(rest: str) -> ParsedUri:
 def _file(rest: str) -> ParsedUri:
     path = Path(unquote(rest[2:]) if rest.startswith("//") else rest).expanduser().absolute()
     if path.is_dir():
-        found = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file, path))
-        files = {file.relative_to(path).as_posix(): file for file in found}
+        files = {file.relative_to(path).as_posix(): file for file in sorted(_files_below(path))}
     elif path.is_file():
         files = _with_companions(path)
     else:
@@ -267,8 +268,16 @@ def _file(rest: str) -> ParsedUri:
     return ParsedUri(f"file:{path}", path.stem, artifacts)
 
 
-def _is_hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder that are not hidden; what cannot be read is an error, not left out."""
+
+    def refuse(error: OSError) -> None:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}", hint="check its permissions")
+
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files = [Path(root, name) for name in names if not name.startswith(".")]
+        yield from (file for file in files if file.is_file())
 
 
 def _with_companions(path: Path) -> dict[str, Path]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from model_zoo.sources.base import HttpLocation, LocatedSource
+from model_zoo.text import safe_url
 
 if TYPE_CHECKING:
     from model_zoo.schema import Artifact
@@ -20,8 +21,12 @@ class UrlSource(LocatedSource, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse other schemes, and URLs without a host."""
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(self.url)
+            valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            valid = False
+        if not valid:
             msg = f"url must start with http:// or https:// and name a host: {self.describe()}"
             raise ValueError(msg)
 
@@ -33,11 +38,3 @@ class UrlSource(LocatedSource, frozen=True, kw_only=True):
     def describe(self) -> str:
         """Return the URL without user, password, query and fragment."""
         return safe_url(self.url)
-
-
-def safe_url(url: str) -> str:
-    """Return a URL fit for messages: without user, password, query and fragment, which may be secret."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    query = "…" if parts.query else ""
-    return urlunsplit((parts.scheme, host, parts.path, query, ""))

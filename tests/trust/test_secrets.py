@@ -173,7 +173,7 @@ VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "MODEL_ZOO_MIRRORS", "HF_
 )
 def test_what_doctor_says_of_the_network_has_no_password(monkeypatch, variable):
     """Also of an address that nobody would understand, and nothing but an error of ours is raised."""
-    from model_zoo.cli.checks.network import examine_network
+    from model_zoo.cli.checks.network import check_network
 
     shown, ends = [], []
     for name, address in {
@@ -184,7 +184,7 @@ def test_what_doctor_says_of_the_network_has_no_password(monkeypatch, variable):
         value = f"https://h.example/={address}" if variable == "MODEL_ZOO_MIRRORS" else address
         monkeypatch.setenv(variable, value.replace("\n", ""))
         try:
-            found = list(examine_network(load_settings(), os.environ, connect=False))
+            found = list(check_network(load_settings(), os.environ, connect=False))
         except ModelZooError as error:
             found = [error]
         except Exception as error:  # noqa: BLE001 - that is what is looked for

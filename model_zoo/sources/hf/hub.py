@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from model_zoo.errors import DownloadError, OfflineError, SourceUnavailableError
-from model_zoo.sources.url import safe_url
+from model_zoo.text import safe_url
 from model_zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _wait(error: Exception, attempt: int) -> float | None:
     if status is not None and status not in _TRANSIENT:
         return None
     retry_after = str(error.response.headers.get("Retry-After", "")) if status else ""  # type: ignore[attr-defined]
-    wait = float(retry_after) if retry_after.isdigit() else 0.25 * 2.0**attempt
+    wait = float(retry_after) if re.fullmatch("[0-9]{1,9}", retry_after) else 0.25 * 2.0**attempt
     return wait if wait <= _LONGEST_WAIT else None
 
 
