@@ -27,7 +27,7 @@ from model_zoo.catalog.detect import (
     some_of,
 )
 from model_zoo.catalog.torchvision import torchvision_model, weights_of
-from model_zoo.errors import SourceUnavailableError, UsageError
+from model_zoo.errors import ModelZooError, SourceUnavailableError, UsageError
 from model_zoo.files import hash_file
 from model_zoo.formats.onnx import external_files
 from model_zoo.schema import EXPORTED, UNSTATED, Artifact, Framework, Model, Recipe, Unpack
@@ -39,7 +39,7 @@ from model_zoo.sources.wheel import WheelSource
 from model_zoo.text import safe_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 _HF = re.compile(
     r"(?P<repo>[^/@]+(?:/[^/@]+)?)(?:@(?P<rev>refs/(?:pr|convert)/[^/]+|[^/]+))?(?:/(?P<file>.+))?"
@@ -105,7 +105,7 @@ def model_from_uri(parsed: ParsedUri, artifacts: tuple[Artifact, ...]) -> Model:
     """Build the model of a URI whose artifacts were resolved.
 
     Raises:
-        SourceUnavailableError: there is no such file.
+        SourceUnavailableError: there is no such file, or files have names that differ in case only.
         UsageError: its framework cannot be determined.
     """
     if parsed.model is not None:
@@ -120,7 +120,19 @@ def model_from_uri(parsed: ParsedUri, artifacts: tuple[Artifact, ...]) -> Model:
     artifacts = tuple(artifact for artifact in artifacts if artifact.path in kept)
     if parsed.requested is not None:
         artifacts, chosen = _relative_to_requested(parsed.requested, artifacts, chosen)
-    return _model(parsed, artifacts, chosen.framework, chosen.network)
+    try:
+        return _model(parsed, artifacts, chosen.framework, chosen.network)
+    except ValueError as error:  # names that differ in case only
+        what = f"{parsed.uri}: {error}"
+        raise SourceUnavailableError(what, hint="name one of the files") from error
+
+
+def needed_files(parsed: ParsedUri, paths: Sequence[str]) -> Collection[str]:
+    """Return which of all files the model consists of; all of them if that cannot be told."""
+    try:
+        return _choose(parsed, list(paths))[1]
+    except ModelZooError:
+        return paths
 
 
 def _choose(parsed: ParsedUri, paths: list[str]) -> tuple[Detection, set[str]]:

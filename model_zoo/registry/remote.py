@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from model_zoo.cache import Cache
     from model_zoo.schema import ConvertedModel
     from model_zoo.settings import Settings
-    from model_zoo.sources.oci.client import Descriptor, ManifestContent, Registry
+    from model_zoo.sources.oci.answers import Descriptor, ManifestContent
+    from model_zoo.sources.oci.client import Registry
 
 
 class NoImageError(SourceUnavailableError):

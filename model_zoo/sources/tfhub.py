@@ -31,7 +31,7 @@ class TfhubSource(LocatedSource, frozen=True, kw_only=True):
         """Refuse what is neither a URL nor a path below tfhub.dev."""
         try:
             parts = urlsplit(self.handle)
-            valid = parts.scheme in {"http", "https"} and parts.hostname and parts.path[1:]
+            valid = parts.scheme in {"http", "https"} and bool(parts.hostname and parts.path[1:])
             valid = valid and parts.port != 0
         except ValueError:
             valid = False

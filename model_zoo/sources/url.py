@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
+
+from model_zoo.errors import UsageError
 from model_zoo.sources.base import HttpLocation, LocatedSource
 from model_zoo.text import safe_url
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
 
@@ -38,3 +43,39 @@ class UrlSource(LocatedSource, frozen=True, kw_only=True):
     def describe(self) -> str:
         """Return the URL without user, password, query and fragment."""
         return safe_url(self.url)
+
+
+_HARMLESS = {"alt", "dl", "download", "export", "format", "inline", "raw", "ref", "rev", "tf-hub-format"}
+_HARMLESS |= {"v", "version", "versionid"}
+"""Parameters that say how to serve a file; any other may be a password, a token or a signature."""
+
+
+def secret_part(url: str) -> str | None:
+    """Return what of an address may be secret, in a word; None if all of it can be written for others."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "whole"
+    if "@" in parts.netloc:
+        return "user and password"
+    if any(name.lower() not in _HARMLESS for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        return "query"
+    return "fragment" if parts.fragment else None
+
+
+def refuse_secrets(artifacts: Iterable[Artifact]) -> None:
+    """Refuse to write addresses for others that may hold a secret.
+
+    Raises:
+        UsageError: names the address, without the secret.
+    """
+    for source in (source for artifact in artifacts for source in artifact.sources):
+        for text in msgspec.to_builtins(source).values():
+            part = secret_part(text) if isinstance(text, str) and "://" in text else None
+            if part is not None:
+                raise UsageError(
+                    f"{safe_url(text)}: the {part} of the address may be secret, and would be written down",
+                    left="nothing was written",
+                    hint="put a password into ~/.netrc, and give an address without it; for a signed address "
+                    "give the permanent one, or download the file and give its path",
+                )

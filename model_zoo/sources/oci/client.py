@@ -10,25 +10,31 @@ import base64
 import logging
 import re
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
-import msgspec
 import requests
 import urllib3
 
 from model_zoo.errors import (
     DigestMismatchError,
     DownloadError,
-    IntegrityError,
     OfflineError,
     SourceUnavailableError,
     TransferInterruptedError,
 )
 from model_zoo.schema import Digest
 from model_zoo.sources.base import HttpLocation
-from model_zoo.sources.oci import OCI_INDEX, OCI_MANIFEST, oci_digest
+from model_zoo.sources.oci import oci_digest
+from model_zoo.sources.oci.answers import (
+    DIGEST,
+    MANIFEST_TYPES,
+    PUSH_AGAIN,
+    OciManifest,
+    token_in,
+    web_address,
+    words_in,
+)
 from model_zoo.sources.oci.credentials import Login, find_login
 from model_zoo.text import safe_url
 from model_zoo.version import __version__
@@ -39,103 +45,21 @@ if TYPE_CHECKING:
     from model_zoo.settings import Settings
     from model_zoo.sources.oci.reference import OciReference
 
-MANIFEST_TYPES = (
-    OCI_MANIFEST,
-    OCI_INDEX,
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
 LARGEST_MANIFEST = 4 << 20
 """Bytes; the least that the distribution specification requires registries to accept."""
 _LARGEST_ANSWER = 1 << 20
 """Bytes of a token, or of the reason for a refusal."""
 _BODY_SECONDS = 120.0
 _MOST_REDIRECTS = 5
-_LONGEST_ADDRESS = 8192
 _REDIRECTS = {301, 302, 303, 307, 308}
 _KEEP_METHOD = {307, 308}
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 _RETRIED = {408, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 5.0
-_log = logging.getLogger(__name__)
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_NAME = re.compile(rf"\w[\w.-]{{0,127}}|{DIGEST.pattern}", re.ASCII)
-_PUSH_AGAIN = "push the image again, or choose another"
-
-
-class Descriptor(msgspec.Struct, frozen=True):
-    """What a manifest says about a blob, or an index about a manifest."""
-
-    digest: str = ""
-    size: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None = None
-    media_type: str = msgspec.field(name="mediaType", default="")
-    annotations: dict[str, str] | None = None
-
-    @property
-    def sha256(self) -> str | None:
-        """The hex digits of its digest, if that is a sha256."""
-        return self.digest[7:] if DIGEST.fullmatch(self.digest) else None
-
-
-class ManifestContent(msgspec.Struct, frozen=True):
-    """The parts of a manifest or an index that are used here."""
-
-    layers: tuple[Descriptor, ...] = ()
-    manifests: tuple[Descriptor, ...] | None = None
-
-
-class _Token(msgspec.Struct, frozen=True):
-    token: str | None = None
-    access_token: str | None = None
-
-
-class _ErrorDetail(msgspec.Struct, frozen=True):
-    code: str = ""
-    message: str | None = None
-
-
-class _Errors(msgspec.Struct, frozen=True):
-    errors: tuple[_ErrorDetail, ...] = ()
-
-
-_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What the JSON of a server may raise, by its syntax, its encoding, its depth or its fields."""
 _FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 """What a request may raise: no answer, or an address or a header that is none."""
-
-
-@dataclass(frozen=True)
-class OciManifest:
-    """A manifest as the registry has it; the digest is over exactly these bytes."""
-
-    data: bytes
-    digest: str
-
-    def decode(self) -> dict[str, Any]:
-        """Return it as data.
-
-        Raises:
-            IntegrityError: it is not a JSON object.
-        """
-        try:
-            found: dict[str, Any] = msgspec.json.decode(self.data, type=dict[str, Any])
-        except _UNREADABLE:
-            what = "the registry's manifest is not a JSON object"
-            raise IntegrityError(what, found=self.digest, hint=_PUSH_AGAIN) from None
-        return found
-
-    def content(self) -> ManifestContent:
-        """Return what is used of it.
-
-        Raises:
-            IntegrityError: it is not a JSON object.
-            SourceUnavailableError: its fields are not those of a manifest.
-        """
-        try:
-            return msgspec.convert(self.decode(), ManifestContent)
-        except _UNREADABLE as error:
-            what = f"the registry's manifest {self.digest} is not one: {error}"
-            raise SourceUnavailableError(what, hint=_PUSH_AGAIN) from None
+_log = logging.getLogger(__name__)
+_NAME = re.compile(rf"\w[\w.-]{{0,127}}|{DIGEST.pattern}", re.ASCII)
 
 
 class _StreamedBody:
@@ -194,7 +118,7 @@ class Registry:
         name = name or self.reference.manifest_name
         if not _NAME.fullmatch(name):
             what = f"{self.reference}: the index names no manifest"
-            raise SourceUnavailableError(what, found=ascii(name[:80]), hint=_PUSH_AGAIN)
+            raise SourceUnavailableError(what, found=ascii(name[:80]), hint=PUSH_AGAIN)
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
         with self._send("GET", f"manifests/{name}", headers=headers) as reply:
             if reply.status_code == requests.codes.not_found:
@@ -321,25 +245,7 @@ class Registry:
         if "Location" not in reply.headers:
             what = f"{self.reference}: the registry does not say where to send the blob"
             raise SourceUnavailableError(what)
-        return self._join(reply.url, reply.headers["Location"])
-
-    def _join(self, base: str, location: str) -> str:
-        """Return the address that a server names, which may be relative to where it was named.
-
-        Raises:
-            SourceUnavailableError: it is none.
-        """
-        try:
-            url = urljoin(base, location)
-            parts = urlsplit(url)
-            valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-        except ValueError:
-            valid = False
-        if not valid or len(location) > _LONGEST_ADDRESS:
-            what = f"{self.reference}: the registry names no valid address where to send a request"
-            found = safe_url(location[:200])
-            raise SourceUnavailableError(what, found=found, hint="do not use this registry")
-        return url
+        return web_address(self.reference, reply.url, reply.headers["Location"])
 
     def put_manifest(self, name: str, data: bytes, media_type: str) -> None:
         """Store a manifest under a name; all its blobs must have been sent. Raises as ``put_blob``."""
@@ -407,7 +313,7 @@ class Registry:
             if not follows or "Location" not in reply.headers:
                 return reply
             reply.close()
-            url = self._join(url, reply.headers["Location"])
+            url = web_address(self.reference, url, reply.headers["Location"])
         what = f"{self.reference}: more than {_MOST_REDIRECTS} redirects"
         raise SourceUnavailableError(what)
 
@@ -453,7 +359,7 @@ class Registry:
 
     def _token(self, challenge: Mapping[str, str], login: Login | None) -> str:
         """Return the header with a token of the realm; what is posted or sent there goes nowhere else."""
-        realm = self._join(self._home, challenge["realm"])
+        realm = web_address(self.reference, self._home, challenge["realm"])
         query = {key: challenge[key] for key in ("service", "scope") if challenge.get(key)}
         method: str = "GET"
         more: dict[str, Any] = {"params": query, **({"auth": None} if self._is_own(realm) else {})}
@@ -471,7 +377,7 @@ class Registry:
                 with self._request(method, realm, **more) as reply:
                     if reply.status_code not in _REDIRECTS or "Location" not in reply.headers:
                         return self._token_in(reply)
-                    realm = self._join(realm, reply.headers["Location"])
+                    realm = web_address(self.reference, realm, reply.headers["Location"])
             except _FAILURES as error:
                 raise self._unreachable(error) from None
             if login is not None and urlsplit(realm)[:2] != first:
@@ -483,21 +389,16 @@ class Registry:
     def _token_in(self, reply: requests.Response) -> str:
         if reply.status_code != requests.codes.ok:
             return ""
-        try:
-            answer = msgspec.json.decode(self._read(reply, _LARGEST_ANSWER), type=_Token)
-        except _UNREADABLE:
-            what = f"{self.reference}: the token service sent something else than a token"
-            raise SourceUnavailableError(what, found=safe_url(reply.url), hint="try again later") from None
-        token = answer.token or answer.access_token
+        token = token_in(self._read(reply, _LARGEST_ANSWER), safe_url(reply.url))
         return f"Bearer {token}" if token else ""
 
     def _reason(self, reply: requests.Response) -> str:
         """Return the registry's own words about an error, as one short line."""
         try:
-            found = msgspec.json.decode(self._read(reply, _LARGEST_ANSWER), type=_Errors).errors[0]
-        except (*_UNREADABLE, IndexError, DownloadError):
-            return str(reply.reason or "")[:200]
-        return re.sub(r"\s+", " ", f"{found.code} {found.message or ''}").strip()[:200]
+            words = words_in(self._read(reply, _LARGEST_ANSWER))
+        except DownloadError:
+            words = ""
+        return (words or str(reply.reason or ""))[:200]
 
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -14,7 +14,8 @@ from model_zoo.text import counted
 if TYPE_CHECKING:
     from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
-    from model_zoo.sources.oci.client import Descriptor, Registry
+    from model_zoo.sources.oci.answers import Descriptor
+    from model_zoo.sources.oci.client import Registry
 
 TITLES = ("org.opencontainers.image.title", "org.cncf.model.filepath")
 """Annotations that name the file in a layer: ORAS writes the first, ModelPack the second."""
