@@ -204,7 +204,7 @@ def _get(url: str, kind: type[T], settings: Settings) -> tuple[T, str]:
             if reply.is_redirect and "location" in reply.headers:
                 url = urljoin(url, reply.headers["location"])
                 continue
-            data = b""
+            data = bytearray()
             for piece in reply.iter_bytes(1 << 16):
                 data += piece
                 if len(data) > _MAX_LISTING or time.monotonic() > end:

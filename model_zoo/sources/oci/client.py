@@ -54,6 +54,7 @@ _MOST_REDIRECTS = 5
 _REDIRECTS = {301, 302, 303, 307, 308}
 _KEEP_METHOD = {307, 308}
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_UNAUTHORIZED = 401
 _RETRIED = {408, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 5.0
 _FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
@@ -133,7 +134,7 @@ class Registry:
 
     def _read(self, reply: requests.Response, limit: int) -> bytes:
         """Return the body of a reply, which may have so many bytes and take two minutes."""
-        data, end = b"", time.monotonic() + _BODY_SECONDS
+        data, end = bytearray(), time.monotonic() + _BODY_SECONDS
         try:
             while piece := reply.raw.read1(1 << 16, decode_content=True):
                 data += piece
@@ -144,7 +145,7 @@ class Registry:
                     raise TimeoutError
         except _FAILURES as error:
             raise self._unreachable(error) from None
-        return data
+        return bytes(data)
 
     def has_blob(self, digest: str) -> bool:
         """Whether the repository has a blob; raises as ``manifest``."""
@@ -204,7 +205,7 @@ class Registry:
                 return True
 
     def _begin(self, digest: str) -> str:
-        with self._send("POST", "blobs/uploads/", headers={"Content-Length": "0"}) as reply:
+        with self._send("POST", "blobs/uploads/", headers={"Content-Length": "0"}, attempts=1) as reply:
             self._expect(reply, 202, f"an upload of {digest}")
             return self._upload_url(reply)
 
@@ -280,8 +281,7 @@ class Registry:
                     raise self._unreachable(error) from None
             else:
                 _log.debug("%s %s: %d", method, safe_url(url), reply.status_code)
-                is_refusal = reply.status_code == requests.codes.unauthorized
-                if is_refusal and self._is_own(reply.url) and not challenged:
+                if reply.status_code == _UNAUTHORIZED and self._is_own(reply.url) and not challenged:
                     challenged, attempt = True, attempt - 1
                     reply.close()
                     self._authorize(reply.headers.get("WWW-Authenticate", ""))
@@ -320,7 +320,7 @@ class Registry:
     def _request(self, method: str, url: str, **more: Any) -> requests.Response:  # noqa: ANN401
         """Send one request; its body is still to be read, and a redirect to be followed."""
         timeout = (self._settings.connect_timeout, self._settings.stall_timeout)
-        more.setdefault("auth", _unchanged)
+        more.setdefault("auth", lambda request: request)  # no login from netrc in place of ours
         return self._session.request(method, url, stream=True, allow_redirects=False, timeout=timeout, **more)
 
     def _unreachable(self, error: Exception) -> TransferInterruptedError:
@@ -335,7 +335,7 @@ class Registry:
         if code == status:
             return
         hint = None
-        if code in {requests.codes.unauthorized, requests.codes.forbidden}:
+        if code in {_UNAUTHORIZED, requests.codes.forbidden}:
             login = f"docker login {self.reference.host}"
             hint = f"log in with '{login}' (or podman, skopeo), and check your permissions"
         message = f"{self.reference}: the registry refuses {what}"
@@ -383,8 +383,7 @@ class Registry:
             if login is not None and urlsplit(realm)[:2] != first:
                 what = f"{self.reference}: the token service sends the login on to another host"
                 raise SourceUnavailableError(what, found=safe_url(realm), hint="do not use this registry")
-        what = f"{self.reference}: the token service redirects too often"
-        raise SourceUnavailableError(what)
+        raise SourceUnavailableError(f"{self.reference}: the token service redirects too often")
 
     def _token_in(self, reply: requests.Response) -> str:
         if reply.status_code != requests.codes.ok:
@@ -399,8 +398,3 @@ class Registry:
         except DownloadError:
             words = ""
         return (words or str(reply.reason or ""))[:200]
-
-
-def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep requests from replacing our login by one from netrc."""
-    return request
