@@ -203,7 +203,9 @@ def http_headers(data: bytes) -> object:
     made = []
     for status in (200, 206, 416, 503):
         with suppress(AttemptError):
-            made.append(check(_response(status, data), RangeRequest(first=0, end=10, ranged=status != 200), "odd"))  # type: ignore[arg-type]
+            made.append(
+                check(_response(status, data), RangeRequest(first=0, end=10, ranged=status != 200), "odd")
+            )  # type: ignore[arg-type]
     return made
 
 

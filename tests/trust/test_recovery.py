@@ -207,7 +207,7 @@ def test_an_edited_local_file_is_noticed(catalog, shell):
     assert changed or done.code == 5, "nothing said that the file is another one"
 
 
-@pytest.mark.parametrize("etag", ["", case('""', row="an empty ETag counts as a validator"), 'W/""'])
+@pytest.mark.parametrize("etag", ["", '""', 'W/""'])
 def test_an_empty_etag_is_no_validator(catalog, shell, server, etag):
     """A transfer that broke off goes on only where the server's file is provably the same."""
     first, second = os.urandom(200_000), os.urandom(200_000)
@@ -226,7 +226,6 @@ def test_an_empty_etag_is_no_validator(catalog, shell, server, etag):
     assert not any("if-range" in seen.headers for seen in server.seen("/m.bin"))
 
 
-@still("an unreadable subfolder of a folder reference is left out silently")
 @pytest.mark.skipif(os.geteuid() == 0 and not hasattr(os, "setresuid"), reason="root reads everything")
 def test_an_unreadable_folder_is_named(tmp_path, shell):
     folder = tmp_path / "model"
