@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from model_zoo.text import redact
+
 
 class ModelZooError(Exception):
     """Base of every error this package raises on purpose.
@@ -18,6 +20,8 @@ class ModelZooError(Exception):
         found: what was found instead.
         left: what is left on disk: kept partials, untouched published files.
         hint: what to do next.
+
+    Passwords, tokens and signatures of addresses in any of them are taken out.
     """
 
     exit_code: ClassVar[int] = 1
@@ -31,12 +35,12 @@ class ModelZooError(Exception):
         left: str | None = None,
         hint: str | None = None,
     ) -> None:
-        super().__init__(what)
-        self.what = what
-        self.expected = expected
-        self.found = found
-        self.left = left
-        self.hint = hint
+        self.what = redact(what)
+        super().__init__(self.what)
+        self.expected = redact(expected) if isinstance(expected, str) else expected
+        self.found = redact(found) if isinstance(found, str) else found
+        self.left = left and redact(left)
+        self.hint = hint and redact(hint)
 
     def __str__(self) -> str:
         """Return the whole message, one line per question."""
@@ -49,7 +53,7 @@ class ModelZooError(Exception):
             lines.append(f"  on disk:  {self.left}")
         if self.hint:
             lines.append(f"  next:     {self.hint}")
-        return "\n".join(lines)
+        return redact("\n".join(lines))
 
 
 class UsageError(ModelZooError):

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
+import msgspec
+
 from model_zoo.errors import UsageError
 from model_zoo.schema import Struct
+from model_zoo.text import redact
 
 EventKind = Literal[
     "fetch_begin",  # a model's transfer begins: ``total`` bytes (where known), ``message`` counts its files
@@ -46,6 +49,11 @@ class Event(Struct, frozen=True, kw_only=True):
     total: int | None = None
     message: str | None = None
     seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        """Take secrets of addresses out of the message."""
+        if self.message:
+            msgspec.structs.force_setattr(self, "message", redact(self.message))
 
 
 Report = Callable[[Event], None]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.errors import CacheError, UsageError
+from model_zoo.text import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -86,14 +87,18 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     """Read environment and settings file, then apply the overrides that are not None.
 
     Raises:
-        UsageError: a variable or the settings file has an invalid value.
+        UsageError: a variable or the settings file has an invalid value, or the cache is an address.
     """
     env = os.environ if environ is None else environ
     values = {**_from_file(env), **_from_environment(env)}
     values.update({key: value for key, value in overrides.items() if value is not None})
     if "cache" not in values:
         values["cache"] = _default_cache()
-    return Settings(**values)
+    settings = Settings(**values)
+    if redact(str(settings.cache)) != str(settings.cache):
+        what = f"the cache must be a directory of this machine, not the address {settings.cache}"
+        raise UsageError(what, hint="set MODEL_ZOO_CACHE or pass --cache DIR")
+    return settings
 
 
 def parse_size(text: str) -> int:
@@ -103,10 +108,11 @@ def parse_size(text: str) -> int:
         ValueError: the text is not a size.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text, re.IGNORECASE)
-    if not match:
+    size = float(match[1]) * _UNITS[(match[2] or "").lower()] if match else -1
+    if not 0 <= size < 2**63:
         msg = f"invalid size {text!r}: expected a size such as 20GB or 512MiB"
         raise ValueError(msg)
-    return int(float(match[1]) * _UNITS[(match[2] or "").lower()])
+    return int(size)
 
 
 def parse_mirrors(text: str) -> tuple[tuple[str, str], ...]:
@@ -140,12 +146,20 @@ def parse_flag(text: str) -> bool:
     raise ValueError(msg)
 
 
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        msg = f"{text!r} names a user that this machine does not have"
+        raise ValueError(msg) from None
+
+
 def _paths(text: str) -> tuple[Path, ...]:
-    return tuple(Path(part).expanduser() for part in text.split(os.pathsep) if part)
+    return tuple(_path(part) for part in text.split(os.pathsep) if part)
 
 
 ENVIRONMENT: dict[str, tuple[str, Callable[[str], object]]] = {
-    "MODEL_ZOO_CACHE": ("cache", lambda text: Path(text).expanduser()),
+    "MODEL_ZOO_CACHE": ("cache", _path),
     "MODEL_ZOO_LAYERS": ("layers", _paths),
     "MODEL_ZOO_CATALOG": ("catalogs", _paths),
     "MODEL_ZOO_OFFLINE": ("offline", parse_flag),
@@ -176,10 +190,18 @@ def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
 
 
 def settings_file(env: Mapping[str, str]) -> Path | None:
-    """Return the settings file in use, whether it exists or not; None if the account has no home."""
+    """Return the settings file in use, whether it exists or not; None if the account has no home.
+
+    Raises:
+        UsageError: it is named below the home directory of a user who does not exist.
+    """
     named = env.get("MODEL_ZOO_CONFIG")
     if named:
-        return Path(named).expanduser()
+        try:
+            return _path(named)
+        except ValueError as error:
+            what = f"environment variable MODEL_ZOO_CONFIG: {error}"
+            raise UsageError(what, hint="correct MODEL_ZOO_CONFIG or unset it") from error
     import platformdirs  # a fifth of start-up time
 
     try:
@@ -198,7 +220,7 @@ def _from_file(env: Mapping[str, str]) -> dict[str, Any]:
         import tomli as tomllib
 
     def resolve(_: type[Path], text: str) -> Path:
-        return path.parent / Path(text).expanduser()
+        return path.parent / _path(text)
 
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -208,7 +230,7 @@ def _from_file(env: Mapping[str, str]) -> dict[str, Any]:
             if isinstance(values.get(key), str):
                 values[key] = parse_size(values[key])
         settings = msgspec.convert(values, FileSettings, dec_hook=resolve)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         what = f"settings file {path}: {error}"
         raise UsageError(what, hint="correct the file, or point MODEL_ZOO_CONFIG at another one") from error
     return {key: getattr(settings, key) for key in values}

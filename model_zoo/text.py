@@ -1,13 +1,23 @@
-"""Words for people: counts with their noun, sizes, near names."""
+"""Words for people: counts with their noun, sizes, near names, addresses without their secrets."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _STEP = 1000
+_WORDS = re.compile(r"(\s+|(?<=[=,;])(?=[A-Za-z][A-Za-z0-9+.-]*:/))")
+"""What separates words; several addresses in a word are separated too."""
+_SPACED = re.compile(r"(//[^\s/@:\[]+:(?![\d\s]))[^/@\n]*@")
+_NOT_AN_ADDRESS = re.compile(r"\W*(hf|wheel|tfhub|torchvision|file|gdrive):")
+_LOGIN = re.compile(r"(?:^|(?<=/))[^/:\[]*:(?!\d+/)")
+"""A user and the colon before the password, at any depth; a colon before a port is something else."""
+_SUFFIX = re.compile(r"@(?:sha256:[0-9a-f]{64}|[A-Z]{2,4}[0-9]{1,2}(?:-[A-Z0-9]+)?)\W*$")
+"""What follows an "@" in references: a digest, a precision."""
+_SECRET_PART = re.compile(r"(?<=.)[?#].*", re.DOTALL)
 
 
 def counted(number: int, one: str, several: str | None = None) -> str:
@@ -32,3 +42,60 @@ def near_names(name: str, known: Iterable[str], *, count: int = 3, cutoff: float
     import difflib  # only when something is wrong
 
     return difflib.get_close_matches(name, sorted(known), n=count, cutoff=cutoff)
+
+
+def redact(text: str) -> str:
+    """Return a message without what addresses in it may keep secret: users, passwords, queries, fragments.
+
+    It goes by what the text looks like, since what cannot be parsed may hold a password too.
+    """
+    if "@" not in text and "?" not in text and "#" not in text:
+        return text
+    return "".join(_without_query(word) for word in _WORDS.split(hide_logins(text)))
+
+
+def hide_logins(text: str) -> str:
+    """Return a message with ``***`` for the user and password of each address in it."""
+    if "@" not in text:
+        return text
+    return "".join(_without_login(word) for word in _WORDS.split(_SPACED.sub(r"\1***@", text)))
+
+
+def safe_url(url: str) -> str:
+    """Return an address fit for messages: without user, password, query and fragment, which may be secret."""
+    from urllib.parse import urlsplit  # not at every start
+
+    text = _without_query(hide_logins(url)).replace("***@", "")
+    try:
+        valid = urlsplit(text).port != -1
+    except ValueError:
+        valid = False
+    return text if valid else f"{text.partition(':')[0]}://…"
+
+
+def _without_login(word: str) -> str:
+    suffix = _SUFFIX.search(word)
+    head, at, tail = (word[: suffix.start()] if suffix else word).rpartition("@")
+    if not at:
+        return word
+    scheme, slashes, rest = head.partition("//")
+    if slashes and not scheme[-1:].isalnum():
+        start = len(head) - len(rest.lstrip("/"))
+    else:
+        reference = _NOT_AN_ADDRESS.match(head)
+        start = reference.end() if reference else 0
+    login = _LOGIN.search(head[start:])
+    if login is not None:
+        start += login.start()
+    elif not slashes or "/" in head[start:]:
+        return word
+    return f"{head[:start]}***@{tail}{suffix[0] if suffix else ''}"
+
+
+def _without_query(word: str) -> str:
+    found = _SECRET_PART.search(word)
+    before = word[: found.start()] if found else ""
+    if found is None or not ("://" in before or ("/" in before and "=" in found[0])):
+        return word
+    closing = word[len(word.rstrip("'\"`)],.;:")) :]
+    return before + ("?…" if found[0][0] == "?" else "") + closing

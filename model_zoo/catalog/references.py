@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:")
 _FILE = "file:"
+_MAX_REFERENCE = 8192
+"""Characters; signed addresses are long, but not that long."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,16 @@ def parse_reference(text: str) -> Reference:
     Raises:
         UsageError: it is none of these.
     """
+    if len(text) > _MAX_REFERENCE or "\0" in text:
+        what = f"{text[:40]!r}… is not a reference: it is {len(text)} characters long or contains a NUL"
+        raise UsageError(what, expected=f"at most {_MAX_REFERENCE} characters", hint="check the reference")
     if text.startswith(_FILE) and not text.startswith(f"{_FILE}//"):
         path, path_precision = _split_path(text.removeprefix(_FILE))
         return Reference(text, uri=f"{_FILE}{path}", uri_precision=path_precision)
     if _SCHEME.match(text):
         return Reference(text, uri=text)
     path, path_precision = _split_path(text)
-    uri = f"{_FILE}{path}" if Path(path).exists() else None
+    uri = f"{_FILE}{path}" if _exists(path) else None
     name, at, precision = text.partition("@")
     if NAME.fullmatch(name) and (not at or PRECISION.fullmatch(precision.upper())):
         return Reference(text, name, precision.upper() or None, uri, path_precision)
@@ -70,9 +75,17 @@ def parse_reference(text: str) -> Reference:
 def _split_path(text: str) -> tuple[str, str | None]:
     """Split ``path@FP16`` if the path exists and the whole text is not a path itself."""
     path, at, precision = text.rpartition("@")
-    if at and PRECISION.fullmatch(precision.upper()) and Path(path).exists() and not Path(text).exists():
+    if at and PRECISION.fullmatch(precision.upper()) and _exists(path) and not _exists(text):
         return path, precision.upper()
     return text, None
+
+
+def _exists(path: str) -> bool:
+    """Whether there is such a file or directory; a name that no path can have is none."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _is_file_name(text: str) -> bool:

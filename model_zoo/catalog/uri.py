@@ -27,18 +27,19 @@ from model_zoo.catalog.detect import (
     some_of,
 )
 from model_zoo.catalog.torchvision import torchvision_model, weights_of
-from model_zoo.errors import SourceUnavailableError, UsageError
+from model_zoo.errors import ModelZooError, SourceUnavailableError, UsageError
 from model_zoo.files import hash_file
 from model_zoo.formats.onnx import external_files
 from model_zoo.schema import EXPORTED, UNSTATED, Artifact, Framework, Model, Recipe, Unpack
 from model_zoo.sources.file import FileSource
 from model_zoo.sources.hf.source import HfSource
 from model_zoo.sources.tfhub import TfhubSource
-from model_zoo.sources.url import UrlSource, safe_url
+from model_zoo.sources.url import UrlSource
 from model_zoo.sources.wheel import WheelSource
+from model_zoo.text import safe_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 _HF = re.compile(
     r"(?P<repo>[^/@]+(?:/[^/@]+)?)(?:@(?P<rev>refs/(?:pr|convert)/[^/]+|[^/]+))?(?:/(?P<file>.+))?"
@@ -95,16 +96,16 @@ def parse_uri(uri: str) -> ParsedUri:
         raise UsageError(what, expected=expected, hint="see 'model-zoo fetch -h'")
     try:
         return _READERS[scheme](uri if scheme.startswith("http") else rest)
-    except ValueError as error:
+    except (ValueError, OSError, RuntimeError) as error:
         shown = safe_url(uri) if "://" in uri else uri
-        raise UsageError(f"{shown}: {error}", hint="check the URI") from error
+        raise UsageError(f"{shown}: {error}", hint="check the URI") from None  # it may quote a password
 
 
 def model_from_uri(parsed: ParsedUri, artifacts: tuple[Artifact, ...]) -> Model:
     """Build the model of a URI whose artifacts were resolved.
 
     Raises:
-        SourceUnavailableError: there is no such file.
+        SourceUnavailableError: there is no such file, or files have names that differ in case only.
         UsageError: its framework cannot be determined.
     """
     if parsed.model is not None:
@@ -119,7 +120,19 @@ def model_from_uri(parsed: ParsedUri, artifacts: tuple[Artifact, ...]) -> Model:
     artifacts = tuple(artifact for artifact in artifacts if artifact.path in kept)
     if parsed.requested is not None:
         artifacts, chosen = _relative_to_requested(parsed.requested, artifacts, chosen)
-    return _model(parsed, artifacts, chosen.framework, chosen.network)
+    try:
+        return _model(parsed, artifacts, chosen.framework, chosen.network)
+    except ValueError as error:  # names that differ in case only
+        what = f"{parsed.uri}: {error}"
+        raise SourceUnavailableError(what, hint="name one of the files") from error
+
+
+def needed_files(parsed: ParsedUri, paths: Sequence[str]) -> Collection[str]:
+    """Return which of all files the model consists of; all of them if that cannot be told."""
+    try:
+        return _choose(parsed, list(paths))[1]
+    except ModelZooError:
+        return paths
 
 
 def _choose(parsed: ParsedUri, paths: list[str]) -> tuple[Detection, set[str]]:
@@ -206,7 +219,7 @@ def _sibling(uri: str, name: str, other: str) -> str:
 
 def _hf(rest: str) -> ParsedUri:
     match = _HF.fullmatch(rest.strip("/"))
-    if not match:
+    if not match or ":" in match["repo"]:
         msg = "expected hf:ORGANISATION/NAME[@REVISION][/FILE]"
         raise ValueError(msg)
     repo, revision, file = match["repo"], unquote(match["rev"] or "main"), match["file"]
@@ -257,9 +270,7 @@ def _wheel(rest: str) -> ParsedUri:
 def _file(rest: str) -> ParsedUri:
     path = Path(unquote(rest[2:]) if rest.startswith("//") else rest).expanduser().absolute()
     if path.is_dir():
-        below = (Path(here, name) for here, _, names in os.walk(path, onerror=_unreadable) for name in names)
-        found = sorted(file for file in below if file.is_file() and not _is_hidden(file, path))
-        files = {file.relative_to(path).as_posix(): file for file in found}
+        files = {file.relative_to(path).as_posix(): file for file in sorted(_files_below(path))}
     elif path.is_file():
         files = _with_companions(path)
     else:
@@ -269,13 +280,16 @@ def _file(rest: str) -> ParsedUri:
     return ParsedUri(f"file:{path}", path.stem, artifacts)
 
 
-def _unreadable(error: OSError) -> None:
-    msg = f"cannot read {error.filename}: {error.strerror}"
-    raise ValueError(msg) from error
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder that are not hidden; what cannot be read is an error, not left out."""
 
+    def refuse(error: OSError) -> None:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}", hint="check its permissions")
 
-def _is_hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files = [Path(root, name) for name in names if not name.startswith(".")]
+        yield from (file for file in files if file.is_file())
 
 
 def _with_companions(path: Path) -> dict[str, Path]:

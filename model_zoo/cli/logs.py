@@ -6,12 +6,13 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
+from model_zoo.text import hide_logins
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LOGGER = logging.getLogger("model_zoo")
 _SECRETS = (
-    (re.compile(r"(?<=://)[^/\s@]+@"), "***@"),  # user:password of a URL
     (
         re.compile(
             r"((?:\bsig|token|signature|password|secret|api_?key|credential)=)[^&\s'\"]+", re.IGNORECASE
@@ -25,6 +26,7 @@ _SECRETS = (
 
 def redact(text: str) -> str:
     """Return the text without credentials in URLs, authorization headers and Hugging Face tokens."""
+    text = hide_logins(text)
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text

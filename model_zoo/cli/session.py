@@ -146,8 +146,10 @@ class Session:
             import traceback
 
             from model_zoo.cli.logs import redact
+            from model_zoo.text import redact as without_secrets
 
-            click.echo(redact("".join(traceback.format_exception(error))), err=True)
+            lines = traceback.format_exception(error)
+            click.echo(without_secrets(redact("".join(lines))), err=True)
         self.emit("error", str(error), exit_code=error.exit_code, hint=error.hint)
 
     def print_result(self, text: str, value: object) -> None:

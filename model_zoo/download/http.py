@@ -25,7 +25,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from model_zoo.download.failures import CancelledError, RefusedError, TransientError
-from model_zoo.sources.url import safe_url
+from model_zoo.text import safe_url
 from model_zoo.version import __version__
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import urllib3
 
 from model_zoo.download.failures import RangeError, RefusedError, TransientError, parse_retry_after
 from model_zoo.download.http import explain
-from model_zoo.sources.url import safe_url
+from model_zoo.text import safe_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,9 @@ _REASONS = {
     451: "Unavailable For Legal Reasons",
 }
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+_NUMBER = "[0-9]{1,18}"
+_MAX_SHOWN = 80
+_MAX_VALIDATOR = 1024
 _MAX_PROLOGUE = 4096
 _STRONG_AFTER = 60
 _ANY_WRAPPER, _NO_WRAPPER = 47, -15  # zlib's window bits: zlib or gzip as it comes, or neither
@@ -110,7 +113,7 @@ def _failure(
     status = response.status_code
     if request.ranged and status in _MAY_MEAN_RANGE:
         content_range = response.headers.get("Content-Range", "")
-        match = re.fullmatch(r"\s*bytes\s+\*/(\d+)\s*", content_range)
+        match = re.fullmatch(rf"\s*bytes\s+\*/({_NUMBER})\s*", content_range)
         total = int(match[1]) if match else None
         return RangeError(f"{name} answered {status} to a range request", total=total)
     if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -143,7 +146,7 @@ def _whole(response: requests.Response, name: str) -> CheckedResponse:
 
 def _part(response: requests.Response, request: RangeRequest, name: str) -> CheckedResponse:
     content_range = response.headers.get("Content-Range", "")
-    match = re.fullmatch(r"\s*bytes\s+(\d+)-(\d+)/(\d+|\*)\s*", content_range)
+    match = re.fullmatch(rf"\s*bytes\s+({_NUMBER})-({_NUMBER})/({_NUMBER}|\*)\s*", content_range)
     length = _content_length(response, name)
     fault = ""
     first = last = 0
@@ -151,7 +154,9 @@ def _part(response: requests.Response, request: RangeRequest, name: str) -> Chec
     if response.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
         fault = "a compressed range"
     elif match is None:
-        fault = f"Content-Range {content_range!r}" if content_range else "a range without Content-Range"
+        fault = "a range without Content-Range"
+        if content_range:
+            fault = f"Content-Range {content_range[:_MAX_SHOWN]!r}"
     else:
         first, last = int(match[1]), int(match[2])
         total = None if match[3] == "*" else int(match[3])
@@ -178,10 +183,10 @@ def _content_length(response: requests.Response, name: str) -> int | None:
     """
     values = {text.strip() for text in response.headers.get("Content-Length", "").split(",") if text.strip()}
     if len(values) > 1:
-        what = f"{name} sent conflicting Content-Length headers: {', '.join(sorted(values))}"
+        what = f"{name} sent conflicting Content-Length headers: {', '.join(sorted(values))[:_MAX_SHOWN]}"
         raise TransientError(what)
     text = next(iter(values), "")
-    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+    return int(text) if re.fullmatch(_NUMBER, text) else None
 
 
 def _strong_validator(response: requests.Response) -> str:
@@ -190,7 +195,7 @@ def _strong_validator(response: requests.Response) -> str:
     A Last-Modified date is strong if the response's Date is at least a minute later (RFC 9110, 8.8.2.2).
     """
     tag = str(response.headers.get("ETag", "")).strip()
-    if re.fullmatch(r'"[^"]*"', tag):
+    if re.fullmatch(r'"[^"]+"', tag) and len(tag) <= _MAX_VALIDATOR:
         return tag
     if tag:
         return ""

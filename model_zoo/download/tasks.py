@@ -9,7 +9,7 @@ import msgspec
 
 from model_zoo.schema import Digest
 from model_zoo.sources.base import HttpLocation, LocatedSource, Location
-from model_zoo.sources.url import safe_url
+from model_zoo.text import safe_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_zoo.cache.intake import Imported, import_layer
 from model_zoo.errors import (
-    CacheError,
-    DownloadError,
-    IntegrityError,
     ModelZooError,
     OfflineError,
     SourceUnavailableError,
@@ -34,12 +31,13 @@ from model_zoo.sources.oci.reference import OciReference, oci_reference
 from model_zoo.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from model_zoo.cache import Cache
     from model_zoo.schema import ConvertedModel
     from model_zoo.settings import Settings
+    from model_zoo.sources.oci.answers import Descriptor, ManifestContent
     from model_zoo.sources.oci.client import Registry
 
 
@@ -93,7 +91,7 @@ def pull(target: OciReference, cache: Cache, settings: Settings, report: Report 
     """
     with _connection(target, settings) as registry:
         manifest, digest = _manifest(registry)
-    layers = [OciLayer(raw, target) for raw in manifest.get("layers") or () if isinstance(raw, dict)]
+    layers = [OciLayer(descriptor, target) for descriptor in manifest.layers]
     known = {layer.key for layer in layers if layer.key and cache.find_ir(layer.key) is not None}
     missing = [layer for layer in layers if layer.key not in known]
     _log.info("%s: %d of %d layers are not in the cache", target, len(missing), len(layers))
@@ -110,7 +108,14 @@ def pull(target: OciReference, cache: Cache, settings: Settings, report: Report 
             imported = Imported()
         shutil.rmtree(staging, ignore_errors=True)
     imported.irs += sorted(known)
+    if not (imported.irs or imported.files):
+        raise _nothing_in(target)
     return imported
+
+
+def _nothing_in(target: OciReference) -> SourceUnavailableError:
+    what = f"{target}: the image contains no IRs"
+    return SourceUnavailableError(what, hint="pull an image made by 'model-zoo push' or 'export'")
 
 
 def _connection(target: OciReference, settings: Settings) -> Registry:
@@ -127,41 +132,40 @@ def _connection(target: OciReference, settings: Settings) -> Registry:
     return Registry(target, settings)
 
 
-def _manifest(registry: Registry) -> tuple[dict[str, Any], str]:
+def _manifest(registry: Registry) -> tuple[ManifestContent, str]:
     """Return the image's manifest and its digest, through an index if that names a single image."""
     found = registry.manifest()
     if found is None:
         what = f"{registry.reference}: no such image"
         raise NoImageError(what, hint="check the reference, or push it first")
-    data = found.decode()
-    if isinstance(data.get("manifests"), list):
-        choices = [entry for entry in data["manifests"] if isinstance(entry, dict)]
-        if len(choices) != 1:
-            what = f"{registry.reference} is an index of {counted(len(choices), 'image')}"
+    content = found.content()
+    if content.manifests is not None:
+        if len(content.manifests) != 1:
+            what = f"{registry.reference} is an index of {counted(len(content.manifests), 'image')}"
             raise SourceUnavailableError(what, hint="choose one of them by its digest")
-        found = registry.manifest(str(choices[0].get("digest")))
+        found = registry.manifest(content.manifests[0].digest)
         if found is None:
             what = f"{registry.reference}: the image that its index names does not exist"
             raise SourceUnavailableError(what, hint="push it again, or choose another")
-        data = found.decode()
-    return data, found.digest
+        content = found.content()
+    if not content.layers:
+        raise _nothing_in(registry.reference)
+    return content, found.digest
 
 
 class OciLayer:
     """One layer of a manifest, as far as we use it."""
 
-    def __init__(self, raw: Mapping[str, Any], target: OciReference) -> None:
-        annotations = raw.get("annotations")
-        annotations = annotations if isinstance(annotations, dict) else {}
-        kind, size, digest = raw.get("mediaType"), raw.get("size"), str(raw.get("digest"))
-        algorithm, _, self.digest = digest.partition(":")
-        if (kind not in _TARS and kind != PACK_FILE_TYPE) or algorithm != "sha256":
+    def __init__(self, descriptor: Descriptor, target: OciReference) -> None:
+        annotations = descriptor.annotations or {}
+        kind, self.size = descriptor.media_type, descriptor.size
+        self.digest = descriptor.sha256 or ""
+        if (kind not in _TARS and kind != PACK_FILE_TYPE) or not self.digest:
             what = f"{target}: model-zoo did not push a layer of type {kind}"
             raise SourceUnavailableError(what, hint="pull an image made by 'model-zoo push' or 'export'")
-        self.size = size if isinstance(size, int) and size >= 0 else None
-        self.key = str(annotations.get(KEY_ANNOTATION, ""))
-        is_file = kind == PACK_FILE_TYPE and annotations
-        self.path = str(annotations[PACK_PATH]) if is_file else f"{self.digest}/"
+        self.key = annotations.get(KEY_ANNOTATION, "")
+        is_file = kind == PACK_FILE_TYPE and PACK_PATH in annotations
+        self.path = annotations[PACK_PATH] if is_file else f"{self.digest}/"
         self.oci = f"{target.scheme}://{target.host}/{target.repository}"
 
 
@@ -221,12 +225,13 @@ class Remote:
         """Bring an IR into the cache if the registry has it; it is looked for once in a run."""
         if not self.used or key in self._missing:
             return False
+        target = self._target(key)
         try:
-            imported = pull(self._target(key), self._cache, self._settings, report)
+            imported = pull(target, self._cache, self._settings, report)
         except NoImageError:
             self._missing.add(key)
             return False
-        except (DownloadError, IntegrityError, CacheError) as error:
+        except ModelZooError as error:
             self._missing.add(key)
             self._warn(error, model, report)
             return False

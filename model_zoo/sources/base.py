@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from model_zoo.settings import Settings
 
 Say = Callable[[str], None]
+UNUSABLE = "unusable"
+"""The key in ``seen`` of the names that no path can have; whoever needs one of them has to refuse."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from model_zoo.sources.base import HttpLocation, LocatedSource
-from model_zoo.sources.url import safe_url
+from model_zoo.text import safe_url
 
 if TYPE_CHECKING:
     from model_zoo.schema import Artifact
@@ -29,8 +29,13 @@ class TfhubSource(LocatedSource, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse what is neither a URL nor a path below tfhub.dev."""
-        parts = urlsplit(self.handle)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or len(parts.path) < 2:  # noqa: PLR2004
+        try:
+            parts = urlsplit(self.handle)
+            valid = parts.scheme in {"http", "https"} and bool(parts.hostname and parts.path[1:])
+            valid = valid and parts.port != 0
+        except ValueError:
+            valid = False
+        if not valid:
             msg = f"tfhub must be a handle such as google/nnlm-en-dim50/2, not {self.tfhub!r}"
             raise ValueError(msg)
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
+
+from model_zoo.errors import UsageError
 from model_zoo.sources.base import HttpLocation, LocatedSource
+from model_zoo.text import safe_url
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
 
@@ -20,8 +26,12 @@ class UrlSource(LocatedSource, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse other schemes, and URLs without a host."""
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(self.url)
+            valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            valid = False
+        if not valid:
             msg = f"url must start with http:// or https:// and name a host: {self.describe()}"
             raise ValueError(msg)
 
@@ -35,9 +45,37 @@ class UrlSource(LocatedSource, frozen=True, kw_only=True):
         return safe_url(self.url)
 
 
-def safe_url(url: str) -> str:
-    """Return a URL fit for messages: without user, password, query and fragment, which may be secret."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    query = "…" if parts.query else ""
-    return urlunsplit((parts.scheme, host, parts.path, query, ""))
+_HARMLESS = {"alt", "dl", "download", "export", "format", "inline", "raw", "ref", "rev", "tf-hub-format"}
+_HARMLESS |= {"v", "version", "versionid"}
+"""Parameters that say how to serve a file; any other may be a password, a token or a signature."""
+
+
+def secret_part(url: str) -> str | None:
+    """Return what of an address may be secret, in a word; None if all of it can be written for others."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "whole"
+    if "@" in parts.netloc:
+        return "user and password"
+    if any(name.lower() not in _HARMLESS for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+        return "query"
+    return "fragment" if parts.fragment else None
+
+
+def refuse_secrets(artifacts: Iterable[Artifact]) -> None:
+    """Refuse to write addresses for others that may hold a secret.
+
+    Raises:
+        UsageError: names the address, without the secret.
+    """
+    for source in (source for artifact in artifacts for source in artifact.sources):
+        for text in msgspec.to_builtins(source).values():
+            part = secret_part(text) if isinstance(text, str) and "://" in text else None
+            if part is not None:
+                raise UsageError(
+                    f"{safe_url(text)}: the {part} of the address may be secret, and would be written down",
+                    left="nothing was written",
+                    hint="put a password into ~/.netrc, and give an address without it; for a signed address "
+                    "give the permanent one, or download the file and give its path",
+                )

@@ -10,10 +10,12 @@ import base64
 import csv
 import hashlib
 import io
+import lzma
 import re
 import subprocess
 import sys
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, ClassVar
 
 from model_zoo.errors import CacheFullError, DigestMismatchError, SourceUnavailableError
@@ -31,6 +33,18 @@ if TYPE_CHECKING:
 
 _PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_]+")
 _TAIL = 12
+_LARGEST_RECORD = 64 << 20
+_MAX_RATIO = 200
+_SLACK = 8 << 20
+_DAMAGED = (
+    zipfile.BadZipFile,
+    csv.Error,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+    RuntimeError,  # a password, or a method that zipfile does not know
+    ValueError,
+)
 _FULL = re.compile(r"\[Errno (28|122)\]|No space left on device|Disk quota exceeded")
 _SECRET = re.compile(r"(\w+://)[^/\s@]*@")
 
@@ -103,11 +117,12 @@ def _extract(wheel: Path, member: str, folder: Path) -> Path:
             if member not in archive.NameToInfo:
                 raise _no_member(wheel, member, archive.namelist())
             seen = hashlib.sha256()
+            _refuse_bomb(archive.getinfo(member))
             with archive.open(member) as source, target.open("xb") as out:
                 while data := source.read(CHUNK):
                     seen.update(data)
                     out.write(data)
-    except (zipfile.BadZipFile, EOFError) as error:
+    except _DAMAGED as error:
         what = f"{wheel.name} is not a readable wheel: {error}"
         raise SourceUnavailableError(what, hint="try again, or check the package index") from error
     actual = "sha256=" + base64.urlsafe_b64encode(seen.digest()).rstrip(b"=").decode()
@@ -118,11 +133,19 @@ def _extract(wheel: Path, member: str, folder: Path) -> Path:
     return target
 
 
+def _refuse_bomb(member: zipfile.ZipInfo, limit: int | None = None) -> None:
+    """Refuse a member that is far larger than its compressed bytes, or than ``limit`` bytes."""
+    if member.file_size > (limit or _MAX_RATIO * member.compress_size + _SLACK):
+        msg = f"{member.filename} of {member.compress_size} bytes would become {member.file_size} bytes"
+        raise zipfile.BadZipFile(msg)
+
+
 def _record(archive: zipfile.ZipFile) -> dict[str, str]:
     """Return the sha256 of each file in RECORD (format: ``path,sha256=<urlsafe base64>,size``)."""
     names = [n for n in archive.namelist() if n.endswith(".dist-info/RECORD") and n.count("/") == 1]
     if not names:
         return {}
+    _refuse_bomb(archive.getinfo(names[0]), _LARGEST_RECORD)
     rows = csv.reader(io.StringIO(archive.read(names[0]).decode("utf-8", errors="replace")))
     return {row[0]: row[1] for row in rows if len(row) > 1 and row[1].startswith("sha256=")}
 

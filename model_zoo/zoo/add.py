@@ -15,6 +15,7 @@ from model_zoo.errors import UsageError
 from model_zoo.events import ignore
 from model_zoo.schema import NAME
 from model_zoo.sources.file import FileSource
+from model_zoo.sources.url import refuse_secrets
 
 if TYPE_CHECKING:
     from model_zoo.events import Report
@@ -46,13 +47,14 @@ def entry_of(zoo: Zoo, uri: str, *, target: Path | None = None, report: Report =
         report: receives the events.
 
     Raises:
-        UsageError: it is no URI, or cannot be told what it is.
+        UsageError: it is no URI, cannot be told what it is, or holds a password or a signature.
         ModelZooError: it cannot be fetched.
     """
     request = zoo.planner.request(uri, fresh=True)
     if request.reference in {None, request.model.name}:
         what = f"{uri!r} is in the catalog already: {zoo.catalog.files.get(request.model.name)}"
         raise UsageError(what, hint="give a URI such as hf:ORGANISATION/NAME/FILE, or a path")
+    refuse_secrets(request.model.artifacts)
     name = target.stem if target is not None else request.model.name
     if not NAME.fullmatch(name):
         what = f"{target}: a model cannot be called {name!r}"

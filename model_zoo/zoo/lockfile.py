@@ -8,6 +8,7 @@ import msgspec
 
 from model_zoo.catalog.lockfile import LockedIr, LockedModel, identity
 from model_zoo.events import ignore
+from model_zoo.sources.url import refuse_secrets
 from model_zoo.zoo.plan import Conversion
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def lock_models(
         settled = pipeline.resolver.resolve(asked, fresh=True)
         if convert and asked.model.convertible:
             pipeline.require_trust(settled, conversion or Conversion())
+        refuse_secrets(_sourced(asked, settled))
         fetched = pipeline.fetch(settled, report)
         converted = None
         if convert and asked.model.convertible:
@@ -59,14 +61,25 @@ def lock_models(
     return locked
 
 
+def _is_of_catalog(asked: Request) -> bool:
+    return asked.reference is None or asked.reference == asked.model.name
+
+
+def _sourced(asked: Request, settled: Request) -> list[Artifact]:
+    """Return the artifacts whose addresses a lock file has: of URIs, what floats, or has no digest."""
+    if not (_is_of_catalog(asked) and asked is settled):
+        return [*asked.artifacts, *settled.artifacts]
+    return [artifact for artifact in asked.artifacts if not artifact.digests]
+
+
 def _locked(
     asked: Request, settled: Request, fetched: FetchedModel, converted: ConvertedModel | None
 ) -> LockedModel:
     records = {record.path: record for record in fetched.manifest.artifacts}
-    of_catalog = asked.reference is None or asked.reference == asked.model.name
-    fixed = {artifact.path for artifact in asked.artifacts} if of_catalog and asked is settled else set()
+    of_catalog = _is_of_catalog(asked)
+    fixed = of_catalog and asked is settled
     artifacts = tuple(
-        _pinned(one, records[one.path], sourced=one.path not in fixed)
+        _pinned(one, records[one.path], sourced=not fixed)
         for one in sorted(settled.artifacts, key=lambda artifact: artifact.path)
     )
     entry = None

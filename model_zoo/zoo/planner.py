@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from model_zoo.cache import declaration_of
@@ -95,13 +96,16 @@ class Planner:
         return Request(self.lockfile.apply(model, precision), precision, reference=name, locked=locked)
 
     def _of_uri(self, uri: str, *, fresh: bool) -> Request:
-        from model_zoo.catalog.uri import model_from_uri, parse_uri  # and with it several kinds of sources
+        from model_zoo.catalog.uri import model_from_uri, needed_files, parse_uri  # and kinds of sources
 
         parsed = parse_uri(uri)
         if self.lockfile is not None:
             model = self.lockfile.model_of_uri(parsed.uri)
             return Request(model, reference=parsed.uri, locked=self.lockfile.model(parsed.uri))
-        artifacts = self.resolver.resolve_artifacts(parsed.artifacts, parsed.uri, parsed.uri, fresh=fresh)
+        needed = partial(needed_files, parsed)
+        artifacts = self.resolver.resolve_artifacts(
+            parsed.artifacts, parsed.uri, parsed.uri, needed, fresh=fresh
+        )
         resolution = (key_of(parsed.artifacts), artifacts) if floating(parsed.artifacts) else None
         return Request(model_from_uri(parsed, artifacts), reference=parsed.uri, resolution=resolution)
 

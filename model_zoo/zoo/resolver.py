@@ -14,12 +14,14 @@ import msgspec
 
 from model_zoo.catalog import artifacts_from
 from model_zoo.catalog.hf_layout import required_files
-from model_zoo.errors import DownloadError, ModelZooError, OfflineError
+from model_zoo.errors import DownloadError, ModelZooError, OfflineError, SourceUnavailableError
 from model_zoo.schema import EXPORTED, Digest, Resolution
 from model_zoo.sources import floating_sources
+from model_zoo.sources.base import UNUSABLE
+from model_zoo.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
     from typing import Any
 
     from model_zoo.cache import Cache
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from model_zoo.zoo.plan import Request
 
 _log = logging.getLogger(__name__)
+_DOCUMENTS = (".md", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".pdf", ".ipynb")
+_SHOWN = 80
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,22 @@ class Resolver:
         model = request.model
         if not floating(model.artifacts):
             return request
-        found = self.resolve_artifacts(model.artifacts, model.name, request.name, fresh=fresh)
+
+        def needed(names: Sequence[str]) -> Collection[str]:
+            exported = model.framework in EXPORTED
+            return required_files(str(model.framework), names) if exported else names
+
+        found = self.resolve_artifacts(model.artifacts, model.name, request.name, needed, fresh=fresh)
         return _with_artifacts(request, found)
 
     def resolve_artifacts(
-        self, artifacts: Sequence[Artifact], label: str, reference: str, *, fresh: bool = False
+        self,
+        artifacts: Sequence[Artifact],
+        label: str,
+        reference: str,
+        needed: Callable[[Sequence[str]], Collection[str]],
+        *,
+        fresh: bool = False,
     ) -> tuple[Artifact, ...]:
         """Return what the artifacts mean, all at one state of their sources.
 
@@ -66,11 +81,12 @@ class Resolver:
             artifacts: of one model.
             label: what messages call the model.
             reference: what to type to fetch it.
+            needed: returns which of all files the model consists of, by their names.
             fresh: ask even where an answer is noted.
 
         Raises:
             OfflineError: a source would have to be asked, and the run is offline.
-            DownloadError: none of an artifact's sources has it.
+            DownloadError: no source has it, or the name of a file is unusable.
             CacheError: the answer cannot be noted.
         """
         if not floating(artifacts):
@@ -87,6 +103,7 @@ class Resolver:
             )
         seen: dict[object, Any] = {}
         resolved = tuple(found for artifact in artifacts for found in self._resolve(artifact, label, seen))
+        _refuse_unusable(seen.get(UNUSABLE, ()), resolved, label, needed)
         self.cache.note_resolution(key_of(artifacts), plain(resolved))
         return resolved
 
@@ -119,10 +136,34 @@ class Resolver:
         )
 
 
+def _refuse_unusable(
+    unusable: Sequence[str],
+    resolved: Sequence[Artifact],
+    label: str,
+    needed: Callable[[Sequence[str]], Collection[str]],
+) -> None:
+    """Refuse names that no path can have, unless nothing needs these files."""
+    if not unusable:
+        return
+    wanted = needed([*(artifact.path for artifact in resolved), *unusable])
+    bad = [n for n in unusable if n in wanted and not n.lower().rstrip(" .").endswith(_DOCUMENTS)]
+    if bad or not resolved:
+        shown = ", ".join(ascii(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…") for name in bad[:5])
+        raise SourceUnavailableError(
+            f"{label}: names that files cannot have on every system",
+            found=shown or counted(len(unusable), "such name"),
+            hint="rename them in the repository, or name a file or a pattern that leaves them out",
+        )
+
+
 def _with_artifacts(request: Request, artifacts: tuple[Artifact, ...]) -> Request:
     if request.model.framework in EXPORTED:
         artifacts = _needed(request.model, artifacts)
-    model = msgspec.structs.replace(request.model, artifacts=artifacts)
+    try:
+        model = msgspec.structs.replace(request.model, artifacts=artifacts)
+    except ValueError as error:  # names that differ in case only
+        what = f"{request.model.name}: {error}"
+        raise SourceUnavailableError(what, hint="name a file or a pattern that leaves one out") from error
     return replace(request, model=model, resolution=(key_of(request.model.artifacts), artifacts))
 
 

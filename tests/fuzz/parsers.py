@@ -51,9 +51,9 @@ def omz_tree(data: bytes) -> object:
 
 
 def lock(data: bytes) -> object:
-    from model_zoo.catalog.lockfile import Lock
+    from model_zoo.catalog.lockfile import Lockfile
 
-    return _file(data, "model-zoo.lock", lambda path: Lock(path).model_of_uri("file:x"))
+    return _file(data, "model-zoo.lock", lambda path: Lockfile(path).model_of_uri("file:x"))
 
 
 def reference(data: bytes) -> object:
@@ -63,16 +63,16 @@ def reference(data: bytes) -> object:
 
 
 def uri(data: bytes) -> object:
-    from model_zoo.catalog.uri import draft_of
+    from model_zoo.catalog.uri import parse_uri
 
     text = _text(data)
-    return None if text.startswith("file:") else draft_of(text).name
+    return None if text.startswith("file:") else parse_uri(text).name
 
 
 def registry_target(data: bytes) -> object:
-    from model_zoo.sources.oci.reference import target_of
+    from model_zoo.sources.oci.reference import oci_reference
 
-    return str(target_of(_text(data)))
+    return str(oci_reference(_text(data)))
 
 
 def settings_toml(data: bytes) -> object:
@@ -188,7 +188,7 @@ def onnx(data: bytes) -> object:
 
 
 def retry_after(data: bytes) -> object:
-    from model_zoo.download.failures import retry_after as parse
+    from model_zoo.download.failures import parse_retry_after as parse
 
     found = parse(data.decode("latin-1"))
     assert found is None or found >= 0
@@ -198,12 +198,14 @@ def retry_after(data: bytes) -> object:
 def http_headers(data: bytes) -> object:
     """One header line after the other, of an answer to a range request and to a plain one."""
     from model_zoo.download.failures import AttemptError
-    from model_zoo.download.response import Ask, check
+    from model_zoo.download.response import RangeRequest, check
 
     made = []
     for status in (200, 206, 416, 503):
         with suppress(AttemptError):
-            made.append(check(_response(status, data), Ask(first=0, end=10, ranged=status != 200), "odd"))  # type: ignore[arg-type]
+            made.append(
+                check(_response(status, data), RangeRequest(first=0, end=10, ranged=status != 200), "odd")
+            )  # type: ignore[arg-type]
     return made
 
 
@@ -227,25 +229,26 @@ def _response(status: int, head: bytes) -> object:
 
 
 def registry_manifest(data: bytes) -> object:
-    from model_zoo.registry.remote import _Layer
-    from model_zoo.sources.oci.client import Manifest, digest_of
-    from model_zoo.sources.oci.reference import parse_target
+    from model_zoo.registry.remote import OciLayer
+    from model_zoo.sources.oci import oci_digest
+    from model_zoo.sources.oci.answers import OciManifest
+    from model_zoo.sources.oci.reference import parse_oci_reference
 
-    found = Manifest(data, digest_of(data)).decode()
-    target = parse_target("127.0.0.1:5000/x:1")
-    return [_Layer(raw, target) for raw in found.get("layers") or () if isinstance(raw, dict)]
+    found = OciManifest(data, oci_digest(data)).content()
+    target = parse_oci_reference("127.0.0.1:5000/x:1")
+    return [OciLayer(layer, target) for layer in found.layers]
 
 
 def realm(data: bytes) -> object:
     """A challenge of a registry: whom it would send us to; nothing is sent, as the run is offline."""
     from model_zoo.settings import Settings
     from model_zoo.sources.oci.client import Registry
-    from model_zoo.sources.oci.reference import parse_target
+    from model_zoo.sources.oci.reference import parse_oci_reference
 
     with Registry(
-        parse_target("127.0.0.1:9/x:1"), Settings(connect_timeout=0.01, stall_timeout=0.01, attempts=1)
+        parse_oci_reference("127.0.0.1:9/x:1"), Settings(connect_timeout=0.01, stall_timeout=0.01, attempts=1)
     ) as client:
-        client._session.get = client._session.post = _nothing  # type: ignore[method-assign, assignment]
+        client._session.request = _nothing  # type: ignore[method-assign, assignment]
         return client._authorize(data.decode("latin-1"))
 
 
@@ -263,7 +266,7 @@ def hub_listing(data: bytes) -> object:
             check_relative_path(name)
     from model_zoo.catalog import detect
 
-    return detect.guess(_text(data).splitlines() or ["x"], "odd")
+    return detect.detect_network(_text(data).splitlines() or ["x"], "odd")
 
 
 def list_file(data: bytes) -> object:

@@ -10,7 +10,8 @@ from model_zoo.settings import Settings
 from model_zoo.sources import KINDS, integrity_of, kind_of, kinds, parse_source
 from model_zoo.sources.base import LocatedSource
 from model_zoo.sources.file import FileSource
-from model_zoo.sources.url import UrlSource, safe_url
+from model_zoo.sources.url import UrlSource
+from model_zoo.text import safe_url
 
 
 def test_every_kind_loads_and_knows_its_name():

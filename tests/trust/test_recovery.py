@@ -14,7 +14,7 @@ import yaml
 from model_zoo.cli.main import cli, run
 from tests.server import Answer
 from tests.tiny import entry, tiny_onnx, write_entry
-from tests.trust.support import bounded, case
+from tests.trust.support import bounded
 
 # --- a command that was stopped goes on
 
@@ -197,7 +197,7 @@ def test_an_edited_local_file_is_noticed(catalog, shell):
     assert changed or done.code == 5, "nothing said that the file is another one"
 
 
-@pytest.mark.parametrize("etag", ["", case('""', row="an empty ETag counts as a validator"), 'W/""'])
+@pytest.mark.parametrize("etag", ["", '""', 'W/""'])
 def test_an_empty_etag_is_no_validator(catalog, shell, server, etag):
     """A transfer that broke off goes on only where the server's file is provably the same."""
     first, second = os.urandom(200_000), os.urandom(200_000)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from model_zoo.text import redact
+
 if TYPE_CHECKING:
     from model_zoo.errors import ModelZooError
 
@@ -32,6 +34,11 @@ class Finding:
     found: str
     hint: str | None = None
     exit_code: int = 0
+
+    def __post_init__(self) -> None:
+        """Take secrets of addresses out of the texts."""
+        object.__setattr__(self, "found", redact(self.found))
+        object.__setattr__(self, "hint", self.hint and redact(self.hint))
 
 
 def ok(area: str, check: str, found: str) -> Finding:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from model_zoo.cli.checks import Finding, note, ok, wrong
 from model_zoo.errors import DownloadError
-from model_zoo.sources.url import safe_url
+from model_zoo.text import safe_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,8 +52,8 @@ def url_problem(text: str, schemes: set[str]) -> str | None:
     try:
         url = urlsplit(text if "://" in text else f"http://{text}")
         port = url.port
-    except ValueError as error:
-        return str(error)
+    except ValueError:
+        return "has a broken host or port"
     problems = {
         "contains white space": re.search(r"\s", text) is not None,
         f"has the scheme {url.scheme!r}, not one of {', '.join(sorted(schemes))}": url.scheme not in schemes,
@@ -65,10 +65,7 @@ def url_problem(text: str, schemes: set[str]) -> str | None:
 
 
 def _shown(url: str) -> str:
-    try:
-        return safe_url(url if "://" in url else f"http://{url}")
-    except ValueError:
-        return "an unreadable URL"
+    return safe_url(url if "://" in url else f"http://{url}")
 
 
 def _url(check: str, url: str, schemes: set[str], hint: str) -> Finding:

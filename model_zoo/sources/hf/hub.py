@@ -12,9 +12,13 @@ import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urljoin, urlsplit
+
+import msgspec
 
 from model_zoo.errors import DownloadError, OfflineError, SourceUnavailableError
-from model_zoo.sources.url import safe_url
+from model_zoo.schema.base import Sha256, Size
+from model_zoo.text import safe_url
 from model_zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -28,6 +32,11 @@ DEFAULT_ENDPOINT = "https://huggingface.co"
 _TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub reads its variables
 _TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 _LONGEST_WAIT = 60.0
+_MAX_LISTING = 64 << 20
+"""Bytes of one answer; a listing of a hundred thousand files has a third of that."""
+_MAX_SECONDS = 300.0
+_MAX_PAGES = 1000
+_MAX_REDIRECTS = 5
 _log = logging.getLogger(__name__)
 
 
@@ -68,7 +77,8 @@ def is_offline() -> bool:
 def _library() -> Any:  # noqa: ANN401
     """Import huggingface_hub with its telemetry off, unless the user turned it on."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when it is imported
-    import huggingface_hub
+    import huggingface_hub.errors
+    import huggingface_hub.utils
 
     return huggingface_hub
 
@@ -112,40 +122,103 @@ def file_info(repo: str, file: str, revision: str, settings: Settings) -> tuple[
     return commit, RemoteFile(file, found.size, sha256, blob_id)
 
 
+class _Lfs(msgspec.Struct, frozen=True):
+    sha256: Sha256 | None = None
+    oid: Sha256 | None = None
+
+
+class _File(msgspec.Struct, frozen=True, rename={"blob_id": "blobId"}):
+    """A file as one of the hub's two kinds of listings has it."""
+
+    rfilename: str = ""
+    path: str = ""
+    type: str = "file"
+    size: Size | None = None
+    blob_id: str | None = None
+    oid: str | None = None
+    lfs: _Lfs | None = None
+
+    @property
+    def remote(self) -> RemoteFile:
+        sha256 = (self.lfs.sha256 or self.lfs.oid) if self.lfs else None
+        return RemoteFile(self.rfilename or self.path, self.size, sha256, self.blob_id or self.oid)
+
+
+class _Info(msgspec.Struct, frozen=True):
+    sha: str | None = None
+    siblings: tuple[_File, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    pipeline_tag: str | None = None
+
+
 def list_files(repo: str, revision: str, settings: Settings) -> Listing:
     """Return all files of a revision, with their sizes and digests as far as the hub states them.
 
     Raises:
         DownloadError: with the hub's reason, and what to do about it.
     """
-
-    def info() -> Any:  # noqa: ANN401
-        return _client().model_info(
-            repo, revision=revision, files_metadata=True, timeout=settings.connect_timeout
-        )
-
-    found = _ask(info, settings, repo, revision, None)
+    at = f"{endpoint()}/api/models/{repo}"
+    where = f"{at}/revision/{quote(revision, safe='')}?blobs=True"
+    found, _ = _ask(lambda: _get(where, _Info, settings), settings, repo, revision, None)
     commit = str(found.sha or "")
     if not COMMIT.fullmatch(commit):
         what = f"the hub at {safe_url(endpoint())} does not state the commit of {repo}@{revision}"
-        raise SourceUnavailableError(what, found=commit or None, hint="check HF_ENDPOINT")
+        raise SourceUnavailableError(what, found=ascii(commit[:80]), hint="check HF_ENDPOINT")
     _log.info("%s is commit %s", _name(repo, revision, None), commit)
-    files = [_remote_file(file.rfilename, file) for file in found.siblings or ()]
+    files = [file.remote for file in found.siblings or ()]
     if not any(file.size is not None for file in files):  # an older hub, or a mirror of one
-        tree = _ask(lambda: _tree(repo, commit), settings, repo, commit, None)
-        files = [_remote_file(file.path, file) for file in tree]
-    tagged = [str(tag).partition(":")[2] for tag in found.tags or () if str(tag).startswith("license:")]
+        tree = f"{at}/tree/{commit}?recursive=True"
+        files = _ask(lambda: _tree(tree, settings), settings, repo, commit, None)
+    tagged = [tag.partition(":")[2] for tag in found.tags or () if tag.startswith("license:")]
     files.sort(key=lambda file: file.path)
     return Listing(commit, tuple(files), next(iter(tagged), None), found.pipeline_tag)
 
 
-def _tree(repo: str, commit: str) -> list[Any]:
-    found = _client().list_repo_tree(repo, revision=commit, recursive=True)
-    return [entry for entry in found if hasattr(entry, "blob_id")]  # directories have none
+def _tree(url: str, settings: Settings) -> list[RemoteFile]:
+    """Return the files of all pages of a listing."""
+    files: list[RemoteFile] = []
+    for _ in range(_MAX_PAGES):
+        page, following = _get(url, tuple[_File, ...], settings)
+        files += [file.remote for file in page if file.type == "file"]
+        if not following:
+            return files
+        url = following
+    what = f"{safe_url(url)}: the listing does not end"
+    raise SourceUnavailableError(what, hint="check HF_ENDPOINT")
 
 
-def _remote_file(path: str, file: Any) -> RemoteFile:  # noqa: ANN401
-    return RemoteFile(path, file.size, file.lfs.sha256 if file.lfs else None, file.blob_id)
+def _get(url: str, kind: type[T], settings: Settings) -> tuple[T, str]:
+    """Return what the hub says at an address, and the address of the next page; the token stays at the hub.
+
+    huggingface_hub itself would read an answer of any length, and follow any redirect and any next page.
+    """
+    utils = _library().utils
+    end = time.monotonic() + _MAX_SECONDS
+    for _ in range(_MAX_REDIRECTS):
+        own = urlsplit(url)[:2] == urlsplit(endpoint())[:2]
+        headers = utils.build_hf_headers(
+            library_name="model-zoo", library_version=__version__, token=None if own else False
+        )
+        request = {"headers": headers, "timeout": settings.connect_timeout, "follow_redirects": False}
+        with utils.get_session().stream("GET", url, **request) as reply:
+            if reply.is_redirect and "location" in reply.headers:
+                url = urljoin(url, reply.headers["location"])
+                continue
+            data = bytearray()
+            for piece in reply.iter_bytes(1 << 16):
+                data += piece
+                if len(data) > _MAX_LISTING or time.monotonic() > end:
+                    what = f"{safe_url(url)}: the answer is larger than {_MAX_LISTING} bytes, or too slow"
+                    raise SourceUnavailableError(what, hint="check HF_ENDPOINT")
+            utils.hf_raise_for_status(reply)
+            following = urljoin(url, reply.links.get("next", {}).get("url", ""))
+        try:
+            return msgspec.json.decode(data, type=kind), "" if following == url else following
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            what = f"{safe_url(url)} sent something else than a listing: {error}"
+            raise SourceUnavailableError(what, hint="check HF_ENDPOINT") from None
+    what = f"{safe_url(url)}: more than {_MAX_REDIRECTS} redirects"
+    raise SourceUnavailableError(what, hint="check HF_ENDPOINT")
 
 
 def filter_files(patterns: str | None, files: tuple[RemoteFile, ...]) -> list[RemoteFile]:
@@ -170,6 +243,8 @@ def _ask(request: Callable[[], T], settings: Settings, repo: str, revision: str,
     for attempt in range(1, max(1, settings.attempts) + 1):
         try:
             return request()
+        except DownloadError:
+            raise
         except Exception as error:
             wait = _wait(error, attempt)
             if wait is None or attempt >= settings.attempts:
@@ -192,7 +267,7 @@ def _wait(error: Exception, attempt: int) -> float | None:
     if status is not None and status not in _TRANSIENT:
         return None
     retry_after = str(error.response.headers.get("Retry-After", "")) if status else ""  # type: ignore[attr-defined]
-    wait = float(retry_after) if retry_after.isdigit() else 0.25 * 2.0**attempt
+    wait = float(retry_after) if re.fullmatch("[0-9]{1,9}", retry_after) else 0.25 * 2.0**attempt
     return wait if wait <= _LONGEST_WAIT else None
 
 

@@ -11,7 +11,7 @@ import msgspec
 from model_zoo.errors import DigestMismatchError, SourceUnavailableError
 from model_zoo.files import CHUNK
 from model_zoo.schema import Digest, check_relative_path
-from model_zoo.sources.base import HttpLocation, LocatedSource
+from model_zoo.sources.base import UNUSABLE, HttpLocation, LocatedSource
 from model_zoo.sources.hf import hub
 
 if TYPE_CHECKING:
@@ -86,7 +86,13 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
         if not found:
             what = f"{self.describe()}: no file of the repository matches"
             raise SourceUnavailableError(what, hint=f"see {hub.endpoint()}/{self.hf}/tree/{listing.commit}")
-        return tuple(self._file_of(artifact, listing.commit, file) for file in found)
+        artifacts = []
+        for file in found:
+            try:
+                artifacts.append(self._file_of(artifact, listing.commit, file))
+            except ValueError:
+                seen.setdefault(UNUSABLE, []).append(file.path)
+        return tuple(artifacts)
 
     def _listing(self, key: object, settings: Settings, seen: dict[object, Any]) -> hub.Listing:
         listing: hub.Listing | None = seen.get(("listing", key))

@@ -7,29 +7,36 @@ docs/adr/0007 says why this is not a library.
 from __future__ import annotations
 
 import base64
-import contextlib
-import json
 import logging
 import re
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 import requests
+import urllib3
 
 from model_zoo.errors import (
     DigestMismatchError,
-    IntegrityError,
+    DownloadError,
     OfflineError,
     SourceUnavailableError,
     TransferInterruptedError,
 )
 from model_zoo.schema import Digest
 from model_zoo.sources.base import HttpLocation
-from model_zoo.sources.oci import OCI_INDEX, OCI_MANIFEST, oci_digest
+from model_zoo.sources.oci import oci_digest
+from model_zoo.sources.oci.answers import (
+    DIGEST,
+    MANIFEST_TYPES,
+    PUSH_AGAIN,
+    OciManifest,
+    token_in,
+    web_address,
+    words_in,
+)
 from model_zoo.sources.oci.credentials import Login, find_login
-from model_zoo.sources.url import safe_url
+from model_zoo.text import safe_url
 from model_zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -38,39 +45,22 @@ if TYPE_CHECKING:
     from model_zoo.settings import Settings
     from model_zoo.sources.oci.reference import OciReference
 
-MANIFEST_TYPES = (
-    OCI_MANIFEST,
-    OCI_INDEX,
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
 LARGEST_MANIFEST = 4 << 20
 """Bytes; the least that the distribution specification requires registries to accept."""
+_LARGEST_ANSWER = 1 << 20
+"""Bytes of a token, or of the reason for a refusal."""
+_BODY_SECONDS = 120.0
+_MOST_REDIRECTS = 5
+_REDIRECTS = {301, 302, 303, 307, 308}
+_KEEP_METHOD = {307, 308}
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_UNAUTHORIZED = 401
 _RETRIED = {408, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 5.0
+_FAILURES = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
+"""What a request may raise: no answer, or an address or a header that is none."""
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class OciManifest:
-    """A manifest as the registry has it; the digest is over exactly these bytes."""
-
-    data: bytes
-    digest: str
-
-    def decode(self) -> dict[str, Any]:
-        """Return it as data.
-
-        Raises:
-            IntegrityError: it is not a JSON object.
-        """
-        with contextlib.suppress(ValueError):
-            found = json.loads(self.data)
-            if isinstance(found, dict):
-                return found
-        what = "the registry's manifest is not a JSON object"
-        raise IntegrityError(what, found=self.digest, hint="push the image again, or choose another")
+_NAME = re.compile(rf"\w[\w.-]{{0,127}}|{DIGEST.pattern}", re.ASCII)
 
 
 class _StreamedBody:
@@ -103,6 +93,7 @@ class Registry:
         self._authorization = ""
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"model-zoo/{__version__}"
+        self._session.headers["Accept-Encoding"] = "identity"
 
     def __enter__(self) -> Registry:
         """Return the client itself."""
@@ -126,30 +117,35 @@ class Registry:
             TransferInterruptedError: it cannot be reached.
         """
         name = name or self.reference.manifest_name
+        if not _NAME.fullmatch(name):
+            what = f"{self.reference}: the index names no manifest"
+            raise SourceUnavailableError(what, found=ascii(name[:80]), hint=PUSH_AGAIN)
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
-        with self._send("GET", f"manifests/{name}", headers=headers, stream=True) as reply:
+        with self._send("GET", f"manifests/{name}", headers=headers) as reply:
             if reply.status_code == requests.codes.not_found:
                 return None
             self._expect(reply, 200, f"manifest {name}")
-            data = self._read(reply)
+            data = self._read(reply, LARGEST_MANIFEST)
         digest = oci_digest(data)
         if name.startswith("sha256:") and name != digest:
             what = f"{self.reference}: the registry sent a different manifest than the one requested"
             raise DigestMismatchError(what, expected=name, found=digest, hint="do not use this registry")
         return OciManifest(data, digest)
 
-    def _read(self, reply: requests.Response) -> bytes:
-        """Return the body of a reply, up to the largest size of a manifest."""
-        data = b""
+    def _read(self, reply: requests.Response, limit: int) -> bytes:
+        """Return the body of a reply, which may have so many bytes and take two minutes."""
+        data, end = bytearray(), time.monotonic() + _BODY_SECONDS
         try:
-            for piece in reply.iter_content(1 << 16):
+            while piece := reply.raw.read1(1 << 16, decode_content=True):
                 data += piece
-                if len(data) > LARGEST_MANIFEST:
-                    what = f"{self.reference}: the manifest is larger than {LARGEST_MANIFEST} bytes"
+                if len(data) > limit:
+                    what = f"{self.reference}: the registry's answer is larger than {limit} bytes"
                     raise SourceUnavailableError(what)
-        except requests.RequestException as error:
+                if time.monotonic() > end:
+                    raise TimeoutError
+        except _FAILURES as error:
             raise self._unreachable(error) from None
-        return data
+        return bytes(data)
 
     def has_blob(self, digest: str) -> bool:
         """Whether the repository has a blob; raises as ``manifest``."""
@@ -209,7 +205,7 @@ class Registry:
                 return True
 
     def _begin(self, digest: str) -> str:
-        with self._send("POST", "blobs/uploads/", headers={"Content-Length": "0"}) as reply:
+        with self._send("POST", "blobs/uploads/", headers={"Content-Length": "0"}, attempts=1) as reply:
             self._expect(reply, 202, f"an upload of {digest}")
             return self._upload_url(reply)
 
@@ -241,17 +237,16 @@ class Registry:
         except TransferInterruptedError:
             return 0, ""
         reply.close()
-        match = re.fullmatch(r"(?:bytes=)?0-(\d+)", reply.headers.get("Range", ""))
+        match = re.fullmatch(r"(?:bytes=)?0-([0-9]{1,18})", reply.headers.get("Range", ""))
         if reply.status_code != requests.codes.no_content or not match:
             return 0, ""
         return int(match[1]) + 1, self._upload_url(reply) if "Location" in reply.headers else upload
 
     def _upload_url(self, reply: requests.Response) -> str:
-        url = urljoin(reply.url, reply.headers.get("Location", ""))
-        if urlsplit(url).scheme not in {"http", "https"} or "Location" not in reply.headers:
+        if "Location" not in reply.headers:
             what = f"{self.reference}: the registry does not say where to send the blob"
             raise SourceUnavailableError(what)
-        return url
+        return web_address(self.reference, reply.url, reply.headers["Location"])
 
     def put_manifest(self, name: str, data: bytes, media_type: str) -> None:
         """Store a manifest under a name; all its blobs must have been sent. Raises as ``put_blob``."""
@@ -268,7 +263,6 @@ class Registry:
         *,
         headers: Mapping[str, str] | None = None,
         body: Callable[[], bytes | _StreamedBody] | None = None,
-        stream: bool = False,
         attempts: int | None = None,
     ) -> requests.Response:
         """Send a request, with credentials once they are required, and again if that can help."""
@@ -276,30 +270,18 @@ class Registry:
             what = f"cannot reach {self.reference}: this run is offline"
             raise OfflineError(what, hint="run it without --offline (MODEL_ZOO_OFFLINE)")
         url = urljoin(self._base, path)
-        is_own_host = urlsplit(url)[:2] == urlsplit(self._home)[:2]
         most, attempt, challenged = attempts or self._settings.attempts, 0, False
         while True:
             attempt += 1
-            all_headers = dict(headers or {})
-            if is_own_host and self._authorization:
-                all_headers["Authorization"] = self._authorization
             try:
-                reply = self._session.request(
-                    method,
-                    url,
-                    headers=all_headers,
-                    data=body() if body else None,
-                    auth=_unchanged,
-                    stream=stream,
-                    timeout=(self._settings.connect_timeout, self._settings.stall_timeout),
-                )
-            except requests.RequestException as error:
+                reply = self._follow(method, url, dict(headers or {}), body)
+            except _FAILURES as error:
                 _log.debug("%s %s: %s", method, safe_url(url), type(error).__name__)
                 if attempt >= most:
                     raise self._unreachable(error) from None
             else:
                 _log.debug("%s %s: %d", method, safe_url(url), reply.status_code)
-                if reply.status_code == requests.codes.unauthorized and is_own_host and not challenged:
+                if reply.status_code == _UNAUTHORIZED and self._is_own(reply.url) and not challenged:
                     challenged, attempt = True, attempt - 1
                     reply.close()
                     self._authorize(reply.headers.get("WWW-Authenticate", ""))
@@ -311,6 +293,35 @@ class Registry:
                     what = f"{self.reference}: the registry keeps answering {reply.status_code}"
                     raise TransferInterruptedError(what, hint="try again later")
             time.sleep(min(_LONGEST_PAUSE, 0.2 * 2**attempt))
+
+    def _is_own(self, url: str) -> bool:
+        """Whether credentials for the registry may go to an address."""
+        return urlsplit(url)[:2] == urlsplit(self._home)[:2]
+
+    def _follow(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: Callable[[], bytes | _StreamedBody] | None,
+    ) -> requests.Response:
+        """Send a request and follow redirects; the credentials go to the registry only."""
+        for _ in range(_MOST_REDIRECTS + 1):
+            own = {"Authorization": self._authorization} if self._authorization and self._is_own(url) else {}
+            reply = self._request(method, url, headers={**headers, **own}, data=body() if body else None)
+            follows = reply.status_code in (_REDIRECTS if method in {"GET", "HEAD"} else _KEEP_METHOD)
+            if not follows or "Location" not in reply.headers:
+                return reply
+            reply.close()
+            url = web_address(self.reference, url, reply.headers["Location"])
+        what = f"{self.reference}: more than {_MOST_REDIRECTS} redirects"
+        raise SourceUnavailableError(what)
+
+    def _request(self, method: str, url: str, **more: Any) -> requests.Response:  # noqa: ANN401
+        """Send one request; its body is still to be read, and a redirect to be followed."""
+        timeout = (self._settings.connect_timeout, self._settings.stall_timeout)
+        more.setdefault("auth", lambda request: request)  # no login from netrc in place of ours
+        return self._session.request(method, url, stream=True, allow_redirects=False, timeout=timeout, **more)
 
     def _unreachable(self, error: Exception) -> TransferInterruptedError:
         what = f"{self.reference}: cannot reach the registry ({type(error).__name__})"
@@ -324,11 +335,11 @@ class Registry:
         if code == status:
             return
         hint = None
-        if code in {requests.codes.unauthorized, requests.codes.forbidden}:
+        if code in {_UNAUTHORIZED, requests.codes.forbidden}:
             login = f"docker login {self.reference.host}"
             hint = f"log in with '{login}' (or podman, skopeo), and check your permissions"
         message = f"{self.reference}: the registry refuses {what}"
-        found = f"{code} {_reason(reply)}".strip()
+        found = f"{code} {self._reason(reply)}".strip()
         raise SourceUnavailableError(message, expected=status, found=found, hint=hint)
 
     # --- credentials
@@ -347,35 +358,43 @@ class Registry:
             self._authorization = ""
 
     def _token(self, challenge: Mapping[str, str], login: Login | None) -> str:
-        realm = urljoin(self._home, challenge["realm"])
-        if login is not None and urlsplit(realm).scheme != "https" and self.reference.scheme == "https":
-            what = f"{self.reference}: the registry demands the password without TLS at {safe_url(realm)}"
-            raise SourceUnavailableError(what, hint="do not use this registry")
+        """Return the header with a token of the realm; what is posted or sent there goes nowhere else."""
+        realm = web_address(self.reference, self._home, challenge["realm"])
         query = {key: challenge[key] for key in ("service", "scope") if challenge.get(key)}
-        timeout = (self._settings.connect_timeout, self._settings.stall_timeout)
-        try:
-            if login is not None and login.identity_token:
-                form = {**query, "grant_type": "refresh_token", "client_id": "model-zoo"}
-                form["refresh_token"] = login.identity_token
-                reply = self._session.post(realm, data=form, timeout=timeout)
-            else:
-                auth = (login.user, login.password) if login is not None else None
-                reply = self._session.get(realm, params=query, auth=auth, timeout=timeout)
-            answer = reply.json() if reply.status_code == requests.codes.ok else {}
-        except (requests.RequestException, ValueError) as error:
-            raise self._unreachable(error) from None
-        token = (answer.get("token") or answer.get("access_token")) if isinstance(answer, dict) else None
+        method: str = "GET"
+        more: dict[str, Any] = {"params": query, **({"auth": None} if self._is_own(realm) else {})}
+        if login is not None and login.identity_token:
+            form = {"grant_type": "refresh_token", "client_id": "model-zoo"}
+            method, more = "POST", {"data": {**query, **form, "refresh_token": login.identity_token}}
+        elif login is not None:
+            more["auth"] = (login.user, login.password)
+        first = urlsplit(realm)[:2]
+        for _ in range(_MOST_REDIRECTS):
+            if login is not None and urlsplit(realm).scheme != "https" and self.reference.scheme == "https":
+                what = f"{self.reference}: the registry demands the password without TLS at {safe_url(realm)}"
+                raise SourceUnavailableError(what, hint="do not use this registry")
+            try:
+                with self._request(method, realm, **more) as reply:
+                    if reply.status_code not in _REDIRECTS or "Location" not in reply.headers:
+                        return self._token_in(reply)
+                    realm = web_address(self.reference, realm, reply.headers["Location"])
+            except _FAILURES as error:
+                raise self._unreachable(error) from None
+            if login is not None and urlsplit(realm)[:2] != first:
+                what = f"{self.reference}: the token service sends the login on to another host"
+                raise SourceUnavailableError(what, found=safe_url(realm), hint="do not use this registry")
+        raise SourceUnavailableError(f"{self.reference}: the token service redirects too often")
+
+    def _token_in(self, reply: requests.Response) -> str:
+        if reply.status_code != requests.codes.ok:
+            return ""
+        token = token_in(self._read(reply, _LARGEST_ANSWER), safe_url(reply.url))
         return f"Bearer {token}" if token else ""
 
-
-def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep requests from replacing our login by one from netrc."""
-    return request
-
-
-def _reason(reply: requests.Response) -> str:
-    """Return the registry's own words about an error, as one short line."""
-    with contextlib.suppress(ValueError, KeyError, IndexError, TypeError, requests.RequestException):
-        first = reply.json()["errors"][0]
-        return re.sub(r"\s+", " ", f"{first['code']} {first.get('message', '')}").strip()[:200]
-    return str(reply.reason or "")
+    def _reason(self, reply: requests.Response) -> str:
+        """Return the registry's own words about an error, as one short line."""
+        try:
+            words = words_in(self._read(reply, _LARGEST_ANSWER))
+        except DownloadError:
+            words = ""
+        return (words or str(reply.reason or ""))[:200]

@@ -15,7 +15,6 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from model_zoo.errors import SourceUnavailableError
 
@@ -42,7 +41,7 @@ def find_login(host: str, repository: str) -> Login | None:
     for path in _files():
         try:
             config = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue
         if isinstance(config, dict) and (login := _from_config(config, host, repository)) is not None:
             _log.debug("using the login for %s from %s", host, path)
@@ -79,7 +78,7 @@ def _from_config(config: dict[str, Any], host: str, repository: str) -> Login | 
 
 def _scope(key: str) -> str:
     """Return ``host`` or ``host/path`` for a key, which may be a URL of an older version."""
-    bare = urlsplit(key).netloc + urlsplit(key).path if "://" in key else key
+    bare = re.sub(r"^[^/]*://", "", key).partition("?")[0].partition("#")[0]
     return re.sub(r"/v[12]/?$", "", bare.rstrip("/"))
 
 
@@ -113,9 +112,9 @@ def _from_helper(helper: str, host: str) -> Login | None:
             check=False,
         )
         answer = json.loads(done.stdout) if done.returncode == 0 else {}
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+    except (OSError, ValueError, RecursionError, subprocess.TimeoutExpired) as error:
         what = f"cannot use the credential helper {program}: {type(error).__name__}"
-        raise SourceUnavailableError(what, hint="install it, or remove it from the Docker config") from error
+        raise SourceUnavailableError(what, hint="install it, or remove it from the Docker config") from None
     if not isinstance(answer, dict) or not answer.get("Secret"):
         return None
     if answer.get("Username") == "<token>":

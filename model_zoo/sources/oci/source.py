@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from model_zoo.errors import SourceUnavailableError
 from model_zoo.schema import check_relative_path
@@ -14,6 +14,7 @@ from model_zoo.text import counted
 if TYPE_CHECKING:
     from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
+    from model_zoo.sources.oci.answers import Descriptor
     from model_zoo.sources.oci.client import Registry
 
 TITLES = ("org.opencontainers.image.title", "org.cncf.model.filepath")
@@ -60,18 +61,16 @@ class OciSource(LocatedSource, frozen=True, kw_only=True):
             if self.blob is not None:
                 return registry.locate(self.blob, artifact.size)
             layer = self._layer(registry)
-            digest, size = str(layer.get("digest")), layer.get("size")
-            if not _BLOB.fullmatch(digest) or not isinstance(size, int):
+            if layer.sha256 is None or layer.size is None:
                 raise SourceUnavailableError(f"{self.describe()}: the manifest describes no usable layer")
-            return registry.locate(digest, size)
+            return registry.locate(layer.digest, layer.size)
 
-    def _layer(self, registry: Registry) -> dict[str, Any]:
+    def _layer(self, registry: Registry) -> Descriptor:
         manifest = registry.manifest()
         if manifest is None:
             what = f"{self.describe()}: no such artifact"
             raise SourceUnavailableError(what, hint="check the reference in the catalog entry")
-        found = manifest.decode().get("layers")
-        layers = [layer for layer in found if isinstance(layer, dict)] if isinstance(found, list) else []
+        layers = list(manifest.content().layers)
         if self.file is not None:
             layers = [layer for layer in layers if self.file in _titles(layer)]
         if len(layers) != 1:
@@ -85,8 +84,5 @@ class OciSource(LocatedSource, frozen=True, kw_only=True):
         return f"oci {self.oci}" + (f" file {self.file}" if self.file else "")
 
 
-def _titles(layer: dict[str, Any]) -> set[str]:
-    annotations = layer.get("annotations")
-    if not isinstance(annotations, dict):
-        return set()
-    return {str(annotations[name]) for name in TITLES if name in annotations}
+def _titles(layer: Descriptor) -> set[str]:
+    return {text for name, text in (layer.annotations or {}).items() if name in TITLES}
