@@ -46,8 +46,20 @@ def code_of(error: BaseException, session: Session) -> int:
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    if isinstance(error, FileNotFoundError) and not _has_current_directory():
+        what = "the current folder no longer exists"
+        session.fail(UsageError(what, hint="change to a folder that exists, and run the command again"))
+        return UsageError.exit_code
     unwritable = isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE
     return _unwritable(error, session) if unwritable else _bug(error, session)
+
+
+def _has_current_directory() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - the same, without an import
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _unwritable(error: BaseException, session: Session) -> int:
