@@ -1,7 +1,7 @@
 """Regular expressions of others, in a process that is stopped when they take too long.
 
-A backtracking pattern can take longer than the universe is old, and a replacement can fill the memory; neither
-can be seen by looking at them. So the standard library's ``re``, whose syntax catalogs use, runs in a child.
+A backtracking pattern can take for ever, and a replacement can fill the memory; neither shows in their text.
+So the standard library's ``re``, whose syntax catalogs use, runs in a child.
 """
 
 from __future__ import annotations
@@ -59,11 +59,15 @@ for line in sys.stdin.buffer:
 
 
 class Substitution:
-    """The replacements of one model, one after the other; a context manager, which ends the child."""
+    """The replacements of one model, one after the other; a context manager, which ends the child.
 
-    def __init__(self) -> None:
+    Args:
+        seconds: how long all of them may take.
+    """
+
+    def __init__(self, seconds: float = MAX_SECONDS) -> None:
         self._child: subprocess.Popen[bytes] | None = None
-        self._left = MAX_SECONDS
+        self._limit = self._left = seconds
 
     def __enter__(self) -> Self:
         """Start nothing yet: most models have no replacement."""
@@ -102,7 +106,7 @@ class Substitution:
                 raise CatalogError(what, hint="correct the pattern or the replacement") from error
             raise CatalogError(
                 f"{where}: the pattern takes too long on this file",
-                expected=f"at most {MAX_SECONDS:.0f} s for all replacements of a model",
+                expected=f"at most {self._limit:.0f} s for all replacements of a model",
                 found=repr(replacement.pattern),
                 hint="write the pattern without nested repetitions",
             ) from error
@@ -112,7 +116,7 @@ class Substitution:
         if answer["large"]:
             raise CatalogError(
                 f"{where}: the result would be too large",
-                expected=f"less than four times the file and {_GROWTH} characters, and {_MAX_MATCHES} matches",
+                expected=f"4 times the file and {_GROWTH} characters, from fewer than {_MAX_MATCHES} matches",
                 found="more",
                 hint="correct the pattern or the replacement",
             )

@@ -9,6 +9,8 @@ from model_zoo.catalog.error_text import explain_yaml
 from model_zoo.errors import CatalogError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from yaml import Node
 
 MAX_NODES = 200_000
@@ -127,8 +129,6 @@ _TOO_MANY = f"more than {MAX_NODES} values, aliases counted"
 
 def _check(root: Node) -> None:
     """Refuse a document with too much in it, keys that are not text, keys stated twice, and other types."""
-    import yaml
-
     seen, pending = 0, [(root, 1)]
     while pending:
         node, depth = pending.pop()
@@ -137,24 +137,30 @@ def _check(root: Node) -> None:
             _refuse(_TOO_MANY, node)
         if depth > MAX_DEPTH:
             _refuse(f"values nested more than {MAX_DEPTH} deep, or in themselves", node)
-        if isinstance(node, yaml.ScalarNode):
-            if node.tag == f"{_TAG}timestamp":
-                node.tag = f"{_TAG}str"
-            if "\0" in node.value:
-                _refuse("a text contains the character NUL", node)
-        if node.tag not in (_SCALARS if isinstance(node, yaml.ScalarNode) else _COLLECTIONS):
-            _refuse(f"the type {node.tag.removeprefix(_TAG)!r} is not allowed here", node)
-        if isinstance(node, yaml.MappingNode):
-            keys = set()
-            for key, value in node.value:
-                if not isinstance(key, yaml.ScalarNode):
-                    _refuse("a key must be a plain text", key)
-                if key.value in keys:
-                    _refuse(f"duplicate key {key.value!r}", key)
-                keys.add(key.value)
-                pending += ((key, depth + 1), (value, depth + 1))
-        elif isinstance(node, yaml.SequenceNode):
-            pending += ((value, depth + 1) for value in node.value)
+        pending += ((child, depth + 1) for child in _children(node))
+
+
+def _children(node: Node) -> Iterable[Node]:
+    """Return the keys and values directly in a node, which is checked by itself; a date becomes its text."""
+    import yaml
+
+    if isinstance(node, yaml.ScalarNode):
+        if node.tag == f"{_TAG}timestamp":
+            node.tag = f"{_TAG}str"
+        if "\0" in node.value:
+            _refuse("a text contains the character NUL", node)
+    if node.tag not in (_SCALARS if isinstance(node, yaml.ScalarNode) else _COLLECTIONS):
+        _refuse(f"the type {node.tag.removeprefix(_TAG)!r} is not allowed here", node)
+    if not isinstance(node, yaml.MappingNode):
+        return node.value if isinstance(node, yaml.SequenceNode) else ()
+    keys = set()
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            _refuse("a key must be a plain text", key)
+        if key.value in keys:
+            _refuse(f"duplicate key {key.value!r}", key)
+        keys.add(key.value)
+    return [part for pair in node.value for part in pair]
 
 
 def _refuse(problem: str, node: Node) -> None:

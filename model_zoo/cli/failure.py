@@ -29,6 +29,9 @@ def code_of(error: BaseException, session: Session) -> int:
         return error.exit_code
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, FileNotFoundError) and not _has_current_directory():
+        what = "the current folder no longer exists"
+        error = UsageError(what, hint="change to a folder that exists, and run the command again")
     if isinstance(error, ModelZooError):
         session.fail(error)
         return error.exit_code
@@ -46,10 +49,6 @@ def code_of(error: BaseException, session: Session) -> int:
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    if isinstance(error, FileNotFoundError) and not _has_current_directory():
-        what = "the current folder no longer exists"
-        session.fail(UsageError(what, hint="change to a folder that exists, and run the command again"))
-        return UsageError.exit_code
     unwritable = isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE
     return _unwritable(error, session) if unwritable else _bug(error, session)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_DEPTH = 100
-"""Of messages in one another, which is what protocol buffers allow by default; a graph in a graph takes three."""
+"""Of messages in one another: the default of protocol buffers. A graph in a graph takes three."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _CHILDREN = {
     "model": {7: "graph"},

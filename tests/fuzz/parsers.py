@@ -6,6 +6,7 @@ this is the only file of the harness that has them. Each function imports what i
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -51,9 +52,9 @@ def omz_tree(data: bytes) -> object:
 
 
 def lock(data: bytes) -> object:
-    from model_zoo.catalog.lockfile import Lock
+    from model_zoo.catalog.lockfile import Lockfile
 
-    return _file(data, "model-zoo.lock", lambda path: Lock(path).model_of_uri("file:x"))
+    return _file(data, "model-zoo.lock", lambda path: Lockfile(path).model_of_uri("file:x"))
 
 
 def reference(data: bytes) -> object:
@@ -63,16 +64,16 @@ def reference(data: bytes) -> object:
 
 
 def uri(data: bytes) -> object:
-    from model_zoo.catalog.uri import draft_of
+    from model_zoo.catalog.uri import parse_uri
 
     text = _text(data)
-    return None if text.startswith("file:") else draft_of(text).name
+    return None if text.startswith("file:") else parse_uri(text).name
 
 
 def registry_target(data: bytes) -> object:
-    from model_zoo.sources.oci.reference import target_of
+    from model_zoo.sources.oci.reference import oci_reference
 
-    return str(target_of(_text(data)))
+    return str(oci_reference(_text(data)))
 
 
 def settings_toml(data: bytes) -> object:
@@ -105,23 +106,22 @@ def _ours() -> type[Exception]:
 
 
 def manifest(data: bytes) -> object:
-    from model_zoo.cache.manifest import artifacts_of, digests_of, entries_of, is_whole, read_manifest
+    from model_zoo.cache.manifest import is_whole, read_manifest
     from model_zoo.cache.notes import Derived
+    from model_zoo.schema import FilesManifest, IrManifest
 
     def use(path: Path) -> object:
-        found = read_manifest(path, check=True)
-        if found is None:
-            return None
-        derived = Derived()
-        derived.add_files(found.data)
-        derived.add_ir("0" * 64, found.data, 0.0)
-        folder = str(path.parent)
-        names = [entries_of(found.data, name) for name in ("manifest.json", ".model-zoo.json")]
-        return (
-            artifacts_of(found.data),
-            digests_of(found.data),
-            [is_whole(folder, folder, entries) for entries in names],
-        )
+        (path.parent / FilesManifest.FILE_NAME).write_bytes(data)
+        folder, derived = str(path.parent), Derived()
+        files = read_manifest(folder, FilesManifest, check=True)
+        ir = read_manifest(folder, IrManifest, check=True)
+        if files is not None:
+            derived.add_files(files.manifest)
+            is_whole(folder, folder, files.manifest.files)
+        if ir is not None:
+            derived.add_ir("0" * 64, ir.manifest, 0.0)
+            is_whole(folder, folder, ir.manifest.outputs)
+        return derived
 
     return _file(data, "manifest.json", use)
 
@@ -188,9 +188,9 @@ def onnx(data: bytes) -> object:
 
 
 def retry_after(data: bytes) -> object:
-    from model_zoo.download.failures import retry_after as parse
+    from model_zoo.download.failures import parse_retry_after
 
-    found = parse(data.decode("latin-1"))
+    found = parse_retry_after(data.decode("latin-1"))
     assert found is None or found >= 0
     return found
 
@@ -198,12 +198,14 @@ def retry_after(data: bytes) -> object:
 def http_headers(data: bytes) -> object:
     """One header line after the other, of an answer to a range request and to a plain one."""
     from model_zoo.download.failures import AttemptError
-    from model_zoo.download.response import Ask, check
+    from model_zoo.download.response import RangeRequest, check
 
     made = []
     for status in (200, 206, 416, 503):
         with suppress(AttemptError):
-            made.append(check(_response(status, data), Ask(first=0, end=10, ranged=status != 200), "odd"))  # type: ignore[arg-type]
+            made.append(
+                check(_response(status, data), RangeRequest(first=0, end=10, ranged=status != 200), "odd")
+            )  # type: ignore[arg-type]
     return made
 
 
@@ -227,25 +229,29 @@ def _response(status: int, head: bytes) -> object:
 
 
 def registry_manifest(data: bytes) -> object:
-    from model_zoo.registry.remote import _Layer
-    from model_zoo.sources.oci.client import Manifest, digest_of
-    from model_zoo.sources.oci.reference import parse_target
+    from model_zoo.registry.remote import OciLayer
+    from model_zoo.sources.oci.client import OciManifest
+    from model_zoo.sources.oci.reference import parse_oci_reference
 
-    found = Manifest(data, digest_of(data)).decode()
-    target = parse_target("127.0.0.1:5000/x:1")
-    return [_Layer(raw, target) for raw in found.get("layers") or () if isinstance(raw, dict)]
+    found = OciManifest(data, f"sha256:{hashlib.sha256(data).hexdigest()}")
+    if hasattr(found, "content"):
+        layers = found.content().layers
+    else:
+        layers = [raw for raw in found.decode().get("layers") or () if isinstance(raw, dict)]
+    target = parse_oci_reference("127.0.0.1:5000/x:1")
+    return [OciLayer(layer, target) for layer in layers]
 
 
 def realm(data: bytes) -> object:
     """A challenge of a registry: whom it would send us to; nothing is sent, as the run is offline."""
     from model_zoo.settings import Settings
     from model_zoo.sources.oci.client import Registry
-    from model_zoo.sources.oci.reference import parse_target
+    from model_zoo.sources.oci.reference import parse_oci_reference
 
     with Registry(
-        parse_target("127.0.0.1:9/x:1"), Settings(connect_timeout=0.01, stall_timeout=0.01, attempts=1)
+        parse_oci_reference("127.0.0.1:9/x:1"), Settings(connect_timeout=0.01, stall_timeout=0.01, attempts=1)
     ) as client:
-        client._session.get = client._session.post = _nothing  # type: ignore[method-assign, assignment]
+        client._session.request = _nothing  # type: ignore[method-assign, assignment]
         return client._authorize(data.decode("latin-1"))
 
 
@@ -263,7 +269,7 @@ def hub_listing(data: bytes) -> object:
             check_relative_path(name)
     from model_zoo.catalog import detect
 
-    return detect.guess(_text(data).splitlines() or ["x"], "odd")
+    return detect.detect_network(_text(data).splitlines() or ["x"], "odd")
 
 
 def list_file(data: bytes) -> object:
@@ -275,6 +281,7 @@ def list_file(data: bytes) -> object:
 def replacement(data: bytes) -> object:
     """The pattern and the replacement are before and after the first line end."""
     from model_zoo.cache.materialise import edit
+    from model_zoo.cache.substitute import Substitution
     from model_zoo.schema import Replacement
 
     pattern, _, new = _text(data).partition("\n")
@@ -284,7 +291,8 @@ def replacement(data: bytes) -> object:
             made = Replacement(file="m.txt", pattern=pattern, replacement=new)
         except ValueError:
             return None  # what the catalog's reader makes an error of
-        return edit(path.parent, made, "odd")
+        with Substitution(seconds=0.5) as substitution:
+            return edit(path.parent, made, "odd", substitution)
 
     return _file(b"aaaaaaaaaaaaaaaaaaaaaa!\n" * 3, "m.txt", use)
 
@@ -308,16 +316,16 @@ def credentials(data: bytes) -> object:
 def _ports() -> list:
     import numpy as np
 
-    from model_zoo.runtime.inference.inputs import Port
+    from model_zoo.runtime.inference.inputs import InputPort
 
-    return [Port("x", (1, 3, 8, 8), (1, 3, 8, 8), np.dtype("float32"), "NCHW")]
+    return [InputPort("x", (1, 3, 8, 8), (1, 3, 8, 8), np.dtype("float32"), "NCHW")]
 
 
 def _fed(name: str) -> Callable[[bytes], object]:
     def parse(data: bytes) -> object:
-        from model_zoo.runtime.inference.inputs import feeds_of
+        from model_zoo.runtime.inference.inputs import read_feeds
 
-        return _file(data, name, lambda path: list(feeds_of(path, _ports(), {})))
+        return _file(data, name, lambda path: list(read_feeds(path, _ports(), {})))
 
     return parse
 
