@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from model_zoo.cache.substitute import MAX_TEXT, Substitution
 from model_zoo.cache.unpack import unpack
 from model_zoo.errors import CacheError, CatalogError
 from model_zoo.files import as_cache_error, hash_file, link_file, set_mode
+from model_zoo.files.bounded import read_bounded
 from model_zoo.schema import FileEntry, check_unique_paths
 
 if TYPE_CHECKING:
@@ -71,10 +72,11 @@ def _fill(
         check_unique_paths(sorted(entries))
     except ValueError as error:
         raise CatalogError(f"{model.name}: after unpacking, {error}", hint="change path or strip") from error
-    for replacement in model.replace:
-        if replacement.file in entries or not _of_other_precision(model, artifacts, replacement.file):
-            for path in edit(directory, replacement, model.name):
-                entries[path] = _entry(directory, path)
+    with Substitution() as substitution:
+        for replacement in model.replace:
+            if replacement.file in entries or not _of_other_precision(model, artifacts, replacement.file):
+                for path in edit(directory, replacement, model.name, substitution):
+                    entries[path] = _entry(directory, path)
     return tuple(entries[path] for path in sorted(entries))
 
 
@@ -88,24 +90,25 @@ def _entry(directory: Path, path: str) -> FileEntry:
     return FileEntry(path=path, size=file.stat().st_size, sha256=hash_file(file)["sha256"].hex)
 
 
-def edit(directory: Path, replacement: Replacement, name: str) -> list[str]:
+def edit(directory: Path, replacement: Replacement, name: str, substitution: Substitution) -> list[str]:
     """Apply one replacement to a file of the staging directory, as a new file: the shared blob is kept.
 
     Returns:
         The paths written: the file, and with ``omz`` its original unless an earlier edit kept it.
 
     Raises:
-        CatalogError: the file is not there or not text, or the pattern is not found as often as declared.
+        CatalogError: the file is not there or not text, the pattern is not found as often as declared, or
+            the edit takes too long.
     """
     path = directory / replacement.file
     where = f"{name}: replace in {replacement.file}"
     try:
-        text = path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bounded(path, MAX_TEXT).decode("utf-8")
+    except (OSError, ValueError) as error:
         raise CatalogError(f"{where}: cannot edit the file: {error}", hint="correct replace.file") from error
     if replacement.omz:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    edited, count = re.subn(replacement.pattern, replacement.replacement, text, count=replacement.count)
+    edited, count = substitution.apply(replacement, text, where)
     if count == 0 or (replacement.count and count != replacement.count):
         raise CatalogError(
             f"{where}: the pattern does not match the file as declared",
@@ -120,5 +123,5 @@ def edit(directory: Path, replacement: Replacement, name: str) -> list[str]:
         written.append(f"{replacement.file}.orig")
     else:
         path.unlink()
-    path.write_bytes(edited.encode("utf-8"))
+    path.write_bytes(edited)
     return written

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from model_zoo.catalog.error_text import explain_field, explain_yaml
+from model_zoo.catalog.error_text import explain_field
+from model_zoo.catalog.plain_yaml import line_of, load_yaml
 from model_zoo.errors import CatalogError
+from model_zoo.files.bounded import TooLargeError, read_bounded
 from model_zoo.schema import Artifact, Labels, Model, Source
 from model_zoo.sources import LocatedSource, integrity_of, source_hook
 
 MAX_BYTES = 4 << 20
+MAX_LABELS = 16 << 20
 T = TypeVar("T")
 
 
@@ -53,21 +56,21 @@ def read_text(path: Path) -> str:
         CatalogError: it cannot be read, is too large, or is not UTF-8.
     """
     try:
-        data = path.read_bytes()
-        text = data.decode("utf-8") if len(data) <= MAX_BYTES else ""
+        data = read_bounded(path, MAX_BYTES)
+        text = data.decode("utf-8")
     except OSError as error:
         raise CatalogError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from error
+    except TooLargeError as error:
+        raise CatalogError(
+            f"{path}: the file is too large for a catalog entry",
+            expected=f"at most {MAX_BYTES} bytes",
+            found=f"{path.stat().st_size} bytes",
+            hint="keep only entries in a catalog",
+        ) from error
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         what = f"{path}:{line}: not UTF-8: invalid byte 0x{data[error.start]:02x} ({error.reason})"
         raise CatalogError(what, hint="save the file as UTF-8") from error
-    if len(data) > MAX_BYTES:
-        raise CatalogError(
-            f"{path}: the file is too large for a catalog entry",
-            expected=f"at most {MAX_BYTES} bytes",
-            found=f"{len(data)} bytes",
-            hint="keep only entries in a catalog",
-        )
     if not text.strip():
         raise CatalogError(f"{path}: the file is empty", hint="write an entry, or delete the file")
     return text
@@ -80,39 +83,6 @@ def parse_model(text: str, name: str) -> Model:
         CatalogError: the text is not a valid entry.
     """
     return to_struct(load_yaml(text, name), Model, text, name)
-
-
-def load_yaml(text: str, name: str) -> object:
-    """Parse YAML into plain data, rejecting duplicate keys and all but plain types.
-
-    Raises:
-        CatalogError: the text is not such YAML.
-    """
-    import yaml
-
-    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-        """The safe loader, made strict about duplicate keys."""
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: ANN401, FBT001, FBT002
-            seen = set()
-            for key, _ in node.value:
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"duplicate key {key.value!r}", key.start_mark
-                    )
-                seen.add(key.value)
-            return dict(super().construct_mapping(node, deep=deep))
-
-    try:
-        data: object = yaml.load(text, Loader=Loader)  # noqa: S506 - a subclass of the safe loader
-    except yaml.MarkedYAMLError as error:
-        at = error.problem_mark.line if error.problem_mark else None
-        line = f":{at + 1}" if at is not None else ""
-        problem = explain_yaml(error.problem, text, at)
-        raise CatalogError(f"{name}{line}: not valid YAML: {problem}", hint="correct the file") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise CatalogError(f"{name}: not valid YAML: {error}", hint="correct the file") from error
-    return data
 
 
 def to_struct(data: object, kind: type[T], text: str, name: str) -> T:
@@ -198,28 +168,8 @@ def split_field(field: str) -> tuple[str | int, ...]:
 
 def _location(name: object, text: str, steps: tuple[str | int, ...]) -> str:
     """Return ``FILE:LINE: `` of the deepest node on the path to a field."""
-    import yaml
-
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError:
-        node = None
-    if node is None:
-        return f"{name}: "
-    line = node.start_mark.line
-    for step in steps:
-        if isinstance(node, yaml.MappingNode):
-            found = [(key, value) for key, value in node.value if key.value == step]
-            if not found:
-                break
-            key, node = found[-1]
-            line = key.start_mark.line
-        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-            line = node.start_mark.line
-        else:
-            break
-    return f"{name}:{line + 1}: "
+    line = line_of(text, steps)
+    return f"{name}: " if line is None else f"{name}:{line}: "
 
 
 def _with_absolute_paths(model: Model, path: Path) -> Model:
@@ -251,7 +201,7 @@ def with_labels(model: Model, path: Path) -> Model:
         if not file.resolve().is_relative_to(path.parent.resolve()):
             msg = f"{file} is not below the entry's own folder"
             raise ValueError(msg)
-        text = file.read_text(encoding="utf-8")
+        text = read_bounded(file, MAX_LABELS).decode("utf-8")
         return msgspec.structs.replace(model, labels=read_labels(text, model.labels.key))
     except (OSError, ValueError) as error:
         raise CatalogError(f"{path}: labels.file: {error}", hint="correct the path or the key") from error
@@ -285,7 +235,11 @@ def read_labels(text: str, key: str | None) -> tuple[str, ...]:
     """
     if key is None:
         return tuple(text.splitlines())
-    value: object = msgspec.json.decode(text)
+    try:
+        value: object = msgspec.json.decode(text)
+    except RecursionError as error:
+        msg = "the JSON is nested too deep"
+        raise ValueError(msg) from error
     for step in key.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):

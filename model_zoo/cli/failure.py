@@ -29,6 +29,9 @@ def code_of(error: BaseException, session: Session) -> int:
         return error.exit_code
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else int(error.code is not None)
+    if isinstance(error, FileNotFoundError) and not _has_current_directory():
+        what = "the current folder no longer exists"
+        error = UsageError(what, hint="change to a folder that exists, and run the command again")
     if isinstance(error, ModelZooError):
         session.fail(error)
         return error.exit_code
@@ -48,6 +51,14 @@ def code_of(error: BaseException, session: Session) -> int:
         return BROKEN_PIPE
     unwritable = isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE
     return _unwritable(error, session) if unwritable else _bug(error, session)
+
+
+def _has_current_directory() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - the same, without an import
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _unwritable(error: BaseException, session: Session) -> int:

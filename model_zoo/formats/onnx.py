@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+MAX_DEPTH = 100
+"""Of messages in one another: the default of protocol buffers. A graph in a graph takes three."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _CHILDREN = {
     "model": {7: "graph"},
@@ -37,21 +39,24 @@ def external_files(path: Path) -> list[str]:
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             return sorted(set(_locations(data, 0, len(data), "model")))
-        except (IndexError, UnicodeDecodeError) as error:
+        except (IndexError, ValueError) as error:
             msg = f"{path} is not an ONNX file: {error}"
             raise ValueError(msg) from error
 
 
-def _locations(data: mmap.mmap, start: int, end: int, kind: str) -> Iterator[str]:
+def _locations(data: mmap.mmap, start: int, end: int, kind: str, depth: int = 0) -> Iterator[str]:
     if kind == "entry":
         values = {number: data[a:b].decode("utf-8") for number, a, b in _fields(data, start, end)}
         if values.get(1) == "location":
             yield values.get(2, "")
         return
+    if depth > MAX_DEPTH:
+        msg = f"its messages are nested more than {MAX_DEPTH} deep"
+        raise ValueError(msg)
     for number, first, last in _fields(data, start, end):
         inner = _CHILDREN[kind].get(number)
         if inner is not None:
-            yield from _locations(data, first, last, inner)
+            yield from _locations(data, first, last, inner, depth + 1)
 
 
 def _fields(data: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int, int]]:
@@ -61,6 +66,8 @@ def _fields(data: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int
         kind = tag & 7
         if kind == _BYTES:
             length, position = _varint(data, position)
+            if position + length > end:
+                break
             yield tag >> 3, position, position + length
             position += length
         elif kind == _VARINT:
@@ -70,8 +77,8 @@ def _fields(data: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int
         else:
             msg = f"wire type {kind} at byte {position}"
             raise IndexError(msg)
-    if position > end:
-        msg = f"a field ends at byte {position}, beyond its message"
+    if position != end:
+        msg = f"a field ends beyond its message, which ends at byte {end}"
         raise IndexError(msg)
 
 

@@ -7,8 +7,11 @@ import re
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
+from msgspec.structs import force_setattr
 
 from model_zoo.schema.base import (
+    HEX_DIGITS,
+    MAX_PATH,
     Digest,
     Integrity,
     Sha256,
@@ -18,7 +21,12 @@ from model_zoo.schema.base import (
     Struct,
     check_precision,
     check_relative_path,
+    read_digits,
 )
+
+MAX_COUNT = 10_000
+MAX_PATTERN = 4096
+"""Characters of a pattern, and of what replaces it."""
 
 ArchiveFormat = Literal["tar", "tar.gz", "tar.bz2", "tar.xz", "zip"]
 
@@ -47,7 +55,7 @@ class Unpack(Struct, frozen=True, kw_only=True):
     """
 
     format: ArchiveFormat
-    strip: Annotated[int, Meta(ge=0)] = 0
+    strip: Annotated[int, Meta(ge=0, le=MAX_PATH)] = 0
     into: str | None = None
 
     def __post_init__(self) -> None:
@@ -81,14 +89,17 @@ class Artifact(Struct, frozen=True, kw_only=True):
     integrity: Integrity | None = None
 
     def __post_init__(self) -> None:
-        """Check the path, the precision's spelling, and what goes with a pattern."""
+        """Check the path, the precision's spelling, and what goes with a pattern; make digests hex."""
+        for name in HEX_DIGITS:
+            if "-" in (stated := getattr(self, name) or ""):
+                force_setattr(self, name, read_digits(stated))
         several = [source.several for source in self.sources]
         if not (self.path == "." and (self.unpack or any(several))):
             check_relative_path(self.path)
         if any(several) and not (all(several) and self.unpack is None):
             msg = "sources: a pattern stands for several files; the other sources must too, without unpack"
             raise ValueError(msg)
-        if any(several) and (self.digests or self.size is not None):
+        if (self.digests or self.size is not None) and any(several):
             msg = "sources: a pattern stands for several files, which cannot share a size or a digest"
             raise ValueError(msg)
         if self.precision is not None:
@@ -116,14 +127,25 @@ class Replacement(Struct, frozen=True, kw_only=True):
     file: str
     pattern: str
     replacement: str
-    count: Annotated[int, Meta(ge=0)] = 0
+    count: Annotated[int, Meta(ge=0, le=MAX_COUNT)] = 0
     omz: bool = False
 
     def __post_init__(self) -> None:
-        """Check the path and that the pattern compiles."""
+        """Check the path, the sizes, and that pattern and replacement are valid and go together."""
         check_relative_path(self.file)
+        if len(self.pattern) > MAX_PATTERN or len(self.replacement) > MAX_PATTERN:
+            msg = f"pattern and replacement may have at most {MAX_PATTERN} characters each"
+            raise ValueError(msg)
         try:
-            re.compile(self.pattern)
-        except re.error as error:
+            compiled = re.compile(self.pattern)
+        except (re.error, RecursionError, OverflowError) as error:
             msg = f"pattern {self.pattern!r} does not compile: {error}"
+            raise ValueError(msg) from error
+        try:
+            # A pattern with the same groups that matches nothing: the replacement is read, and used once.
+            groups = {number: name for name, number in compiled.groupindex.items()}
+            names = (f"?P<{groups[n]}>" if n in groups else "" for n in range(1, compiled.groups + 1))
+            re.sub("".join(f"({name})" for name in names), self.replacement, "")
+        except (re.error, RecursionError, OverflowError, IndexError) as error:
+            msg = f"replacement {self.replacement!r} does not go with the pattern: {error}"
             raise ValueError(msg) from error

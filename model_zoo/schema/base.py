@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import unicodedata
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NAME = re.compile(r"[0-9A-Za-z._-]+")
-DIM = re.compile(r"\?|\d+|\d*\.\.\d*")
+DIM = re.compile(r"\?|[0-9]{1,18}|[0-9]{0,18}\.\.[0-9]{0,18}")
 MANIFEST_NAME = ".model-zoo.json"
 """The manifest inside a materialised directory, which is complete only with it."""
 MAX_PATH = 240
@@ -28,10 +29,11 @@ Integrity = Literal["pinned", "revision", "prefix", "first-use"]
 Algorithm = Literal["sha256", "sha384", "sha512"]
 HEX_DIGITS: dict[str, int] = {"sha256": 64, "sha384": 96, "sha512": 128}
 
-Size = Annotated[int, Meta(ge=0)]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Sha384 = Annotated[str, Meta(pattern="^[0-9a-f]{96}$")]
-Sha512 = Annotated[str, Meta(pattern="^[0-9a-f]{128}$")]
+Size = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+# Hex digits, or a digest as Subresource Integrity (and npm) states it; read_digits() makes hex of both.
+Sha256 = Annotated[str, Meta(pattern="^(?:[0-9a-f]{64}|sha256-[0-9A-Za-z+/]{43}=)$")]
+Sha384 = Annotated[str, Meta(pattern="^(?:[0-9a-f]{96}|sha384-[0-9A-Za-z+/]{64})$")]
+Sha512 = Annotated[str, Meta(pattern="^(?:[0-9a-f]{128}|sha512-[0-9A-Za-z+/]{86}==)$")]
 
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -58,12 +60,14 @@ class Digest(Struct, frozen=True, kw_only=True, order=True):
 
     @classmethod
     def parse(cls, text: str) -> Digest:
-        """Read ``algorithm:hex``.
+        """Read ``algorithm:hex``, or ``algorithm-BASE64`` of Subresource Integrity.
 
         Raises:
             ValueError: the text is not of that form.
         """
         algorithm, _, digits = text.partition(":")
+        if ":" not in text and text.partition("-")[0] in HEX_DIGITS:
+            algorithm, digits = text.partition("-")[0], read_digits(text)
         if algorithm not in HEX_DIGITS:
             msg = f"unknown digest algorithm in {text!r}"
             raise ValueError(msg)
@@ -74,6 +78,16 @@ class Digest(Struct, frozen=True, kw_only=True, order=True):
         """Return the sha256 of the canonical JSON (sorted keys, no spaces) of plain data."""
         data = msgspec.json.encode(value, order="sorted")
         return cls(algorithm="sha256", hex=hashlib.sha256(data).hexdigest())
+
+
+def read_digits(text: str) -> str:
+    """Return the hex digits of a digest stated as such, or as ``algorithm-BASE64``.
+
+    Raises:
+        ValueError: it is not base64.
+    """
+    _, dash, encoded = text.partition("-")
+    return base64.b64decode(encoded, validate=True).hex() if dash else text
 
 
 def check_relative_path(path: str, field: str = "path") -> None:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_zoo.catalog import builtin_catalog, find_entries, parse_model
-from model_zoo.catalog.reader import load_yaml, to_struct
+from model_zoo.catalog.plain_yaml import load_yaml
+from model_zoo.catalog.reader import to_struct
 from model_zoo.catalog.writer import WIDTH, to_yaml
 from model_zoo.schema import Model
 from tests.tiny import entry, tiny_onnx

@@ -105,23 +105,22 @@ def _ours() -> type[Exception]:
 
 
 def manifest(data: bytes) -> object:
-    from model_zoo.cache.manifest import artifacts_of, digests_of, entries_of, is_whole, read_manifest
+    from model_zoo.cache.manifest import is_whole, read_manifest
     from model_zoo.cache.notes import Derived
+    from model_zoo.schema import FilesManifest, IrManifest
 
     def use(path: Path) -> object:
-        found = read_manifest(path, check=True)
-        if found is None:
-            return None
-        derived = Derived()
-        derived.add_files(found.data)
-        derived.add_ir("0" * 64, found.data, 0.0)
-        folder = str(path.parent)
-        names = [entries_of(found.data, name) for name in ("manifest.json", ".model-zoo.json")]
-        return (
-            artifacts_of(found.data),
-            digests_of(found.data),
-            [is_whole(folder, folder, entries) for entries in names],
-        )
+        (path.parent / FilesManifest.FILE_NAME).write_bytes(data)
+        folder, derived = str(path.parent), Derived()
+        files = read_manifest(folder, FilesManifest, check=True)
+        ir = read_manifest(folder, IrManifest, check=True)
+        if files is not None:
+            derived.add_files(files.manifest)
+            is_whole(folder, folder, files.manifest.files)
+        if ir is not None:
+            derived.add_ir("0" * 64, ir.manifest, 0.0)
+            is_whole(folder, folder, ir.manifest.outputs)
+        return derived
 
     return _file(data, "manifest.json", use)
 
@@ -188,9 +187,9 @@ def onnx(data: bytes) -> object:
 
 
 def retry_after(data: bytes) -> object:
-    from model_zoo.download.failures import parse_retry_after as parse
+    from model_zoo.download.failures import parse_retry_after
 
-    found = parse(data.decode("latin-1"))
+    found = parse_retry_after(data.decode("latin-1"))
     assert found is None or found >= 0
     return found
 
@@ -278,6 +277,7 @@ def list_file(data: bytes) -> object:
 def replacement(data: bytes) -> object:
     """The pattern and the replacement are before and after the first line end."""
     from model_zoo.cache.materialise import edit
+    from model_zoo.cache.substitute import Substitution
     from model_zoo.schema import Replacement
 
     pattern, _, new = _text(data).partition("\n")
@@ -287,7 +287,8 @@ def replacement(data: bytes) -> object:
             made = Replacement(file="m.txt", pattern=pattern, replacement=new)
         except ValueError:
             return None  # what the catalog's reader makes an error of
-        return edit(path.parent, made, "odd")
+        with Substitution(seconds=0.5) as substitution:
+            return edit(path.parent, made, "odd", substitution)
 
     return _file(b"aaaaaaaaaaaaaaaaaaaaaa!\n" * 3, "m.txt", use)
 
@@ -311,16 +312,16 @@ def credentials(data: bytes) -> object:
 def _ports() -> list:
     import numpy as np
 
-    from model_zoo.runtime.inference.inputs import Port
+    from model_zoo.runtime.inference.inputs import InputPort
 
-    return [Port("x", (1, 3, 8, 8), (1, 3, 8, 8), np.dtype("float32"), "NCHW")]
+    return [InputPort("x", (1, 3, 8, 8), (1, 3, 8, 8), np.dtype("float32"), "NCHW")]
 
 
 def _fed(name: str) -> Callable[[bytes], object]:
     def parse(data: bytes) -> object:
-        from model_zoo.runtime.inference.inputs import feeds_of
+        from model_zoo.runtime.inference.inputs import read_feeds
 
-        return _file(data, name, lambda path: list(feeds_of(path, _ports(), {})))
+        return _file(data, name, lambda path: list(read_feeds(path, _ports(), {})))
 
     return parse
 

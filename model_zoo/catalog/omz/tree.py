@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from model_zoo.catalog.omz.entry import OmzOrigin, to_composite, to_model
-from model_zoo.catalog.reader import load_yaml, read_text
+from model_zoo.catalog.plain_yaml import load_yaml
+from model_zoo.catalog.reader import read_text
 from model_zoo.catalog.scan import OMZ_NAMES
 from model_zoo.errors import CatalogError
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import wave
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model_zoo.errors import LoadError, MissingExtraError, UsageError
+from model_zoo.errors import LoadError, MissingExtraError, ModelZooError, UsageError
 from model_zoo.formats import images
 from model_zoo.formats.ports import choose_shape, image_layout, port_name, port_sizes
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     import openvino
 
 Array = np.ndarray[Any, Any]
+MAX_BYTES = 1 << 30
+"""Of one input: of its file, and of an array that is packed in one."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +106,19 @@ def read_feeds(
     if not path.is_file():
         what = f"the input {source} does not exist"
         raise UsageError(what, hint="give an image, a .npy, .npz or .wav file, or a file of raw bytes")
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise _not_accepted(path, ports, f"{size} bytes, at most {MAX_BYTES} are read")
     read = {".npy": _npy, ".npz": _npz, ".wav": _wav}.get(path.suffix.lower(), _raw)
     try:
         if path.suffix.lower() in images.SUFFIXES:
             yield _image_feed(path, ports, info, zeros)
             return
         windows = read(path, ports)
-    except (OSError, ValueError, EOFError, wave.Error) as error:
-        raise _not_accepted(path, ports, str(error)) from error
+    except ModelZooError:
+        raise
+    except Exception as error:  # numpy, wave and pillow raise what they like on a damaged file
+        raise _not_accepted(path, ports, str(error) or f"a damaged file ({type(error).__name__})") from error
     for index, arrays in enumerate(windows):
         label = path.name if len(windows) == 1 else f"{path.name}[{index}]"
         yield Feed(label, zeros | arrays)
@@ -141,17 +150,27 @@ def _image_feed(
 
 
 def _npy(path: Path, ports: Sequence[InputPort]) -> list[dict[str, Array]]:
-    return [{ports[0].name: _fitted(np.load(path), ports[0])}]
+    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # so no more is allocated than the file has
+    return [{ports[0].name: _fitted(mapped, ports[0])}]
 
 
 def _npz(path: Path, ports: Sequence[InputPort]) -> list[dict[str, Array]]:
     by_name = {port.name: port for port in ports}
-    with np.load(path) as arrays:
-        unknown = sorted(set(arrays.files) - set(by_name))
-        if unknown or not arrays.files:
+    with zipfile.ZipFile(path) as archive:
+        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        unknown = sorted(set(members) - set(by_name))
+        if unknown or not members:
             msg = f"it has arrays for {', '.join(unknown) or 'nothing'}"
             raise ValueError(msg)
-        return [{name: _fitted(arrays[name], by_name[name]) for name in arrays.files}]
+        packed = sum(member.file_size for member in members.values())
+        if packed > MAX_BYTES:
+            msg = f"arrays of {packed} bytes, at most {MAX_BYTES} are read"
+            raise ValueError(msg)
+        arrays = {
+            name: np.load(io.BytesIO(archive.read(member)), allow_pickle=False)
+            for name, member in members.items()
+        }
+        return [{name: _fitted(array, by_name[name]) for name, array in arrays.items()}]
 
 
 def _fitted(array: Array, port: InputPort) -> Array:
