@@ -231,7 +231,7 @@ def test_a_damaged_ir_is_not_published(make_zoo, tmp_path):
 def test_a_manifest_of_their_own_is_refused(make_zoo, tmp_path):
     language_model(tmp_path / "folder")
     (tmp_path / "folder" / "manifest.json").write_text("{}")
-    with pytest.raises(errors.ConversionError, match=r"called manifest.json"):
+    with pytest.raises(errors.ConversionError, match=r"has a file manifest.json"):
         make_zoo().convert(str(tmp_path / "folder"))
 
 
