@@ -27,6 +27,16 @@ def human_size(size: int | None) -> str:
     return f"{value:.1f} TB"
 
 
+def plain_reason(error: Exception) -> str:
+    """Return what an error of Python means, without Python's own terms: ``PATH: no such file or directory``."""
+    if isinstance(error, OSError) and error.strerror:
+        reason = error.strerror[:1].lower() + error.strerror[1:]
+        return f"{error.filename}: {reason}" if error.filename else reason
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8 text"
+    return str(error)
+
+
 def near_names(name: str, known: Iterable[str], *, count: int = 3, cutoff: float = 0.6) -> list[str]:
     """Return up to ``count`` known names that a person who typed ``name`` may mean, nearest first."""
     import difflib  # only when something is wrong

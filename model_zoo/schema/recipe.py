@@ -74,10 +74,10 @@ class Builder(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check that there is exactly one of the two forms, and that requirements are pinned."""
         if (self.torchvision is None) == (self.module is None):
-            msg = "a builder must be either {torchvision: NAME} or {module: …, callable: …}"
+            msg = "give either {torchvision: NAME} or {module: …, callable: …}"
             raise ValueError(msg)
         if (self.module is None) != (self.callable is None):
-            msg = "module and callable need each other"
+            msg = "module needs a callable" if self.callable is None else "callable needs a module"
             raise ValueError(msg)
         for requirement in self.requirements:
             if not PIN.fullmatch(requirement):
@@ -157,12 +157,12 @@ class Recipe(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check precisions and names."""
         if not self.precisions:
-            msg = "precisions is empty"
+            msg = "precisions is empty; give at least one"
             raise ValueError(msg)
         for index, precision in enumerate(self.precisions):
             check_precision(precision, f"precisions[{index}]")
         if len(set(self.precisions)) != len(self.precisions):
-            msg = "precisions contains duplicates"
+            msg = f"precisions contains {next(p for p in self.precisions if self.precisions.count(p) > 1)} twice"
             raise ValueError(msg)
         names = [i.name for i in self.inputs]
         if len(names) > 1 and (None in names or len(set(names)) != len(names)):
