@@ -28,7 +28,7 @@ def human_size(size: int | None) -> str:
 
 
 def plain_reason(error: Exception) -> str:
-    """Return what an error of Python means, without Python's own terms: ``PATH: no such file or directory``."""
+    """Return what an error of Python means, in plain words: ``PATH: no such file or directory``."""
     if isinstance(error, OSError) and error.strerror:
         reason = error.strerror[:1].lower() + error.strerror[1:]
         return f"{error.filename}: {reason}" if error.filename else reason

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-_SAME = {"float": "f32", "float32": "f32", "half": "f16", "float16": "f16", "double": "f64", "bool": "boolean"}
+_SAME = {
+    "float": "f32",
+    "float32": "f32",
+    "half": "f16",
+    "float16": "f16",
+    "double": "f64",
+    "bool": "boolean",
+}
 """Other names of element types, none of which is spelt like the right one."""
 
 
@@ -43,8 +50,9 @@ def explain_field(problem: str, steps: tuple[str | int, ...], parent: object = N
 
 def explain_yaml(problem: str | None, text: str, line: int | None) -> str:
     """Return what a YAML error means; ``line`` counts from 0."""
-    if str(problem).startswith("could not determine a constructor for the tag"):
-        return f"tags are not allowed{str(problem).removeprefix('could not determine a constructor for the tag')}"
+    tag = re.fullmatch(r"could not determine a constructor for the tag (.+)", str(problem))
+    if tag:
+        return f"the tag {tag[1]} is not allowed"
     if problem == "mapping values are not allowed in this context":
         return f"{problem}; put text that contains ': ' in quotes"
     lines = text.splitlines()

@@ -127,7 +127,9 @@ def to_struct(data: object, kind: type[T], text: str, name: str) -> T:
     except msgspec.ValidationError as error:
         what, field = split_error(str(error))
         if data is None:
-            raise CatalogError(f"{name}: the file contains no entry", hint="write one, or delete the file") from error
+            raise CatalogError(
+                f"{name}: the file contains no entry", hint="write one, or delete the file"
+            ) from error
         field, what = _with_named_field(field, what, data)
         steps = split_field(field)
         where = _location(name, text, steps)
@@ -303,7 +305,7 @@ def _check_integrity(model: Model, path: Path, text: str) -> None:
             continue
         where = _location(path, text, ("artifacts", index))
         raise CatalogError(
-            f"{where}artifacts[{index}]: {artifact.path!r} has no digest, and what its URL leads to can change",
+            f"{where}artifacts[{index}]: {artifact.path!r} has no digest, and its content can change",
             expected="sha256, sha384 or sha512",
             found="none",
             hint="add the digest, or accept the first bytes seen with 'integrity: first-use'",

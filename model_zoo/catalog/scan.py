@@ -64,7 +64,9 @@ def find_entries(root: Path) -> tuple[list[Path], dict[Path, Stamp | None]]:
             raise CatalogError(
                 f"{root}: not a catalog",
                 expected="a folder or a .yaml file",
-                found=f"a file whose name ends in {root.suffix!r}" if root.suffix else "a file without suffix",
+                found=f"a file whose name ends in {root.suffix!r}"
+                if root.suffix
+                else "a file without suffix",
                 hint="check --catalog and MODEL_ZOO_CATALOG",
             )
         return [root], {root: settled_stamp_of(root)}

@@ -162,7 +162,8 @@ class Recipe(Struct, frozen=True, kw_only=True):
         for index, precision in enumerate(self.precisions):
             check_precision(precision, f"precisions[{index}]")
         if len(set(self.precisions)) != len(self.precisions):
-            msg = f"precisions contains {next(p for p in self.precisions if self.precisions.count(p) > 1)} twice"
+            twice = next(name for name in self.precisions if self.precisions.count(name) > 1)
+            msg = f"precisions contains {twice} twice"
             raise ValueError(msg)
         names = [i.name for i in self.inputs]
         if len(names) > 1 and (None in names or len(set(names)) != len(names)):
