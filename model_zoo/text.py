@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,7 +35,31 @@ def plain_reason(error: Exception) -> str:
         return f"{error.filename}: {reason}" if error.filename else reason
     if isinstance(error, UnicodeDecodeError):
         return "not UTF-8 text"
-    return str(error)
+    what, _, path = str(error).partition(" - at `$")
+    field = path.rstrip("`").lstrip(".")
+    unknown = re.fullmatch(r"Object contains unknown field `(.+)`", what)
+    plain = f"unknown field {unknown[1]!r}" if unknown else plain_types(what)
+    return f"{field}: {plain}" if field else plain
+
+
+_TYPES = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "a mapping",
+    "array": "a list",
+    "null": "nothing",
+}
+
+
+def plain_types(what: str) -> str:
+    """Return msgspec's complaint about a type in the terms of YAML, TOML and JSON; other text as it is."""
+    types = re.fullmatch(r"Expected `([^`]+)`, got `(\w+)`", what)
+    if not types:
+        return what
+    allowed = [_TYPES.get(name, name) for name in types[1].split(" | ") if name != "null"]
+    return f"expected {' or '.join(allowed)}, found {_TYPES.get(types[2], types[2])}"
 
 
 def near_names(name: str, known: Iterable[str], *, count: int = 3, cutoff: float = 0.6) -> list[str]:

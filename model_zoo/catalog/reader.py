@@ -12,7 +12,7 @@ from model_zoo.catalog.error_text import explain_field, explain_yaml
 from model_zoo.errors import CatalogError
 from model_zoo.schema import Artifact, Labels, Model, Source
 from model_zoo.sources import LocatedSource, integrity_of, parse_source
-from model_zoo.text import plain_reason
+from model_zoo.text import plain_reason, plain_types
 
 MAX_BYTES = 4 << 20
 T = TypeVar("T")
@@ -202,23 +202,9 @@ def _with_found(what: str, value: object) -> str:
     return f"{what.partition(', found ')[0]}, found {value!r}"
 
 
-_TYPES = {
-    "str": "text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "object": "a mapping",
-    "array": "a list",
-    "null": "nothing",
-}
-
-
 def _plain(what: str) -> str:
     """State a type in YAML's terms instead of Python's."""
-    types = re.fullmatch(r"Expected `([^`]+)`, got `(\w+)`", what)
-    if types:
-        allowed = [_TYPES.get(name, name) for name in types[1].split(" | ") if name != "null"]
-        return f"expected {' or '.join(allowed)}, found {_TYPES.get(types[2], types[2])}"
+    what = plain_types(what)
     what = what.replace("`int`", "a whole number").replace("`float`", "a number").replace("`", "")
     if what.startswith("Expected str matching regex"):
         digits = {"64": "sha256", "96": "sha384", "128": "sha512"}

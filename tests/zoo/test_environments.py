@@ -207,7 +207,7 @@ def test_package_that_no_requirement_brings_is_named(zoo: Zoo, catalog: Path, in
 
 def test_offline_names_the_command_that_builds_it(zoo: Zoo, index: Index, no_process: None) -> None:
     del no_process
-    with pytest.raises(OfflineError, match="'tensorflow' is not built") as caught:
+    with pytest.raises(OfflineError, match="'tensorflow' has not been built") as caught:
         zoo.convert("adder", isolate=True, offline=True)
     assert "model-zoo convert --isolate adder" in str(caught.value)
 
