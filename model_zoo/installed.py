@@ -39,7 +39,8 @@ def resolve(
     """Return the version of each package; None for one that is not installed.
 
     Args:
-        names: packages; ``module:x`` stands for the package that provides the top-level module x.
+        names: packages; ``module:x`` stands for the package that provides the top-level module x, and stays
+            as it is where no installed package provides it: which one would is not known.
         version_of: returns the version of a package.
         modules: returns the package of each module; only called when it is needed.
     """
@@ -47,7 +48,8 @@ def resolve(
     for name in names:
         prefix, _, module = name.rpartition(":")
         package = modules().get(module, module.replace("_", "-")) if prefix else name
-        found[package] = version_of(package)
+        version = version_of(package)
+        found[name if prefix and version is None else package] = version
     if found.get("tensorflow-cpu", "") is None:  # the package for GPUs as well does just as well
         found["tensorflow-cpu"] = version_of("tensorflow")
     return found

@@ -124,7 +124,7 @@ def notice(event: Event) -> str:
     name = ": ".join(filter(None, (event.model, event.file)))
     if event.event in {"wait", "source_failed", "adopted", "note"}:
         prefix = {"source_failed": "source failed: ", "adopted": "adopted "}.get(event.event, "")
-        return f"{name}: {prefix}{event.message or ''}".rstrip()
+        return ": ".join(filter(None, (name, f"{prefix}{event.message or ''}".rstrip())))
     if event.event == "retry" and (event.seconds or 0) >= _SHORTEST_WAIT:
         return f"{name}: {event.message}; retrying in {event.seconds:.0f} s"
     return ""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.errors import CacheError, UsageError
-from model_zoo.text import redact
+from model_zoo.text import plain_reason, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -154,6 +154,19 @@ def _path(text: str) -> Path:
         raise ValueError(msg) from None
 
 
+def parse_seconds(text: str) -> int:
+    """Parse seconds since 1970.
+
+    Raises:
+        ValueError: the text is not a whole number.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        msg = f"invalid time {text!r}: expected seconds since 1970"
+        raise ValueError(msg) from None
+
+
 def _paths(text: str) -> tuple[Path, ...]:
     return tuple(_path(part) for part in text.split(os.pathsep) if part)
 
@@ -168,7 +181,7 @@ ENVIRONMENT: dict[str, tuple[str, Callable[[str], object]]] = {
     "MODEL_ZOO_MIRRORS": ("mirrors", parse_mirrors),
     "MODEL_ZOO_ADOPT": ("adopt", _paths),
     "MODEL_ZOO_REMOTE": ("remote", str.strip),
-    "SOURCE_DATE_EPOCH": ("source_date_epoch", int),
+    "SOURCE_DATE_EPOCH": ("source_date_epoch", parse_seconds),
 }
 """Variable → field, and the parser of its text."""
 VARIABLES = ("MODEL_ZOO_CONFIG", *(name for name in ENVIRONMENT if name.startswith("MODEL_ZOO_")))
@@ -231,7 +244,7 @@ def _from_file(env: Mapping[str, str]) -> dict[str, Any]:
                 values[key] = parse_size(values[key])
         settings = msgspec.convert(values, FileSettings, dec_hook=resolve)
     except (OSError, ValueError, RecursionError) as error:
-        what = f"settings file {path}: {error}"
+        what = f"settings file {path}: {plain_reason(error)}"
         raise UsageError(what, hint="correct the file, or point MODEL_ZOO_CONFIG at another one") from error
     return {key: getattr(settings, key) for key in values}
 

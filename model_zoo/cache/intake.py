@@ -282,7 +282,11 @@ class LayerImport:
             if not covered:
                 raise refused(self.name, "a file without its manifest", path)
         if not (self._irs or self._files):
-            raise refused(self.name, "no model", self.name)
+            raise IntegrityError(
+                f"{self.name} contains no whole model",
+                left="nothing of it was published",
+                hint="the file may be cut short; copy it again",
+            )
 
     # --- publishing
 

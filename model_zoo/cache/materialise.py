@@ -10,6 +10,7 @@ from model_zoo.errors import CacheError, CatalogError
 from model_zoo.files import as_cache_error, hash_file, link_file, set_mode
 from model_zoo.files.bounded import read_bounded
 from model_zoo.schema import FileEntry, check_unique_paths
+from model_zoo.text import counted, plain_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,14 +106,16 @@ def edit(directory: Path, replacement: Replacement, name: str, substitution: Sub
     try:
         text = read_bounded(path, MAX_TEXT).decode("utf-8")
     except (OSError, ValueError) as error:
-        raise CatalogError(f"{where}: cannot edit the file: {error}", hint="correct replace.file") from error
+        what = f"{where}: cannot edit the file: {plain_reason(error)}"
+        raise CatalogError(what, hint="correct replace.file") from error
     if replacement.omz:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     edited, count = substitution.apply(replacement, text, where)
     if count == 0 or (replacement.count and count != replacement.count):
+        matches = counted(replacement.count, "match", "matches") if replacement.count else "at least 1 match"
         raise CatalogError(
             f"{where}: the pattern does not match the file as declared",
-            expected=f"{replacement.count or 'at least 1'} matches of {replacement.pattern!r}",
+            expected=f"{matches} of {replacement.pattern!r}",
             found=count,
             hint="correct the pattern or the count",
         )

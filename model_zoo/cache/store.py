@@ -70,7 +70,7 @@ class Cache:
             CacheError: there is none, or it cannot be written.
         """
         if self.top is None:
-            what = "nothing can be written: there is no writable cache layer"
+            what = "no writable cache layer: this account has no home directory, and no cache was named"
             raise CacheReadOnlyError(what, hint="set MODEL_ZOO_CACHE or pass --cache DIR")
         self.top.prepare()
         return self.top

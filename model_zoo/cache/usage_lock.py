@@ -94,8 +94,8 @@ class UsageLock:
                     return
             if time.monotonic() >= deadline:
                 names = ", ".join(owner_of(path) for path in self._registered())
-                what = f"waited {timeout:.0f} s for other users of the cache: {names}"
-                raise LockTimeoutError(what, hint="wait for them, or end them, and run again")
+                what = f"timed out after {timeout:.0f} s waiting for other users of the cache: {names}"
+                raise LockTimeoutError(what, hint="wait for them to finish, then run again")
             time.sleep(_PAUSE)
 
     def _registered(self) -> list[Path]:

@@ -11,15 +11,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-def explain_field(problem: str, steps: tuple[str | int, ...]) -> str:
+_SAME = {
+    "float": "f32",
+    "float32": "f32",
+    "half": "f16",
+    "float16": "f16",
+    "double": "f64",
+    "bool": "boolean",
+}
+"""Other names of element types, none of which is spelt like the right one."""
+
+
+def explain_field(problem: str, steps: tuple[str | int, ...], parent: object = None) -> str:
     """Return what is wrong with a field, with the names or values that are allowed there.
 
     Args:
         problem: as msgspec states it, without the field.
         steps: the path to the field, the field itself last.
+        parent: the mapping that has the field.
     """
+    if steps == ("schema",) and problem.startswith("invalid enum value "):
+        version = problem.removeprefix("invalid enum value ")
+        return f"{version} is not supported: this version of model-zoo reads schema 1; update model-zoo"
     if problem == "unknown field" and steps:
-        names = {name for schema in _schemas_at(steps[:-1]) for name in schema.get("properties", ())}
+        schemas = _schemas_at(steps[:-1])
+        given = parent.keys() if isinstance(parent, dict) else set()
+        meant = [schema for schema in schemas if schema.get("required") and given >= {*schema["required"]}]
+        names = {name for schema in meant or schemas for name in schema.get("properties", ())}
         known = f"; known fields: {', '.join(sorted(names))}" if names else ""
         return "unknown field" + (_suggest(str(steps[-1]), names) or known)
     invalid = re.fullmatch(r"invalid enum value (.+)", problem)
@@ -32,6 +50,11 @@ def explain_field(problem: str, steps: tuple[str | int, ...]) -> str:
 
 def explain_yaml(problem: str | None, text: str, line: int | None) -> str:
     """Return what a YAML error means; ``line`` counts from 0."""
+    tag = re.fullmatch(r"could not determine a constructor for the tag (.+)", str(problem))
+    if tag:
+        return f"the tag {tag[1]} is not allowed"
+    if problem == "mapping values are not allowed in this context":
+        return f"{problem}; put text that contains ': ' in quotes"
     lines = text.splitlines()
     if line is not None and line < len(lines) and "\t" in re.match(r"\s*", lines[line])[0]:  # type: ignore[index]
         return "the line is indented with a tab; use spaces"
@@ -39,7 +62,8 @@ def explain_yaml(problem: str | None, text: str, line: int | None) -> str:
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:
-    near = near_names(name, known, count=1)
+    known = set(known)
+    near = [_SAME[name]] if _SAME.get(name) in known else near_names(name, known, count=1)
     return f"; did you mean {near[0]}?" if near else ""
 
 

@@ -17,6 +17,7 @@ from model_zoo.errors import IntegrityError, UsageError
 from model_zoo.schema import Artifact, FileEntry, Model, Struct, check_unique_paths
 from model_zoo.schema.base import Sha256
 from model_zoo.sources import floating_sources, source_hook
+from model_zoo.text import plain_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -263,5 +264,6 @@ def _read(path: Path) -> LockfileContent:
         what = f"cannot read the lockfile {path}: {error.strerror}"
         raise UsageError(what, hint="write one with 'model-zoo lock REF…'") from error
     except (ValueError, RecursionError) as error:
-        what = f"{path} is not a lockfile: {error}"
+        is_json = isinstance(error, msgspec.ValidationError)
+        what = f"{path} is not a lockfile: {plain_reason(error) if is_json else 'not JSON'}"
         raise UsageError(what, hint="write a new one with 'model-zoo lock REF…'") from error

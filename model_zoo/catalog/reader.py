@@ -14,6 +14,7 @@ from model_zoo.errors import CatalogError
 from model_zoo.files.bounded import TooLargeError, read_bounded
 from model_zoo.schema import Artifact, Labels, Model, Source
 from model_zoo.sources import LocatedSource, integrity_of, source_hook
+from model_zoo.text import plain_reason, plain_types
 
 MAX_BYTES = 4 << 20
 MAX_LABELS = 16 << 20
@@ -96,12 +97,15 @@ def to_struct(data: object, kind: type[T], text: str, name: str) -> T:
     except msgspec.ValidationError as error:
         what, field = split_error(str(error))
         if data is None:
-            raise CatalogError(f"{name}: the file contains no entry", hint="write one") from error
+            raise CatalogError(
+                f"{name}: the file contains no entry", hint="write one, or delete the file"
+            ) from error
         field, what = _with_named_field(field, what, data)
         steps = split_field(field)
         where = _location(name, text, steps)
         shown = f"{field}: " if field else ""
-        what = explain_field(what, steps) if kind is Model else what
+        what = explain_field(what, steps, _value_at(data, steps[:-1])) if kind is Model else what
+        what = _with_found(what, _value_at(data, steps))
         hint = "see catalog/schema.json, or run 'model-zoo catalog validate'"
         raise CatalogError(f"{where}{shown}{what}", hint=hint) from error
 
@@ -137,21 +141,34 @@ _FIELD_ERRORS = (
 
 def _with_named_field(field: str, what: str, data: object) -> tuple[str, str]:
     """Add the field that a rule's message begins with, where the mapping at ``field`` has it."""
-    for step in split_field(field):
-        try:
-            data = data[step]  # type: ignore[index]
-        except (LookupError, TypeError):
-            return field, what
+    data = _value_at(data, split_field(field))
     inner = re.match(r"((\w+)[\w.\[\]]*)(?:: | )(.+)", what, re.DOTALL)
     if not (inner and isinstance(data, dict) and inner[2] in data):
         return field, what
-    named = what.startswith(f"{inner[1]}: ")
-    return f"{field}.{inner[1]}".lstrip("."), inner[3] if named else what
+    return f"{field}.{inner[1]}".lstrip("."), inner[3]
+
+
+def _value_at(data: object, steps: tuple[str | int, ...]) -> object:
+    """Return the part of plain data that the steps lead to; None if they lead nowhere."""
+    for step in steps:
+        try:
+            data = data[step]  # type: ignore[index]
+        except (LookupError, TypeError):
+            return None
+    return data
+
+
+def _with_found(what: str, value: object) -> str:
+    """Add the value itself to a message that states what was expected instead."""
+    if not what.startswith("expected ") or value is None or isinstance(value, (dict, list)):
+        return what
+    return f"{what.partition(', found ')[0]}, found {value!r}"
 
 
 def _plain(what: str) -> str:
     """State a type in YAML's terms instead of Python's."""
-    what = what.replace("`", "")
+    what = plain_types(what)
+    what = what.replace("`int`", "a whole number").replace("`float`", "a number").replace("`", "")
     if what.startswith("Expected str matching regex"):
         digits = {"64": "sha256", "96": "sha384", "128": "sha512"}
         size = re.search(r"\{(\d+)\}", what)
@@ -200,11 +217,12 @@ def with_labels(model: Model, path: Path) -> Model:
     try:
         if not file.resolve().is_relative_to(path.parent.resolve()):
             msg = f"{file} is not below the entry's own folder"
-            raise ValueError(msg)
+            raise ValueError(msg)  # noqa: TRY301 - explained below, like what cannot be read
         text = read_bounded(file, MAX_LABELS).decode("utf-8")
         return msgspec.structs.replace(model, labels=read_labels(text, model.labels.key))
     except (OSError, ValueError) as error:
-        raise CatalogError(f"{path}: labels.file: {error}", hint="correct the path or the key") from error
+        what = f"{path}: labels.file: {plain_reason(error)}"
+        raise CatalogError(what, hint="correct the path or the key") from error
 
 
 def _check_integrity(model: Model, path: Path, text: str) -> None:
@@ -220,9 +238,9 @@ def _check_integrity(model: Model, path: Path, text: str) -> None:
             continue
         where = _location(path, text, ("artifacts", index))
         raise CatalogError(
-            f"{where}artifacts[{index}]: {artifact.path!r} has no digest, and its address can change",
+            f"{where}artifacts[{index}]: {artifact.path!r} has no digest, and its content can change",
             expected="sha256, sha384 or sha512",
-            found="none of them",
+            found="none",
             hint="add the digest, or accept the first bytes seen with 'integrity: first-use'",
         )
 

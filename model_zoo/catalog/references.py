@@ -129,7 +129,12 @@ def pick_precision(model: Model, *requested: str | None) -> str:
     made = [*offered, *(precision for precision in others if precision not in BY_NNCF)]
     by_nncf = [precision for precision in others if precision in BY_NNCF]
     choice = ", ".join(made) + (f"; {' or '.join(by_nncf)} with NNCF" if by_nncf else "")
-    what, hint = f"{model.name} is not available in {wanted}", f"choose one of {choice}"
+    what = f"{model.name} is not available in {wanted}"
+    hint = (
+        f"choose one of {choice}"
+        if len(made) + len(by_nncf) > 1
+        else f"leave the precision out, or use {choice}"
+    )
     if wanted not in PRECISIONS:
         what += ": no such precision"
         if near := " or ".join(p for p in near_precisions(wanted) if p in {*offered, *others}):

@@ -57,9 +57,18 @@ def find_entries(root: Path) -> tuple[list[Path], dict[Path, Stamp | None]]:
     one of Open Model Zoo's descriptions, only that is an entry.
 
     Raises:
-        CatalogError: ``root`` does not exist.
+        CatalogError: ``root`` does not exist, or is a file that is no entry.
     """
     if os.path.isfile(root):  # noqa: PTH113 - a name that no path can have is none
+        if root.suffix not in SUFFIXES:
+            raise CatalogError(
+                f"{root}: not a catalog",
+                expected="a folder or a .yaml file",
+                found=f"a file whose name ends in {root.suffix!r}"
+                if root.suffix
+                else "a file without suffix",
+                hint="check --catalog and MODEL_ZOO_CATALOG",
+            )
         return [root], {root: settled_stamp_of(root)}
     if not os.path.isdir(root):  # noqa: PTH112
         what = f"{root}: no such catalog"

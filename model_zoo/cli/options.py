@@ -106,7 +106,9 @@ device_option = click.option(
 precisions_option = click.option(
     "--precision", "precisions", metavar="P,…", help="Precisions to make (default: each model's first)."
 )
-jobs_option = click.option("-j", "--jobs", type=click.IntRange(1), help="Number of parallel conversions.")
+jobs_option = click.option(
+    "-j", "--jobs", type=click.IntRange(1), metavar="N", help="Number of parallel conversions."
+)
 all_option = click.option("--all", "everything", is_flag=True, help="Every model in the catalogs.")
 references_argument = click.argument("references", nargs=-1, metavar="REF…")
 
@@ -142,8 +144,8 @@ def fetching_options(command: F) -> F:
     return require_pinned_option(locked(command))
 
 
-def converting_options(command: F) -> F:
-    """Add the options of every command that may convert: the fields of ``Conversion``."""
+def conversion_options(command: F) -> F:
+    """Add the options that are the fields of ``Conversion``."""
     python = click.option("--python", metavar="PY", help="Python interpreter to convert with.")
     calibrate = click.option(
         "--calibrate",
@@ -151,7 +153,12 @@ def converting_options(command: F) -> F:
         metavar="DATA",
         help="Images, .npy or .npz files to calibrate quantization with, or 'random'.",
     )
-    return fetching_options(calibrate(isolate_option(python(trust_code_option(command)))))
+    return calibrate(isolate_option(python(trust_code_option(command))))
+
+
+def converting_options(command: F) -> F:
+    """Add the options of every command that may convert."""
+    return fetching_options(conversion_options(command))
 
 
 def selecting_options(command: F) -> F:

@@ -64,8 +64,10 @@ def key_parts(
         "model_info": msgspec.to_builtins(model.model_info),
         "labels": _labels(model),
     }
-    if calibration is not None and (is_quantized(precision) or is_compressed(precision)):
-        parts["calibration"] = _calibration_digest(calibration)
+    if calibration is not None:
+        digest = _calibration_digest(calibration)  # also proves that the data exists
+        if is_quantized(precision) or is_compressed(precision):
+            parts["calibration"] = digest
     # Through JSON and back, so that new parts compare equal to those read from a manifest.
     return json.loads(json.dumps(parts))  # type: ignore[no-any-return]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from model_zoo.errors import ConversionError
 from model_zoo.schema import Labels
+from model_zoo.text import plain_reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,12 +35,13 @@ def labels_of(model: Model, files: Path) -> list[str] | None:
             return text.splitlines()
         return _labels_at(json.loads(text), labels.key)
     except (OSError, ValueError, LookupError, TypeError) as error:
-        what = f"labels: {labels.artifact} has no labels where the catalog entry says"
+        what = f"{model.name}: {labels.artifact} has no labels where the catalog entry expects them"
         raise ConversionError(
             what,
             expected=f"a list at {labels.key}" if labels.key else "one label per line",
-            found=error,
-            hint="correct the labels field of the catalog entry",
+            found=plain_reason(error),
+            left="nothing was published",
+            hint="correct labels in the catalog entry",
         ) from error
 
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _IMPORT_ROOT = Path(__file__).resolve().parents[2]
 _TEMPORARY = Path("the folder for temporary files (TMPDIR)")
-_TAIL = 15
-"""How many of the last lines of the log an error shows."""
+_TAIL = 60
+"""How many of the last lines of the log are kept for a traceback."""
 _alive: set[subprocess.Popen[str]] = set()
 _alive_lock = threading.Lock()
 _FOR_ENVIRONMENTS: dict[str, str | None] = {
@@ -53,6 +53,14 @@ main(sys.argv[2])
 """
 
 
+class WorkerLog(Exception):  # noqa: N818 - it is raised only as the cause of an error
+    """The end of a worker's log, as the cause of the error it led to: only a traceback shows it."""
+
+    def __str__(self) -> str:
+        """Return the lines, below the name of the class."""
+        return f"\n{self.args[0]}"
+
+
 def run_worker(
     request: Mapping[str, Any],
     *,
@@ -71,7 +79,7 @@ def run_worker(
         isolated: the interpreter is a converter environment's.
 
     Raises:
-        ConversionError: what the worker itself raised, as the same class; ``found`` ends with its log.
+        ConversionError: what the worker itself raised, as the same class; its cause is a ``WorkerLog``.
         WorkerCrashedError: it died without an answer.
         UsageError: the interpreter cannot be started.
         CacheError: the folder for temporary files is full or cannot be written, or too many files are open.
@@ -102,9 +110,9 @@ def run_worker(
         answer = _read_answer(scratch / "answer.json")
     _log.debug("%s: worker ended with %d after %.1f s", name, status, time.monotonic() - began)
     if answer is None:
-        raise _crash(name, status, tail)
+        raise _crash(name, status, tail) from (WorkerLog(tail) if tail else None)
     if "error" in answer:
-        raise _error(name, answer["error"], tail)
+        raise _error(name, answer["error"]) from (WorkerLog(tail) if tail else None)
     return dict(answer["result"])
 
 
@@ -213,29 +221,31 @@ def _read_answer(path: Path) -> dict[str, Any] | None:
 
 
 def _crash(name: str, status: int, tail: str) -> errors.WorkerCrashedError:
+    hint = "run again with -v -v, and report the output"
     if status < 0:
         ended = next((one.name for one in signal.Signals if one == -status), f"signal {-status}")
-        found = f"killed by {ended}" + (", as happens when memory runs out" if ended == "SIGKILL" else "")
+        found = f"killed by {ended}"
+        if ended == "SIGKILL":
+            found += ", as happens when memory runs out"
+            hint = f"free some memory or lower -j, then run again; if it happens again, {hint}"
     else:
         found = f"exit code {status}"
+    last = tail.splitlines()[-1].strip() if tail else ""
     return errors.WorkerCrashedError(
         f"{name}: the conversion process died without an answer",
-        found=f"{found}\n{tail}".strip(),
+        found=f"{found}; the last line of its log: {last}" if last else found,
         left="nothing was published",
-        hint="free some memory or lower -j, then run again; if it happens again, report the log above",
+        hint=hint,
     )
 
 
-def _error(name: str, answer: Mapping[str, Any], tail: str) -> errors.ModelZooError:
+def _error(name: str, answer: Mapping[str, Any]) -> errors.ModelZooError:
     """Return the worker's error as an instance of the same class."""
     kind: type[errors.ModelZooError] = getattr(errors, str(answer["class"]), errors.ConversionError)
-    found = answer.get("found")
-    if answer.get("log") and tail:
-        found = f"{found or ''}\nend of the worker's log:\n{tail}".strip()
     return kind(
         f"{name}: {answer['what']}",
         expected=answer.get("expected"),
-        found=found,
+        found=answer.get("found"),
         left="nothing was published",
         hint=answer.get("hint"),
     )

@@ -123,7 +123,8 @@ def _versions(python: str | None, names: tuple[str, ...]) -> dict[str, str | Non
         what = f"the interpreter {python} failed: {error.stderr.strip()[-500:]}"
         raise UsageError(what, hint=_ANOTHER) from error
     except (subprocess.TimeoutExpired, ValueError) as error:
-        what = f"the interpreter {python} did not answer: {error}"
+        late = isinstance(error, subprocess.TimeoutExpired)
+        what = f"the interpreter {python} did not answer" + (" in 60 s" if late else " as Python does")
         raise ConversionError(what, hint=_ANOTHER) from error
     _log.debug("packages of %s: %s", python, versions)
     return versions

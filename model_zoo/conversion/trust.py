@@ -1,8 +1,8 @@
 """Which conversions run code of others, and asking for trust before they do.
 
-What a recipe may do without trust is a list of what is allowed: files that readers of ours take as plain data, and
-networks that builders of a fixed list make from a name and plain arguments. Everything else is a reason to ask.
-The worker asks again, by the content of the files.
+What a recipe may do without trust is a list of what is allowed: files that readers of ours take as plain
+data, and networks that builders of a fixed list make from a name and plain arguments. Everything else is a
+reason to ask. The worker asks again, by the content of the files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from model_zoo.errors import UntrustedCodeError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from model_zoo.schema import Builder, Export, Model
+    from model_zoo.schema import Builder, Model
+    from model_zoo.schema.recipe import Export
 
 SAFE_BUILDERS = ("torchvision",)
 """Fields of ``recipe.builder`` that name a network of a known library, which takes plain arguments."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from model_zoo.download.failures import (
     MAX_RETRY_AFTER,
+    NOTHING_LEFT,
     AttemptError,
     CancelledError,
     ContentChangedError,
@@ -135,7 +136,7 @@ class ArtifactDownload:
         if offline:
             raise OfflineError(
                 f"{self.task.label} is not in the cache, and the run is offline",
-                left="nothing of this file",
+                left=NOTHING_LEFT,
                 hint=f"run 'model-zoo fetch {self.task.model}' once without --offline (MODEL_ZOO_OFFLINE)",
             )
         what = f"{self.task.label} has no source"

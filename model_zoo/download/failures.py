@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_RETRY_AFTER = 120.0
 """Seconds. A server that asks for more is treated as if it had not said how long."""
+NOTHING_LEFT = "nothing of this file"
+"""What an error says is on disk when no part of a file is kept."""
 _FIRST_DELAY = 0.5
 _MAX_DELAY = 16.0
 _HINTS: tuple[tuple[type[ModelZooError], str], ...] = (
@@ -115,6 +117,10 @@ def summarize(label: str, errors: Sequence[ModelZooError], left: str) -> ModelZo
     ranked = [e for kind in (TransferInterruptedError, IntegrityError) for e in errors if isinstance(e, kind)]
     chosen = [*ranked, *errors, SourceUnavailableError("no source was tried")][0]
     hint = chosen.hint or next(text for kind, text in _HINTS if isinstance(chosen, kind))
+    if isinstance(chosen, TransferInterruptedError) and left == NOTHING_LEFT and not chosen.hint:
+        hint = "check the URL and the network (proxy, certificates), then run the same command again"
+    if not isinstance(chosen, IntegrityError) and any(isinstance(e, IntegrityError) for e in errors):
+        hint += "; remove the source whose content differs from its digest"
     if len(errors) == 1:
         what = f"{label}: {chosen.what}"
     else:

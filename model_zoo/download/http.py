@@ -339,19 +339,42 @@ def explain(error: BaseException, url: str) -> RefusedError | TransientError:
     """Say in our words what went wrong; the libraries' own messages hold the whole URL."""
     where = safe_url(url)
     chain = list(_causes(error))
+    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
     for cause in chain:
-        if isinstance(cause, requests.exceptions.InvalidProxyURL):
-            return RefusedError(f"{where}: HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is not a valid URL")
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return RefusedError(f"{where}: certificate not accepted: {cause.verify_message}")
+        if reason := _permanent(cause, has_proxy=proxy is not None):
+            return RefusedError(f"{where}: {reason}")
+    at_proxy = proxy and any(isinstance(cause, urllib3.exceptions.ProxyError) for cause in chain)
+    which = f"the proxy {safe_url(str(proxy))}: " if at_proxy else ""
     for kinds, reason in _REASONS:
         if any(isinstance(cause, kinds) for cause in chain):
-            return TransientError(f"{where}: {reason}", unresponsive=True)
+            return TransientError(f"{where}: {which}{reason}", unresponsive=True)
     if isinstance(error, ValueError) and not isinstance(error, OSError):  # malformed URLs and headers
         return RefusedError(f"{where}: invalid request: {type(error).__name__}")
     details = [cause.strerror for cause in chain if isinstance(cause, OSError) and cause.strerror]
     detail = details[-1] if details else type(chain[-1]).__name__
-    return TransientError(f"{where}: connection lost ({detail})")
+    return TransientError(f"{where}: {which}{_ENDS.get(detail, f'connection lost ({detail})')}")
+
+
+def _permanent(cause: BaseException, *, has_proxy: bool) -> str:
+    """Return the reason if this is a failure that no other attempt will change, else nothing."""
+    if isinstance(cause, requests.exceptions.InvalidProxyURL) or (
+        has_proxy and isinstance(cause, urllib3.exceptions.LocationParseError)
+    ):
+        return "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY is not a valid URL"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"certificate not accepted: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        return "the server does not speak TLS on this port"
+    if isinstance(cause, OSError) and str(cause).startswith("Could not find a suitable TLS CA certificate"):
+        return "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names a certificate file that does not exist"
+    return ""
+
+
+_ENDS = {
+    "RemoteDisconnected": "the server closed the connection without a response",
+    "BadStatusLine": "the response is not HTTP",
+}
+"""What exceptions of ``http.client`` mean."""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

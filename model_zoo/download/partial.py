@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from model_zoo.download.failures import NOTHING_LEFT
 from model_zoo.files import as_cache_error
 
 if TYPE_CHECKING:
@@ -290,7 +291,7 @@ class Partial:
         """Return what is on disk, for messages."""
         done = self.bytes_done()
         if not done:
-            return "nothing of this file"
+            return NOTHING_LEFT
         size = "an unknown number of" if self.size is None else self.size
         return f"{done} of {size} bytes, kept for the next run"
 

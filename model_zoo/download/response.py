@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import re
 import zlib
@@ -11,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import urllib3
 
-from model_zoo.download.failures import RangeError, RefusedError, TransientError, parse_retry_after
+from model_zoo.download.failures import (
+    MAX_RETRY_AFTER,
+    RangeError,
+    RefusedError,
+    TransientError,
+    parse_retry_after,
+)
 from model_zoo.download.http import explain
 from model_zoo.text import safe_url
 
@@ -29,10 +36,7 @@ _MAY_MEAN_RANGE = {400, 405, 406, 412, 413, 416, 417, 431, 501, 505}
 _REASONS = {
     401: "Unauthorized: credentials are missing or wrong",
     403: "Forbidden: credentials are missing, or the URL has expired",
-    404: "Not Found",
-    407: "Proxy Authentication Required",
-    410: "Gone",
-    451: "Unavailable For Legal Reasons",
+    407: "Proxy Authentication Required: the proxy's user and password are missing or wrong",
 }
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _NUMBER = "[0-9]{1,18}"
@@ -118,8 +122,18 @@ def _failure(
         return RangeError(f"{name} answered {status} to a range request", total=total)
     if status in _TRANSIENT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         retry_after = parse_retry_after(response.headers.get("Retry-After"))
-        return TransientError(f"{name} answered {status}", retry_after=retry_after)
-    return RefusedError(f"{name} answered {status} {_REASONS.get(status, '')}".rstrip())
+        wait = ""
+        if retry_after is not None and retry_after > MAX_RETRY_AFTER:
+            wait = f" and asks to wait {retry_after:.0f} s"
+        return TransientError(f"{name} answered {_status(status)}{wait}", retry_after=retry_after)
+    return RefusedError(f"{name} answered {_status(status)}")
+
+
+def _status(status: int) -> str:
+    """Return a status with its reason: ``404 Not Found``."""
+    with contextlib.suppress(ValueError):
+        return f"{status} {_REASONS.get(status) or HTTPStatus(status).phrase}"
+    return str(status)
 
 
 def _whole(response: requests.Response, name: str) -> CheckedResponse:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheError, CacheFullError, CacheReadOnlyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 ELSEWHERE = "free space there and make it writable, or choose another place to write to"
 """The hint where what cannot be written is not in the cache."""
+
+
+_OTHER_FOLDER = "point MODEL_ZOO_CACHE (or --cache) at a folder"
 
 
 @contextlib.contextmanager
@@ -31,12 +34,25 @@ def as_cache_error(path: Path, *, left: str | None = None, hint: str | None = No
         raise cache_error(error, path, left=left, hint=hint) from error
 
 
+def _file_at(path: str | bytes | int | Path) -> Path | None:
+    """Return the path, or the directory above it, that is a file; None if there is none."""
+    if isinstance(path, (bytes, int)):
+        return None
+    return next((one for one in (Path(path), *Path(path).parents) if one.is_file()), None)
+
+
 def cache_error(
     error: OSError, path: Path, *, left: str | None = None, hint: str | None = None
 ) -> CacheError:
     """Return the CacheError that an ``OSError`` at ``path`` stands for."""
     where = error.filename or path
-    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+    if error.errno in {errno.EEXIST, errno.ENOTDIR} and (file := _file_at(where)) is not None:
+        hint = "choose another folder, or move that file away" if hint else _OTHER_FOLDER
+        return CacheError(f"{file} is a file, not a folder", left=left, hint=hint)
+    if error.errno == errno.EFBIG:
+        what = f"{where} would be larger than this file system or the limit of this process allows"
+        return CacheFullError(what, left=left, hint="raise the limit (ulimit -f), or use another file system")
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return CacheFullError(
             f"no space left for {where}: {error.strerror}",
             left=left,

@@ -69,8 +69,8 @@ def lock(
         if pause == _FIRST_PAUSE and on_wait is not None:
             on_wait(owner_of(path))
         if time.monotonic() >= deadline:
-            what = f"waited {timeout:.0f} s for {owner_of(path)}, which holds {path}"
-            raise LockTimeoutError(what, hint="wait for that process, or end it, and run again")
+            what = f"timed out after {timeout:.0f} s waiting for {owner_of(path)} to release {path}"
+            raise LockTimeoutError(what, hint="wait for that process to finish, then run again")
         _sleep(pause, stop)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
     try:

@@ -215,7 +215,9 @@ def _check_path(path: str, name: str) -> None:
             if part != MANIFEST_NAME:
                 check_relative_path(part)
     except ValueError as error:
-        raise refused(name, f"a path that is not allowed: {error}", path) from error
+        leads_out = path.startswith("/") or ".." in path.split("/")
+        why = "a path that leads out of the archive" if leads_out else f"a path that is not allowed: {error}"
+        raise refused(name, why, path) from error
 
 
 def _add(paths: UniquePaths, path: str, name: str, *, directory: bool) -> None:

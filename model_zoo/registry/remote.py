@@ -211,6 +211,7 @@ class Remote:
         self._settings = settings
         self._cache = cache
         self._missing: set[str] = set()
+        self._warned: set[str] = set()
 
     @property
     def used(self) -> bool:
@@ -251,5 +252,9 @@ class Remote:
             self._warn(error, ir.model.name, report)
 
     def _warn(self, error: ModelZooError, model: str, report: Report) -> None:
-        message = f"did not use the remote cache of IRs: {error.what}"
+        reason = error.what.partition(":ir-")[2].partition(": ")[2] or error.what
+        if reason in self._warned:
+            return
+        self._warned.add(reason)
+        message = f"the remote cache {self._settings.remote} was not used: {reason}"
         report(Event(event="note", model=model, message=message))

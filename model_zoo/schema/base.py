@@ -184,7 +184,7 @@ class UniquePaths:
         """
         folded = fold_path(path)
         if (other := self._files.get(folded)) is not None:
-            msg = f"{other!r} and {path!r} are the same path where case does not count"
+            msg = f"{other!r} and {path!r} are the same path on case-insensitive file systems"
             raise ValueError(msg)
         if (inner := self._directories.get(folded)) is not None:
             msg = f"{path!r} is both a file and the folder of {inner!r}"

@@ -36,7 +36,7 @@ class Labels(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check that there is exactly one location, and that an artifact is below the model's directory."""
         if (self.artifact is None) == (self.file is None):
-            msg = "labels are either {artifact: …} or {file: …}"
+            msg = "give either {artifact: …} or {file: …}"
             raise ValueError(msg)
         check_model_path(self.artifact, "artifact")
 
@@ -88,10 +88,10 @@ class Model(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check what involves several fields: names, unique paths, either artifacts or stages."""
         if not NAME.fullmatch(self.name) or self.name in {".", ".."}:
-            msg = f"name {self.name!r} may contain only letters, digits, dot, underscore and dash"
+            msg = f"name {self.name!r} may contain only letters, digits, '.', '_' and '-'"
             raise ValueError(msg)
         if bool(self.artifacts) == bool(self.stages):
-            msg = "a model must have either artifacts or stages"
+            msg = f"give either artifacts or stages, not {'both' if self.artifacts else 'neither'}"
             raise ValueError(msg)
         if self.artifacts and self.framework is None:
             msg = "a model with artifacts needs a framework"

@@ -56,9 +56,9 @@ class Builder(Struct, frozen=True, kw_only=True):
     """How to build, in Python, a network that is only weights on disk.
 
     Either ``torchvision`` names a builder of that package, or ``module`` and ``callable`` name code to
-    run, which requires trust; so do ``paths``, directories of the model's own files to put on ``sys.path``, and
-    ``requirements``. ``weights`` is the artifact loaded into the network. In ``kwargs`` the text ``files:PATH`` stands for the
-    location of that file or directory of the model. ``requirements`` are the packages, as ``NAME==VERSION``,
+    run, which requires trust; so do ``paths``, directories of the model's own files to put on ``sys.path``,
+    and ``requirements``. ``weights`` is the artifact loaded into the network. In ``kwargs`` the text
+    ``files:PATH`` stands for the location of that file or directory of the model. ``requirements`` are the packages, as ``NAME==VERSION``,
     that the code needs besides its framework; a converter environment includes them.
     """
 
@@ -73,10 +73,10 @@ class Builder(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check that there is exactly one of the two forms, paths, and that requirements are pinned."""
         if (self.torchvision is None) == (self.module is None):
-            msg = "a builder must be either {torchvision: NAME} or {module: …, callable: …}"
+            msg = "give either {torchvision: NAME} or {module: …, callable: …}"
             raise ValueError(msg)
         if (self.module is None) != (self.callable is None):
-            msg = "module and callable need each other"
+            msg = "module needs a callable" if self.callable is None else "callable needs a module"
             raise ValueError(msg)
         check_model_path(self.weights, "weights")
         for path in self.paths:
@@ -170,12 +170,13 @@ class Recipe(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check precisions, names and paths."""
         if not self.precisions:
-            msg = "precisions is empty"
+            msg = "precisions is empty; give at least one"
             raise ValueError(msg)
         for index, precision in enumerate(self.precisions):
             check_precision(precision, f"precisions[{index}]")
         if len(set(self.precisions)) != len(self.precisions):
-            msg = "precisions contains duplicates"
+            twice = next(name for name in self.precisions if self.precisions.count(name) > 1)
+            msg = f"precisions contains {twice} twice"
             raise ValueError(msg)
         names = [i.name for i in self.inputs]
         if len(names) > 1 and (None in names or len(set(names)) != len(names)):

@@ -102,7 +102,7 @@ def parse_source(raw: object) -> LocatedSource:
         ValueError: says what is wrong with the mapping, and names the field.
     """
     if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
-        msg = f"a source is a mapping such as {{url: …}}, not {type(raw).__name__}"
+        msg = "a source is a mapping such as {url: …}"
         raise ValueError(msg)
     found = [kind_of(key) for key in raw if key in KINDS]
     if not any(raw.keys() <= _fields(kind) for kind in found):

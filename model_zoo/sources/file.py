@@ -35,12 +35,14 @@ class FileSource(LocatedSource, frozen=True, kw_only=True):
         Raises:
             SourceUnavailableError: there is no such file.
         """
-        del settings
+        del artifact, settings
         path = Path(self.file)
         if not path.is_file():
             found = "not a regular file" if path.exists() else "no such file"
-            what = f"{artifact.path}: cannot read {path}"
-            raise SourceUnavailableError(what, expected="a regular file", found=found)
+            hint = "correct the path in the catalog entry, or restore the file"
+            raise SourceUnavailableError(
+                f"cannot read {path}", expected="a regular file", found=found, hint=hint
+            )
         return LocalLocation(path)
 
     @property

@@ -70,11 +70,12 @@ class Environments:
         found = self._usable(stack)
         if found is None:
             if self.settings.offline:
+                where = f"{name}: the converter environment {stack.name!r}"
                 raise OfflineError(
-                    f"{name}: the converter environment {stack.name!r} is not built, and the run is offline",
+                    f"{where} has not been built, and this run is offline",
                     left="nothing was published",
-                    hint=f"run 'model-zoo convert --isolate {name}' online once, on this machine or into "
-                    "this cache",
+                    hint=f"run 'model-zoo convert --isolate {name}' once without --offline "
+                    "(MODEL_ZOO_OFFLINE)",
                 )
             lock_name = f"env-{stack.digest[:_SHORT]}"
             with locked(self.cache, self.settings, lock_name, name, report) as alone:

@@ -16,7 +16,7 @@ from model_zoo.events import Event, ignore
 from model_zoo.outcome import Outcome
 from model_zoo.schema import ArtifactRecord, FetchedModel, FileEntry, FilesManifest
 from model_zoo.sources import LocatedSource, integrity_of
-from model_zoo.text import counted
+from model_zoo.text import counted, human_size
 from model_zoo.zoo.policy import check_pinned, check_unedited, edited_files
 from model_zoo.zoo.resolver import resolution_of
 from model_zoo.zoo.waiting import locked, using_cache
@@ -262,11 +262,13 @@ def offline_errors(
     errors: dict[int, ModelZooError] = {}
     for index, artifacts in lacking.items():
         request = requests[index]
-        names = ", ".join(a.path if a.size is None else f"{a.path} ({a.size} bytes)" for a in artifacts)
-        share = f"{len(artifacts)} of its {counted(len(request.artifacts), 'file')}"
+        names = ", ".join(a.path if a.size is None else f"{a.path} ({human_size(a.size)})" for a in artifacts)
+        total, verb = len(request.artifacts), "is" if len(artifacts) == 1 else "are"
+        share = names if total == 1 else f"{len(artifacts)} of {total} files"
+        listed = "" if total == 1 else f": {names}"
         errors[index] = OfflineError(
-            f"{request.name}: {share} not in the cache, and the run is offline: {names}",
-            left="the files that are in the cache stay there",
+            f"{request.name}: {share} {verb} not cached, and this run is offline{listed}",
+            left="cached files are untouched",
             hint=f"run 'model-zoo fetch {request.name}' once without --offline (MODEL_ZOO_OFFLINE)",
         )
     return errors

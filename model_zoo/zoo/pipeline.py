@@ -155,7 +155,7 @@ class Pipeline:
             raise error
         tools = ", ".join(f"{k} {v}" for k, v in other.manifest.versions.items())
         reason = str(error).splitlines()[0]
-        note = f"using the cached IR made with {tools}, because it cannot be made again here: {reason}"
+        note = f"using the cached IR made with {tools}, as no new one can be made here: {reason}"
         report(Event(event="note", model=request.model.name, message=note))
         return other
 

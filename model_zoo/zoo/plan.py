@@ -197,7 +197,7 @@ class Plan:
             lines.append(f"{directory.name} ({manifest.precision}) differs:")
             lines += [f"  {line}" for line in differences(self.parts, manifest.parts)]
         if not others:
-            lines.append("no other IR of this model is cached either")
+            lines.append("no other IR of this model is cached")
         return [*lines, *self._environment()]
 
     def _environment(self) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from model_zoo.cache import declaration_of
 from model_zoo.catalog import parse_reference, pick_precision
-from model_zoo.errors import UsageError
+from model_zoo.errors import CatalogError, UnknownModelError, UsageError
 from model_zoo.schema import ConvertedModel, FetchedModel, FileEntry
 from model_zoo.sources import floating_sources
 from model_zoo.zoo.plan import Conversion, FilesPlan, Plan, Request, Tools
@@ -78,14 +78,22 @@ class Planner:
 
         Raises:
             ModelZooError: as ``request``.
+            CatalogError: no catalog has a stage of a composite.
         """
         found: dict[tuple[str, str | None], Request] = {}
         for reference in references:
             request = self.request(reference, precision, fresh=fresh)
-            stages = [self._of_catalog(stage, request.precision) for stage in request.model.stages]
+            stages = [self._of_stage(request, stage) for stage in request.model.stages]
             for part in stages or [request]:
                 found[part.model.name, part.precision] = part
         return list(found.values())
+
+    def _of_stage(self, composite: Request, name: str) -> Request:
+        try:
+            return self._of_catalog(name, composite.precision)
+        except UnknownModelError as error:
+            what = f"{composite.model.name}: no catalog has its stage {name!r}"
+            raise CatalogError(what, hint="add the catalog that has it, or correct stages") from error
 
     def _of_catalog(self, name: str, precision: str | None) -> Request:
         model = self.catalog.get(name)

@@ -97,8 +97,8 @@ class Resolver:
         if self.settings.offline:
             sources = ", ".join(s.describe() for a in artifacts for s in floating_sources(a))
             raise OfflineError(
-                f"{label}: this run is offline, and no earlier run asked which files {sources} stands for",
-                left="nothing of it",
+                f"{label}: this run is offline, and no earlier run resolved {sources}",
+                left="nothing was fetched",
                 hint=f"run 'model-zoo fetch {reference}' once without --offline (MODEL_ZOO_OFFLINE)",
             )
         seen: dict[object, Any] = {}
@@ -132,7 +132,7 @@ class Resolver:
             raise failures[0]
         reasons = "; ".join(failure.what for failure in failures)
         raise DownloadError(
-            f"{label}: no source of {artifact.title} answers", found=reasons, hint=failures[0].hint
+            f"{label}: all sources of {artifact.title} failed", found=reasons, hint=failures[0].hint
         )
 
 

@@ -137,7 +137,7 @@ def test_a_refused_name_is_refused_whatever_is_stripped(run, packed):
         run(archive_of(packed, ("a/../../b/c", b"1")), packed, strip=3)
 
 
-SAME, BOTH = "same path where case does not count", "both a file and the folder"
+SAME, BOTH = "same path on case-insensitive file systems", "both a file and the folder"
 
 
 @pytest.mark.parametrize(

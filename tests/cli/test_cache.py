@@ -206,7 +206,7 @@ def test_pins(shell, filled):
     assert shell("cache", "pin", "zooey-one@FP16", "zooey-both").out == (
         "zooey-one@FP16: pinned\nzooey-one: pinned\nzooey-two: pinned\n"
     )
-    assert shell("cache", "pin", "zooey-two").out == "already pinned\n"
+    assert shell("cache", "pin", "zooey-two").out == "zooey-two: already pinned\n"
     assert shell("cache", "info", "--json").json["pinned"] == ["zooey-one", "zooey-two"]
     assert shell("cache", "ls", "--json").json[0]["pinned"]
     found = shell("cache", "unpin", "zooey-one", "--json").json

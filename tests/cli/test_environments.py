@@ -87,7 +87,7 @@ def test_why_without_building(adders, cache):
 def test_offline(adders):
     done = adders("--offline", "convert", "--isolate", "adder")
     assert done.code == 4
-    assert "'tensorflow' is not built, and the run is offline" in done.err
+    assert "'tensorflow' has not been built, and this run is offline" in done.err
 
 
 def test_python_wins(adders, cache):

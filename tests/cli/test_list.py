@@ -94,11 +94,11 @@ def test_an_empty_list_explains_itself_on_stderr(shell, catalog, arguments, text
 @pytest.mark.parametrize(
     ("arguments", "what", "hint"),
     [
-        (["--task", "countin"], "no model has the task 'countin'", "did you mean: counting"),
+        (["--task", "countin"], "unknown task 'countin'", "did you mean: counting"),
         (["--task", "clasification"], "the task 'clasification'", "did you mean: classification, "),
-        (["--source", "weel"], "no model has the source 'weel'", "did you mean: wheel"),
-        (["--framework", "torch"], "no model has the framework 'torch'", "did you mean: pytorch"),
-        (["--framework", "zzzzz"], "no model has the framework 'zzzzz'", "choose from: onnx, "),
+        (["--source", "weel"], "unknown source 'weel'", "did you mean: wheel"),
+        (["--framework", "torch"], "unknown framework 'torch'", "did you mean: pytorch"),
+        (["--framework", "zzzzz"], "unknown framework 'zzzzz'", "choose from: onnx, "),
     ],
 )
 def test_a_filter_that_nothing_can_pass_is_wrong_usage(shell, catalog, arguments, what, hint, more):

@@ -154,7 +154,8 @@ def test_what_the_worker_prints_is_its_log_and_no_stage(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="ValueError: broken") as caught:
         run(files_with(tmp_path / "files", code), report=stages.append)
     assert [e.message for e in stages] == ["read"]
-    assert "noise of a child" in str(caught.value.found)
+    assert "noise of a child" in str(caught.value.__cause__)
+    assert "noise" not in str(caught.value)
 
 
 def test_interpreter_that_is_not_there(tmp_path: Path) -> None:

@@ -105,7 +105,11 @@ def test_versions_of_known_packages() -> None:
         "tensorflow-cpu": "3",
         "Net_of.mine": "4",
     }
-    assert toolchain_in(model, "FP32", {}, {}) == {"openvino": None, "tensorflow-cpu": None, "net": None}
+    assert toolchain_in(model, "FP32", {}, {}) == {
+        "openvino": None,
+        "tensorflow-cpu": None,
+        "module:net": None,
+    }
 
 
 def test_ways_to_what_is_missing() -> None:
@@ -120,6 +124,19 @@ def test_ways_to_what_is_missing() -> None:
         "pip install strange; or use an interpreter that has what is missing: --python PATH"
     )
     require_packages(entry("pytorch", "m.pth"), "FP32", {"torch": "2.0"})
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+@pytest.mark.parametrize("framework", ["jax", "pytorch", "onnx"])
+def test_module_of_a_recipe_is_never_taken_for_a_package_of_an_index(framework: str, isolated: bool) -> None:
+    """Whoever registers a package of that name would be installed."""
+    model = entry(framework, "m.bin", recipe={"builder": {"module": "net.deep", "callable": "c"}})
+    for versions in ({"torch": None, "module:net": None}, {"module:net": None}):
+        with pytest.raises(MissingExtraError, match="the module 'net'") as caught:
+            require_packages(model, "FP32", versions, isolated=isolated)
+        for way in re.findall(r"pip install [\w -]+|\[[^]]*==VERSION\]", str(caught.value.hint)):
+            assert not re.search(r"\bnet\b", way)
+        assert "==VERSION]" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("requirement", ["torch", "torch>=2", "torch==2.*", "-e .", "x @ https://h/x.whl"])

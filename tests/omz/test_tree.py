@@ -107,7 +107,7 @@ def test_a_checkout_is_as_good_as_its_models(tree, tmp_path):
 def test_nothing_is_written_of_a_tree_with_a_mistake(tree, tmp_path):
     tree.add("a", {"a": b"abc"}, model_optimizer_args=ARGS)
     tree.add("b", {"a": b"abc"}, model_optimizer_args=ARGS, task_type=7)
-    with pytest.raises(errors.CatalogError, match=r"b/model\.yml:\d+: task: expected str"):
+    with pytest.raises(errors.CatalogError, match=r"b/model\.yml:\d+: task: expected text, found"):
         import_tree(tree.root, tmp_path / "ours")
     assert not (tmp_path / "ours").exists()
     (tmp_path / "empty").mkdir()

@@ -155,7 +155,7 @@ class _Repair:
             return _GOOD
         self._drop(directory)
         self.repaired.fetch.add((model, problem.precision))
-        return "removed, to be materialised again"
+        return "removed, to be assembled again"
 
     def _ir(self, problem: Problem) -> str:
         directory = self.layer.ir(problem.name)

@@ -84,7 +84,9 @@ def _to_model(
         }
         data["omz"] = omz | data.get("omz", {})
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
+        reason = str(error) if isinstance(error, ValueError) else "a field has a value of the wrong type"
+        if isinstance(error, KeyError):
+            reason = f"{error.args[0]} is missing"
         what = f"{file}: not a {kind} of Open Model Zoo: {reason}"
         raise CatalogError(what, hint="correct the file") from error
     return to_struct(data, Model, text, file)
@@ -138,6 +140,9 @@ def _artifact(file: dict[str, Any], archives: dict[str, str], *, ready: bool) ->
     checksum = file["checksum"]
     if isinstance(checksum, dict):
         checksum = checksum["value"]
+    if not isinstance(checksum, str):
+        msg = f"the checksum of {path} must be text, not {checksum!r}"
+        raise ValueError(msg)  # noqa: TRY004 - it is the file that is wrong
     # The misspelt key is one the zoo's own files have.
     originals = (file.get("original_source"), file.get("oroginal_source"))
     sources = [_source(source) for source in (file["source"], *originals) if source]

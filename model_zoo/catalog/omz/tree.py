@@ -56,4 +56,4 @@ def models_root(directory: Path) -> Path:
         if candidate.is_dir():
             return candidate
     what = f"{directory}: no such tree of models"
-    raise CatalogError(what, hint="check OMZ_ROOT or --models_root")
+    raise CatalogError(what, hint="check the path (OMZ_ROOT, --models_root)")

@@ -22,7 +22,7 @@ def catalog_group() -> None:
     """Validate, write and publish catalogs."""
 
 
-@catalog_group.command("validate")
+@catalog_group.command("validate", short_help="Check every entry of one catalog, or of all.")
 @click.argument("path", type=click.Path(path_type=Path), required=False)
 @json_option("Print one object: entries, and errors with path, message and hint.")
 @click.pass_obj
@@ -75,7 +75,7 @@ def _validate(session: Session, roots: Sequence[Path]) -> tuple[int, list[tuple[
     return count, errors
 
 
-@catalog_group.command("add")
+@catalog_group.command("add", short_help="Write a catalog entry that pins what a URI refers to now.")
 @click.argument("uri", metavar="URI")
 @output_option("FILE", "The entry to write (default: NAME.yaml or the file's stem, here); '-' prints it.")
 @json_option("Print one object: name, path.")
@@ -100,13 +100,16 @@ def add_command(session: Session, uri: str, output: Path | None) -> None:
         click.echo(text, nl=False)
         return
     target = requested or Path(f"{model.name}.yaml")
+    replaced = target.exists()
     with as_cache_error(target, hint=ELSEWHERE):
         write_file(target, text.encode("utf-8"))
+    if replaced:
+        session.note(f"replaced {target}")
     read_model(target)
     session.print_result(str(target), {"name": model.name, "path": str(target)})
 
 
-@catalog_group.command("import-omz")
+@catalog_group.command("import-omz", short_help="Convert Open Model Zoo's model.yml files to entries.")
 @click.argument("tree", metavar="DIR", type=click.Path(path_type=Path))
 @output_option("DIR", "Directory for the entries.", default="catalog", show_default=True)
 @json_option("Print one object: paths.")
@@ -131,7 +134,7 @@ def schema_command() -> None:
     click.echo(schema_text(), nl=False)
 
 
-@catalog_group.command("html")
+@catalog_group.command("html", short_help="Write the catalog as a web page that needs no server.")
 @output_option("DIR", "Directory for the page.", required=True)
 @click.argument("patterns", nargs=-1, metavar="[PATTERN…]")
 @json_option("Print one object: path, and the number of models shown.")

@@ -32,13 +32,24 @@ FORMATS = ("dir", "omz", "ovms", "oci", "tar")
     show_default=True,
     help="oci: a container image or a ModelPack artifact.",
 )
-@click.option("--tag", default="latest", show_default=True, help="oci: the image's tag.")
-@click.option("--arch", default="amd64", show_default=True, help="oci: architecture recorded in the image.")
+@click.option("--tag", metavar="TAG", default="latest", show_default=True, help="oci: the image's tag.")
+@click.option(
+    "--arch",
+    metavar="ARCH",
+    default="amd64",
+    show_default=True,
+    help="oci: architecture recorded in the image.",
+)
 @click.option(
     "--base-path", metavar="PATH", help="ovms: path at which the server sees OUT (default: relative)."
 )
 @click.option(
-    "--model-version", type=click.IntRange(1), default=1, show_default=True, help="ovms: model version."
+    "--model-version",
+    metavar="N",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="ovms: model version.",
 )
 @json_option("Print one object: format, path, models.")
 @click.pass_obj

@@ -132,7 +132,13 @@ def _tensor_row(output: TensorSummary) -> list[str]:
 @click.argument("reference", metavar="REF")
 @device_option
 @click.option(
-    "-t", "--seconds", type=click.FloatRange(1), default=10, show_default=True, help="How long to measure."
+    "-t",
+    "--seconds",
+    metavar="SECONDS",
+    type=click.FloatRange(1),
+    default=10,
+    show_default=True,
+    help="How long to measure.",
 )
 @click.option("--hint", type=click.Choice(["latency", "throughput"]), help="What to optimize for.")
 @json_option("Print one object.")

@@ -46,10 +46,16 @@ def _completer(field: str) -> Callable[[click.Context, click.Parameter, str], li
 
 @click.command("list")
 @click.argument("patterns", nargs=-1, metavar="[PATTERN…]")
-@click.option("--task", help="Only models for this task.", shell_complete=_completer("task"))
-@click.option("--framework", help="Only models of this framework.", shell_complete=_completer("framework"))
+@click.option("--task", metavar="TASK", help="Only models for this task.", shell_complete=_completer("task"))
+@click.option(
+    "--framework",
+    metavar="FRAMEWORK",
+    help="Only models of this framework.",
+    shell_complete=_completer("framework"),
+)
 @click.option(
     "--source",
+    metavar="KIND",
     help="Only models with a source of this kind, such as wheel, url or hf.",
     shell_complete=_completer("source"),
 )
@@ -109,7 +115,7 @@ def _check_filters(session: Session, filters: Mapping[str, str | None]) -> None:
             continue
         near = near_names(value, known)
         hint = f"did you mean: {', '.join(near)}" if near else f"choose from: {', '.join(sorted(known))}"
-        raise UsageError(f"no model has the {field} {value!r}", hint=hint)
+        raise UsageError(f"unknown {field} {value!r}", hint=hint)
 
 
 def _valid_values(field: str) -> set[str]:

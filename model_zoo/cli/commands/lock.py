@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.cli.options import converting_options, json_option, output_option
-from model_zoo.errors import UsageError
+from model_zoo.cli.options import conversion_options, json_option, output_option, require_pinned_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
 @click.argument("references", nargs=-1, required=True, metavar="REF…")
 @output_option("LOCK", "The file to write.", default="model-zoo.lock", show_default=True)
 @click.option("--files-only", is_flag=True, help="Lock files only, no IRs.")
-@converting_options
+@require_pinned_option
+@conversion_options
 @json_option("Print one object: path, and models with the name and precisions of each.")
 @click.pass_obj
 def lock_command(
@@ -41,8 +41,6 @@ def lock_command(
     from model_zoo.zoo import Conversion
     from model_zoo.zoo.lockfile import lock_models
 
-    if session.lockfile is not None:
-        raise UsageError("a lock file cannot be made from another one", hint="leave out --locked")
     models = lock_models(
         session.zoo, references, Conversion(**how), convert=not files_only, report=session.report
     )

@@ -74,7 +74,9 @@ def _print_imported(session: Session, imported: Imported) -> None:
     show_default=True,
     help="A ModelPack artifact or a container image.",
 )
-@click.option("--arch", default="amd64", show_default=True, help="Architecture recorded in an image.")
+@click.option(
+    "--arch", metavar="ARCH", default="amd64", show_default=True, help="Architecture recorded in an image."
+)
 @json_option("Print one object: reference, digest, models, blobs, sent.")
 @click.pass_obj
 def push_command(

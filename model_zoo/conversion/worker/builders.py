@@ -70,7 +70,7 @@ def callable_of(job: Job, builder: dict[str, Any]) -> Callable[..., Any]:
         raise MissingExtraError(what, hint=hint) from error
     for part in name.split("."):
         if not hasattr(found, part):
-            what = f"recipe.builder: {module} has no {name}"
+            what = f"recipe.builder.callable: the module {module!r} has no {name!r}"
             raise ConversionError(what, hint="correct recipe.builder.callable")
         found = getattr(found, part)
     return found  # type: ignore[no-any-return]

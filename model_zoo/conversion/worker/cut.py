@@ -8,7 +8,10 @@ import openvino as ov
 
 from model_zoo.errors import ConversionError
 from model_zoo.formats.ports import port_name
-from model_zoo.text import counted, near_names
+from model_zoo.text import near_names
+
+_SHOWN = 10
+"""How many names an error shows."""
 
 if TYPE_CHECKING:
     from model_zoo.conversion.worker.job import Job
@@ -69,11 +72,13 @@ def find_tensor(model: ov.Model, name: str, field: str) -> ov.Output:
     found = by_node or by_port
     if found is not None:
         return found
-    near = near_names(name, known, count=5, cutoff=0.4)
+    near = near_names(name, known, count=_SHOWN, cutoff=0.4)
+    shown = ", ".join([*near, *sorted(known.difference(near))][:_SHOWN])
+    more = len(known) - _SHOWN
     what = f"{field}: the model has nothing named {name!r}"
     raise ConversionError(
         what,
-        found=f"similar names: {', '.join(near)}" if near else counted(len(known), "other name"),
+        found=f"{shown}, and {more} more" if more > 0 else shown,
         hint=f"correct {field}: give the name of a tensor, or the friendly name of a node",
     )
 

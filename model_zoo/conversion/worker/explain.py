@@ -71,14 +71,14 @@ def explain(error: Exception) -> ModelZooError:
     if operations:
         return UnsupportedModelError(
             f"OpenVINO cannot convert this model: it does not support {', '.join(operations)}",
-            found=reasons(text),
+            found=reasons(text) or None,
             hint="give the inputs fixed shapes in the recipe, cut the model before these operations, "
             "or use another file of the same model",
         )
     first = next((line for line in text.splitlines() if _is_message(line)), text)
     return ConversionError(
         f"conversion failed: {type(error).__name__}: {first.strip()}",
-        hint="check the recipe and the file; the log above has the details",
+        hint="check the recipe and the file; run again with -v -v for the log of the conversion",
     )
 
 

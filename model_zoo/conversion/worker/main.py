@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.conversion.worker.explain import explain
-from model_zoo.errors import CacheError, ConversionError, ModelZooError, UnsupportedModelError
+from model_zoo.errors import ConversionError, ModelZooError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SELF_EXPLAINED = (UnsupportedModelError, CacheError)
-"""Errors that the worker's log adds nothing to."""
 _NETWORK_EVENTS = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}
 
 
@@ -40,8 +38,7 @@ def main(directory: str) -> None:
         answer = {"error": _plain(error)}
     except Exception as error:  # noqa: BLE001 - frameworks raise anything
         traceback.print_exc()
-        explained = explain(error)
-        answer = {"error": _plain(explained) | {"log": not isinstance(explained, _SELF_EXPLAINED)}}
+        answer = {"error": _plain(explain(error))}
     staged = scratch / "answer.part"
     staged.write_text(json.dumps(answer), encoding="utf-8")
     staged.replace(scratch / "answer.json")

@@ -75,7 +75,7 @@ def find_input(model: ov.Model, name: str | None) -> ov.Output:
         raise ConversionError(what, found=known, hint="give each entry of recipe.inputs its name")
     what = f"recipe.inputs: the model has no input {name!r}"
     raise ConversionError(
-        what, expected=name, found=f"inputs {known}", hint="correct the name in recipe.inputs"
+        what, expected=f"{known} (the model's inputs)", found=name, hint="correct the name in recipe.inputs"
     )
 
 

@@ -96,15 +96,15 @@ def _layouts(spec: InputSpec, port: ov.Output, *, required: bool) -> tuple[str, 
                 and len(text.strip("[]").replace(",", "")) != len(shape)
             ):
                 what = f"recipe.inputs: layout {text!r} does not fit {port_name(port)}"
-                hint = "give one letter per dimension, as in NCHW"
+                hint = "give one letter per dimension, such as NCHW for four"
                 raise ConversionError(what, found=f"shape {shape}", hint=hint)
         return outside or inside, inside
     if not required:
         return "", ""
     guess = _guess_layout(port)
     if guess is None:
-        what = f"recipe.inputs: the layout of {port_name(port)} is needed to know its channels"
-        hint = "add layout: NCHW (or NHWC) to the recipe's input"
+        what = f"recipe.inputs: {port_name(port)} needs a layout, which tells where the channels are"
+        hint = "add layout, such as NCHW or NHWC, to this input in recipe.inputs"
         raise ConversionError(what, found=f"shape {shape}", hint=hint)
     return guess, guess
 

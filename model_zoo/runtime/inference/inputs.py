@@ -126,10 +126,10 @@ def read_feeds(
 
 def _not_accepted(path: Path, ports: Sequence[InputPort], reason: str) -> LoadError:
     return LoadError(
-        f"{path.name} cannot be the input of this network",
+        f"{path.name} does not fit the inputs of this network",
         expected="; ".join(str(port) for port in ports),
         found=reason,
-        hint="give a file that fits the network's inputs",
+        hint="give a file that fits one of the inputs above",
     )
 
 
@@ -150,7 +150,11 @@ def _image_feed(
 
 
 def _npy(path: Path, ports: Sequence[InputPort]) -> list[dict[str, Array]]:
-    mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # so no more is allocated than the file has
+    try:
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # so no more is allocated than the file has
+    except (ValueError, EOFError) as error:  # whose own advice is to load pickled objects
+        msg = "no array of numbers, as .npy files have it"
+        raise ValueError(msg) from error
     return [{ports[0].name: _fitted(mapped, ports[0])}]
 
 

@@ -24,7 +24,7 @@ def pin_command(session: Session, references: tuple[str, ...]) -> None:
     """Protect models from 'cache gc', whether they are cached yet or not."""
     from model_zoo.cache.care.pins import pin
 
-    _change(session, references, pin, "pinned")
+    _change(session, references, pin, "pinned", otherwise="already pinned")
 
 
 @click.command("unpin")
@@ -35,21 +35,27 @@ def unpin_command(session: Session, references: tuple[str, ...]) -> None:
     """Let 'cache gc' remove models again."""
     from model_zoo.cache.care.pins import unpin
 
-    _change(session, references, unpin, "unpinned")
+    _change(session, references, unpin, "unpinned", otherwise="not pinned")
 
 
 def _change(
-    session: Session, references: tuple[str, ...], change: Callable[[Layer, str, str | None], bool], verb: str
+    session: Session,
+    references: tuple[str, ...],
+    change: Callable[[Layer, str, str | None], bool],
+    verb: str,
+    *,
+    otherwise: str,
 ) -> None:
     from model_zoo.cache.care.pins import pins
 
     layer = session.zoo.cache.writable
     models = resolve_cached(session, references)
-    changed = [_name(model, precision) for model, precision in models if change(layer, model, precision)]
+    names = {_name(model, precision): change(layer, model, precision) for model, precision in models}
+    changed = [name for name, has_changed in names.items() if has_changed]
     pinned = [
         _name(model, p) for model, precisions in pins(layer).items() for p in sorted(precisions or [""])
     ]
-    text = "\n".join(f"{name}: {verb}" for name in changed) or f"already {verb}"
+    text = "\n".join(f"{name}: {verb if has_changed else otherwise}" for name, has_changed in names.items())
     session.print_result(text, {"changed": changed, "pinned": pinned})
 
 

@@ -24,7 +24,7 @@ _ENVIRONMENT = "env:"
 _JSON = "Print one object: dry_run, bytes before, freed and after, removed, kept."
 
 
-@click.command("gc")
+@click.command("gc", short_help="Remove leftovers, then what was used least recently.")
 @click.option("--max-size", metavar="SIZE", help="Size budget, such as 20GB (default: MODEL_ZOO_MAX_SIZE).")
 @dry_run_option
 @json_option(_JSON)
@@ -47,7 +47,7 @@ def gc_command(session: Session, max_size: str | None, *, dry_run: bool) -> None
         print_note(f"the cache is still {over} over its budget of {limit}: the rest is in use or pinned")
 
 
-@click.command("rm")
+@click.command("rm", short_help="Remove models and their IRs from the cache.")
 @click.argument("references", nargs=-1, required=True, metavar="REF…")
 @dry_run_option
 @json_option(_JSON)
@@ -108,6 +108,9 @@ def _print_plan(session: Session, plan: Removals, *, dry_run: bool) -> None:
         print_note(f"kept {item.kind} {item.label}: {why}")
     blobs = counted(len(plan.removals) - len(shown), "blob")
     freed, after = human_size(plan.freed), human_size(plan.after)
+    if not plan.removals and not plan.locks:
+        click.echo(f"nothing to remove; {after} in use")
+        return
     verb, rest = ("would free", "would remain") if dry_run else ("freed", "remain")
     click.echo(f"{verb} {freed}: {counted(len(shown), 'entry', 'entries')}, {blobs}; {after} {rest}")
 

@@ -85,7 +85,7 @@ def _free(layer: Layer) -> int | None:
         return None
 
 
-@click.command("ls")
+@click.command("ls", short_help="List cached models and converter environments.")
 @click.argument("patterns", nargs=-1, metavar="[PATTERN…]")
 @json_option("Print an array with one object per model or converter environment.")
 @click.pass_obj
@@ -115,6 +115,8 @@ def ls_command(session: Session, patterns: tuple[str, ...]) -> None:
     if session.as_json:
         print_json([*rows, *envs])
         return
+    if patterns and not (rows or envs):
+        session.note(f"nothing cached matches {' '.join(patterns)}")
     several = len(cache.layers) > 1
     last = ["LAYER"] if several else []
     head = ["NAME", "IR", "FILES", "SIZE", "LAST USE", "PINNED", *last]

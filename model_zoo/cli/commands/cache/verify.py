@@ -14,12 +14,12 @@ from model_zoo.cli.options import (
     require_pinned_option,
     trust_code_option,
 )
-from model_zoo.errors import CacheDamagedError, CacheReadOnlyError, ModelZooError
+from model_zoo.errors import CacheDamagedError, CacheReadOnlyError, ModelZooError, UnknownModelError
 from model_zoo.files import is_directory
 from model_zoo.text import counted, human_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from model_zoo.cache.care.repair import Repaired
     from model_zoo.cache.care.verify import Problem, Verified
@@ -36,7 +36,7 @@ _DRY_RUN = {
 }
 
 
-@click.command("verify")
+@click.command("verify", short_help="Check every file of every layer.")
 @json_option("Print one object: ok, what was checked, and problems.")
 @click.pass_obj
 def verify_command(session: Session) -> None:
@@ -65,7 +65,7 @@ def _summary(checked: Verified) -> str:
     return ", ".join(counts)
 
 
-@click.command("repair")
+@click.command("repair", short_help="Verify, then restore only what is damaged.")
 @require_pinned_option
 @trust_code_option
 @isolate_option
@@ -93,7 +93,7 @@ def repair_command(session: Session, *, trust_code: bool, isolate: bool | None, 
     rows = [{**_row(problem), "done": action} for problem, action in done]
     skipped = [{**_row(problem), "why": why} for problem, why in left]
     failed = [{"name": name, "error": str(error), "exit_code": error.exit_code} for name, error in errors]
-    total = f"{len(rows)} {'to repair' if dry_run else 'repaired'}"
+    total = _total(rows, {name.partition("@")[0] for name, _ in errors}, dry_run=dry_run)
     lines = [
         *(f"{_line(row)}: {row['done']}" for row in rows),
         *(f"{_line(row)}: not repaired: {row['why']}" for row in skipped),
@@ -105,7 +105,15 @@ def repair_command(session: Session, *, trust_code: bool, isolate: bool | None, 
         what = f"{counted(len(skipped), 'problem')} not repaired"
         hint = "rebuild read-only layers where they were made; clear the rest away by hand"
         errors.append(("cache", CacheReadOnlyError(what, hint=hint)))
-    session.finish(errors, len(rows) + len(errors))
+    session.finish(errors, 0)
+
+
+def _total(rows: Sequence[Mapping[str, str | None]], failed: set[str], *, dry_run: bool) -> str:
+    """Return how many problems are repaired; those of models that could not be made again are not."""
+    if dry_run:
+        return f"{len(rows)} to repair"
+    removed = sum(row["model"] in failed and "to be" in str(row["done"]) for row in rows)
+    return f"{len(rows) - removed} repaired" + (f", {removed} removed only" if removed else "")
 
 
 def _verify(session: Session) -> Verified:
@@ -131,6 +139,8 @@ def _restore(
         try:
             make()
         except ModelZooError as error:
+            if isinstance(error, UnknownModelError):
+                error.hint = f"add the catalog that has {name} (--catalog), then fetch or convert it again"
             error.left = f"the damaged parts of {name} were removed; everything else is untouched"
             errors.append((name, error))
 

@@ -60,5 +60,5 @@ def _read_ir(core: ov.Core, path: Path, directory: Path) -> ov.Model:
         return core.read_model(path)
     except RuntimeError as error:
         what = f"{path.relative_to(directory).as_posix()} is not an IR that this OpenVINO can read"
-        hint = "check that the file beside it with the same name and .bin belongs to it"
+        hint = "check that it is an IR, and that its .bin file is next to it"
         raise ConversionError(what, found=last_line(error), hint=hint) from error

@@ -242,7 +242,7 @@ def _check(job: Job, library: str, *, tokenizers: bool) -> None:
         ConversionError: there is no IR, or none of the model's tokenizer.
     """
     if not any(job.staging.rglob("openvino*.xml")):
-        raise ConversionError("optimum-intel wrote no IR", hint="report the log above")
+        raise ConversionError("optimum-intel wrote no IR", hint="run again with -v -v, and report the output")
     if library in {"diffusers", "timm"} or not tokenizers:
         return
     has = (Path(_MODEL) / "tokenizer.json").exists() or (Path(_MODEL) / "tokenizer_config.json").exists()
