@@ -1,8 +1,8 @@
 """Which conversions run code of others, and asking for trust before they do.
 
-What a recipe may do without trust is a list of what is allowed: files that readers of ours take as plain data, and
-networks that builders of a fixed list make from a name and plain arguments. Everything else is a reason to ask.
-The worker asks again, by the content of the files.
+What a recipe may do without trust is a list of what is allowed: files that readers of ours take as plain
+data, and networks that builders of a fixed list make from a name and plain arguments. Everything else is a
+reason to ask. The worker asks again, by the content of the files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from model_zoo.errors import UntrustedCodeError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from model_zoo.schema import Builder, Export, Model
+    from model_zoo.schema import Builder, Model
+    from model_zoo.schema.recipe import Export
 
 SAFE_BUILDERS = ("torchvision",)
 """Fields of ``recipe.builder`` that name a network of a known library, which takes plain arguments."""
@@ -91,6 +92,8 @@ def _of_builder(builder: Builder) -> Iterator[str]:
 
 def _of_export(export: Export) -> Iterator[str]:
     for name, value in export.model_kwargs.items():
-        if not any(value is one or (isinstance(value, str) and value == one) for one in _PLAIN_OPTIONS.get(name, ())):
+        if not any(
+            value is one or (isinstance(value, str) and value == one) for one in _PLAIN_OPTIONS.get(name, ())
+        ):
             shown = msgspec.json.encode(value).decode()
             yield f"recipe.export.model_kwargs: hands {name}={shown[:80]} to the library"

@@ -57,10 +57,11 @@ class Builder(Struct, frozen=True, kw_only=True):
     """How to build, in Python, a network that is only weights on disk.
 
     Either ``torchvision`` names a builder of that package, or ``module`` and ``callable`` name code to
-    run, which requires trust; so do ``paths``, directories of the model's own files to put on ``sys.path``, and
-    ``requirements``. ``weights`` is the artifact loaded into the network. In ``kwargs`` the text ``files:PATH`` stands for the
-    location of that file or directory of the model. ``requirements`` are the packages, as ``NAME==VERSION``,
-    that the code needs besides its framework; a converter environment includes them.
+    run, which requires trust; so do ``paths``, directories of the model's own files to put on ``sys.path``,
+    and ``requirements``. ``weights`` is the artifact loaded into the network. In ``kwargs`` the text
+    ``files:PATH`` stands for the location of that file or directory of the model. ``requirements`` are the
+    packages, as ``NAME==VERSION``, that the code needs besides its framework; a converter environment includes
+    them.
     """
 
     torchvision: str | None = None

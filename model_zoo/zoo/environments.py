@@ -128,9 +128,7 @@ class Environments:
             if alone:
                 sweep_unfinished(self.cache, stack.digest)
             claim(directory, stack.digest)
-            made = build(
-                stack, directory, report=on_progress, trust_code=plan.conversion.trust_code
-            )
+            made = build(stack, directory, report=on_progress, trust_code=plan.conversion.trust_code)
             publish_environment(self.cache, directory / "env", made)
         found = find_environment(self.cache, stack.digest)
         if found is None:

@@ -154,8 +154,8 @@ def _is_program(path: Path) -> bool:
 def _refuse_reaching_out(path: Path) -> None:
     """Refuse TorchScript that could do more than compute.
 
-    TorchScript is a program for PyTorch's own interpreter. It knows no Python, but parts of it run while it is
-    loaded, and two of its operators read and write any file.
+    TorchScript is a program for PyTorch's own interpreter. It knows no Python, but parts of it run while it
+    is loaded, and two of its operators read and write any file.
 
     Raises:
         UntrustedCodeError: its code names such operators, or what could stand for them.
