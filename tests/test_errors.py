@@ -29,6 +29,7 @@ CODES = {
     "CacheDamagedError": 6,
     "ConversionError": 7,
     "MissingExtraError": 7,
+    "UntrustedCodeError": 7,
     "UnsupportedModelError": 7,
     "WorkerCrashedError": 7,
     "LoadError": 8,

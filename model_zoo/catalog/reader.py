@@ -215,9 +215,13 @@ def with_labels(model: Model, path: Path) -> Model:
         return model
     file = Path(model.labels.file)
     try:
-        if not file.resolve().is_relative_to(path.parent.resolve()):
-            msg = f"{file} is not below the entry's own folder"
-            raise ValueError(msg)  # noqa: TRY301 - explained below, like what cannot be read
+        inside = file.resolve().is_relative_to(path.parent.resolve())
+    except (OSError, RuntimeError):  # links in a circle
+        inside = False
+    if not inside:
+        what = f"{path}: labels.file: {file} is not below the folder of the entry"
+        raise CatalogError(what, hint="move the labels there, and correct the path")
+    try:
         text = read_bounded(file, MAX_LABELS).decode("utf-8")
         return msgspec.structs.replace(model, labels=read_labels(text, model.labels.key))
     except (OSError, ValueError) as error:

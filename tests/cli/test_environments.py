@@ -43,10 +43,10 @@ def test_every_command_that_converts_has_it(command):
 
 
 def test_convert_isolate(adders, cache):
-    refused = adders("convert", "adder")
+    refused = adders("convert", "--trust-code", "adder")
     assert refused.code == 7
     assert "model-zoo convert --isolate adder" in refused.err
-    done = adders("convert", "--isolate", "adder", "second", "-j", "2")
+    done = adders("convert", "--isolate", "--trust-code", "adder", "second", "-j", "2")
     assert done.code == 0, done.err
     assert len(done.out.splitlines()) == 2
     assert done.err.count("building the converter environment env:tensorflow, about 5.0 MB") == 1
@@ -60,13 +60,13 @@ def test_convert_isolate(adders, cache):
     assert [line.split()[0] for line in table] == ["adder", "second", "env:tensorflow"]
     assert "openvino 2026.4.1-77 tensorflow-cpu 2.21.0 addernet 1.0" in table[-1]
     shutil.rmtree(cache.writable.irs)
-    assert adders("infer", "--isolate", "adder", "--device", "CPU").code == 0
+    assert adders("infer", "--isolate", "--trust-code", "adder", "--device", "CPU").code == 0
     assert adders("--offline", "infer", "--no-isolate", "adder", "--device", "CPU").code == 0
 
 
 def test_variable_says_it_for_every_command(adders, monkeypatch, tmp_path):
     monkeypatch.setenv("MODEL_ZOO_ISOLATE", "1")
-    done = adders("--progress", "json", "seed", tmp_path / "layer", "adder")
+    done = adders("--progress", "json", "seed", "--trust-code", tmp_path / "layer", "adder")
     assert done.code == 0, done.err
     events = [json.loads(line)["event"] for line in done.err.splitlines() if line.startswith("{")]
     assert [events.count(name) for name in ("environment_begin", "environment_end")] == [1, 1]
@@ -85,7 +85,7 @@ def test_why_without_building(adders, cache):
 
 
 def test_offline(adders):
-    done = adders("--offline", "convert", "--isolate", "adder")
+    done = adders("--offline", "convert", "--isolate", "--trust-code", "adder")
     assert done.code == 4
     assert "'tensorflow' has not been built, and this run is offline" in done.err
 
@@ -93,14 +93,14 @@ def test_offline(adders):
 def test_python_wins(adders, cache):
     import sys
 
-    done = adders("convert", "--isolate", "--python", sys.executable, "adder")
+    done = adders("convert", "--isolate", "--trust-code", "--python", sys.executable, "adder")
     assert done.code == 7
     assert "needs tensorflow-cpu, addernet" in done.err
     assert not cache.top.envs.exists()
 
 
 def test_bars(adders, monkeypatch):
-    done = adders("--progress", "bar", "convert", "--isolate", "adder")
+    done = adders("--progress", "bar", "convert", "--isolate", "--trust-code", "adder")
     assert done.code == 0
     assert "built env:tensorflow" in done.err
 

@@ -158,22 +158,29 @@ def test_examples_that_cannot_be_made(recipe: dict[str, Any], message: str) -> N
 # --- builders
 
 
-def test_code_of_an_installed_package_may_run() -> None:
-    found = builders.callable_of(job(), {"module": "numpy.linalg", "callable": "norm"})
+def test_trusted_code_of_an_installed_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    found = builders.callable_of(job(trust_code=True), {"module": "numpy.linalg", "callable": "norm"})
     assert found is np.linalg.norm
 
 
 @pytest.mark.parametrize(
     ("builder", "message"),
     [
-        ({"module": "pathlib", "callable": "Path"}, "pathlib, which is not an installed package"),
-        ({"module": "numpy", "callable": "array", "paths": ["."]}, "code that comes with the model"),
-        ({"module": "numpy", "callable": "nothing.here"}, "the module 'numpy' has no 'nothing.here'"),
+        ({"module": "pathlib", "callable": "Path"}, "which is not trusted(.|\n)*pathlib.Path"),
+        ({"module": "numpy", "callable": "array", "paths": ["."]}, "which is not trusted"),
+        (
+            {"module": "numpy", "callable": "nothing.here", "trusted": True},
+            "the module 'numpy' has no 'nothing.here'",
+        ),
     ],
 )
-def test_builders_that_may_not_run_or_are_not_there(builder: dict[str, Any], message: str) -> None:
+def test_builders_that_may_not_run_or_are_not_there(
+    builder: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     with pytest.raises(ConversionError, match=message):
-        builders.callable_of(job(), builder)
+        builders.callable_of(job(trust_code=builder.pop("trusted", False)), builder)
 
 
 def test_trusted_module_that_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -464,7 +471,7 @@ def test_extension_that_cannot_be_loaded(tmp_path: Path, name: str, message: str
     (files / "bad.so").write_bytes(b"no library")
     model = entry("onnx", "m.onnx", recipe={"extensions": [name], "outputs": ["y"]})
     with pytest.raises(ConversionError, match=message) as caught:
-        run(model, files, tmp_path / "ir")
+        run(model, files, tmp_path / "ir", trust_code=True)
     assert caught.value.exit_code == 7
 
 

@@ -23,7 +23,7 @@ import openvino as ov
 import pytest
 
 from model_zoo.conversion import process
-from model_zoo.errors import ConversionError, UsageError, WorkerCrashedError
+from model_zoo.errors import ConversionError, UntrustedCodeError, UsageError, WorkerCrashedError
 from tests import tiny
 from tests.conversion import support
 from tests.conversion.support import entry
@@ -71,7 +71,7 @@ def test_code_of_the_model_needs_trust(tmp_path: Path) -> None:
     folder = files_with(tmp_path / "files", "(here / 'ran').touch()")
     parts = {"versions": {}, "inputs": []}
     with pytest.raises(
-        ConversionError, match="code that comes with the model, and that code is not trusted"
+        UntrustedCodeError, match="code that the recipe names, which is not trusted"
     ) as caught:
         support.run(MODEL, folder, tmp_path / "ir", parts=parts)
     assert caught.value.exit_code == 7

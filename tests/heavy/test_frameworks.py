@@ -114,7 +114,8 @@ def test_torchscript_and_exported_program(torch: Any, net: tuple[Path, Any], tmp
     torch.jit.trace(network, example).save(str(tmp_path / "net.jit"))
     torch.export.save(torch.export.export(network, (example,)), tmp_path / "net.pt2")
     for name in ("net.jit", "net.pt2"):
-        ports = run_here(entry("pytorch", name, recipe=INPUTS), tmp_path, tmp_path / name[4:])["ports"]
+        model, trusted = entry("pytorch", name, recipe=INPUTS), name == "net.pt2"
+        ports = run_here(model, tmp_path, tmp_path / name[4:], trust_code=trusted)["ports"]
         assert ports["inputs"][0]["name"] == "picture"
         assert ports["outputs"][0]["name"] == "scores"
         agrees(torch, tmp_path / name[4:] / "model.xml", network, values())

@@ -203,7 +203,7 @@ def test_a_transformers_folder_on_a_hub(hub, make_zoo, tmp_path, wheel_member):
     })  # fmt: skip
     zoo = make_zoo()
     assert set(zoo.fetch("minilm").files) == set(names)
-    compiled = zoo.load("minilm", device="CPU", config=EXACT)
+    compiled = zoo.load("minilm", device="CPU", config=EXACT, trust_code=True)
     tokens = transformers.AutoTokenizer.from_pretrained(folder)(
         ["a cat sits outside", "hello"], padding=True, return_tensors="pt"
     )

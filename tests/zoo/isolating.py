@@ -23,7 +23,7 @@ def main(cache, catalog, folder):
         sys.stdout.flush()
 
     zoo = Zoo(settings=Settings(cache=cache, catalogs=(catalog,), lock_timeout=60))
-    zoo.convert("adder", isolate=True, progress=report)
+    zoo.convert("adder", isolate=True, trust_code=True, progress=report)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ from tests.tiny import entry, tiny_onnx, write_entry
 if TYPE_CHECKING:
     from pathlib import Path
 
-ISOLATED = Conversion(isolate=True)
+ISOLATED = Conversion(isolate=True, trust_code=True)
+TRUSTED: dict[str, Any] = {"isolate": True, "trust_code": True}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def built(wheels: Index, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         wheels.use(patch)
         zoo = Zoo(settings=Settings(cache=folder / "cache", catalogs=(write_adders(folder / "catalog"),)))
-        zoo.convert("adder", isolate=True)
+        zoo.convert("adder", **TRUSTED)
     return folder / "cache"
 
 
@@ -92,7 +93,7 @@ def ours() -> set[tuple[str, str]]:
 
 def test_model_is_converted_in_an_environment_of_its_own(zoo: Zoo, index: Index) -> None:
     before, events = ours(), list[Event]()
-    made = zoo.convert("adder", isolate=True, progress=events.append)
+    made = zoo.convert("adder", **TRUSTED, progress=events.append)
     (one,) = envs(zoo)
     assert made.manifest["parts"]["versions"] == {
         "openvino": "2026.4.1-77",
@@ -118,7 +119,7 @@ def test_model_is_converted_in_an_environment_of_its_own(zoo: Zoo, index: Index)
 
 def test_cached_ir_needs_neither_environment_nor_process(warm: Zoo, no_process: None) -> None:
     del no_process
-    made = warm.convert("adder", isolate=True)
+    made = warm.convert("adder", **TRUSTED)
     shutil.rmtree(warm.cache.writable.envs)
     again = Zoo(settings=warm.settings).convert("adder", isolate=True)
     assert again.key == made.key
@@ -163,8 +164,8 @@ def test_failure_is_forgotten_with_its_run(zoo: Zoo, index: Index, monkeypatch: 
     with monkeypatch.context() as patch:
         patch.setenv("PIP_FIND_LINKS", os.devnull)
         with pytest.raises(ConversionError, match="could not be built"):
-            zoo.convert("adder", isolate=True)
-    assert zoo.convert("adder", isolate=True).xml.is_file()
+            zoo.convert("adder", **TRUSTED)
+    assert zoo.convert("adder", **TRUSTED).xml.is_file()
 
 
 def test_settings_and_arguments_say_where_to_convert(warm: Zoo, no_process: None) -> None:
@@ -189,7 +190,7 @@ def test_what_openvino_reads_by_itself_needs_no_environment(zoo: Zoo, catalog: P
 
 def test_missing_stack_names_both_ways_out_and_their_size(zoo: Zoo, index: Index) -> None:
     with pytest.raises(MissingExtraError) as caught:
-        zoo.convert("adder")
+        zoo.convert("adder", trust_code=True)
     text = str(caught.value)
     assert "needs tensorflow-cpu, addernet, which" in text
     assert "model-zoo convert --isolate adder" in text
@@ -201,34 +202,34 @@ def test_missing_stack_names_both_ways_out_and_their_size(zoo: Zoo, index: Index
 def test_package_that_no_requirement_brings_is_named(zoo: Zoo, catalog: Path, index: Index) -> None:
     write_entry(catalog, adder("bare", requirements=[]))
     with pytest.raises(MissingExtraError, match="not installed in its converter environment") as caught:
-        zoo.convert("bare", isolate=True)
+        zoo.convert("bare", **TRUSTED)
     assert "recipe.builder.requirements: [PACKAGE==VERSION]" in str(caught.value)
 
 
 def test_offline_names_the_command_that_builds_it(zoo: Zoo, index: Index, no_process: None) -> None:
     del no_process
     with pytest.raises(OfflineError, match="'tensorflow' has not been built") as caught:
-        zoo.convert("adder", isolate=True, offline=True)
+        zoo.convert("adder", **TRUSTED, offline=True)
     assert "model-zoo convert --isolate adder" in str(caught.value)
 
 
 def test_offline_uses_an_environment_that_is_there(warm: Zoo) -> None:
     shutil.rmtree(warm.cache.writable.irs)
-    assert warm.convert("adder", isolate=True, offline=True).xml.is_file()
+    assert warm.convert("adder", **TRUSTED, offline=True).xml.is_file()
 
 
 def test_read_only_cache(zoo: Zoo, catalog: Path, tmp_path: Path, index: Index) -> None:
     zoo.fetch("adder")
     below = Zoo(settings=Settings(cache=None, layers=(tmp_path / "cache",), catalogs=(catalog,)))
     with pytest.raises(CacheReadOnlyError):
-        below.convert("adder", isolate=True)
+        below.convert("adder", **TRUSTED)
 
 
 def test_environment_of_a_layer_below_is_used(warm: Zoo, catalog: Path, tmp_path: Path) -> None:
     shutil.rmtree(warm.cache.writable.irs)
     settings = Settings(cache=tmp_path / "top", layers=(tmp_path / "cache",), catalogs=(catalog,))
     zoo = Zoo(settings=settings, offline=True)
-    assert zoo.convert("adder", isolate=True).xml.is_file()
+    assert zoo.convert("adder", **TRUSTED).xml.is_file()
     assert envs(zoo) == []
 
 
@@ -239,7 +240,7 @@ def test_environment_whose_python_is_gone_is_built_again(warm: Zoo) -> None:
     one.python.symlink_to("/nowhere/python3")
     assert "no longer exists" in str(envs(warm)[0].fault)
     events: list[Event] = []
-    warm.convert("adder", isolate=True, progress=events.append)
+    warm.convert("adder", **TRUSTED, progress=events.append)
     assert "environment_end" in [event.event for event in events]
     assert envs(warm)[0].fault is None
     assert list(warm.cache.writable.partials.iterdir()) == []
@@ -253,20 +254,20 @@ def test_environment_whose_python_has_changed_is_built_again(warm: Zoo, says: st
     one.python.write_text(f"#!/usr/bin/env python3\n{says}\n")
     one.python.chmod(0o755)
     events: list[Event] = []
-    warm.convert("adder", isolate=True, progress=events.append)
+    warm.convert("adder", **TRUSTED, progress=events.append)
     assert "environment_end" in [event.event for event in events]
 
 
 def test_conversion_leaves_the_environment_as_it_is(warm: Zoo) -> None:
     shutil.rmtree(warm.cache.writable.irs)
     before = sorted(path for path in warm.cache.writable.envs.rglob("*"))
-    warm.convert("adder", isolate=True)
+    warm.convert("adder", **TRUSTED)
     assert sorted(path for path in warm.cache.writable.envs.rglob("*")) == before
     assert list(faults_of(envs(warm)[0])) == []
 
 
 def test_check_reproducible_converts_in_the_environment(warm: Zoo) -> None:
-    made = warm.convert("adder", isolate=True)
+    made = warm.convert("adder", **TRUSTED)
     warm.pipeline().check_reproducible(made, ISOLATED)
 
 
@@ -298,7 +299,7 @@ def test_users_python_path_does_not_get_involved(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
     monkeypatch.setenv("PIP_TARGET", str(tmp_path / "target"))
     monkeypatch.setenv("PIP_USER", "1")
-    assert zoo.convert("adder", isolate=True).xml.is_file()
+    assert zoo.convert("adder", **TRUSTED).xml.is_file()
     assert not (tmp_path / "target").exists()
 
 
@@ -307,7 +308,7 @@ def test_interruption_ends_pip_and_leaves_nothing(zoo: Zoo, index: Index) -> Non
 
     def work() -> None:
         try:
-            zoo.convert("adder", isolate=True, progress=stop)
+            zoo.convert("adder", **TRUSTED, progress=stop)
         except BaseException as error:  # noqa: BLE001 - that is the test
             caught.append(error)
 
@@ -330,4 +331,4 @@ def test_lock_and_locked(warm: Zoo, tmp_path: Path) -> None:
     (tmp_path / "x.lock").write_text(lockfile_text(lock_models(warm, ["adder"], ISOLATED)))
     shutil.rmtree(warm.cache.writable.irs)
     locked = Zoo(settings=warm.settings, lock=tmp_path / "x.lock")
-    assert locked.convert("adder", isolate=True).xml.is_file()
+    assert locked.convert("adder", **TRUSTED).xml.is_file()

@@ -213,8 +213,8 @@ def test_nothing_is_fetched_for_what_cannot_be_converted_here(make_zoo, server, 
     publish(server, tmp_path, framework="jax", recipe={"builder": {"module": "noxnox", "callable": "make"}})
     zoo = make_zoo()
     with pytest.raises(errors.MissingExtraError, match="noxnox"):
-        zoo.convert("tiny")
-    (done,) = zoo.convert_all(zoo.expand(["tiny"]), Conversion(), jobs=1)
+        zoo.convert("tiny", trust_code=True)
+    (done,) = zoo.convert_all(zoo.expand(["tiny"]), Conversion(trust_code=True), jobs=1)
     assert isinstance(done.error, errors.MissingExtraError)
     assert server.seen() == []
 

@@ -113,10 +113,11 @@ class Job:
             UntrustedCodeError: loading them runs their code, which is not trusted.
         """
         if self.recipe.get("extensions") and not self.trust_code:
-            what = (
-                "recipe.extensions are libraries whose code runs when they are loaded, which is not trusted"
+            raise UntrustedCodeError(
+                "recipe.extensions are libraries, whose code runs when they are loaded, which is not trusted",
+                found=", ".join(self.recipe["extensions"]),
+                hint="if you trust them, run again with --trust-code (trust_code=True in Python)",
             )
-            raise UntrustedCodeError(what, hint="read that code, then run again with --trust-code")
         return [str(self.file(name, "recipe.extensions")) for name in self.recipe.get("extensions", ())]
 
     def file(self, name: str, field: str) -> Path:
@@ -130,7 +131,7 @@ class Job:
             ConversionError: the model has no such file, or the path leaves the model's directory.
         """
         path = self.files / name
-        if (path.is_absolute() and not path.is_relative_to(self.files)) or ".." in Path(name).parts:
+        if not path.is_relative_to(self.files) or ".." in Path(name).parts:
             what = f"{field}: {name!r} is not below the model's directory"
             raise ConversionError(what, hint=f"correct {field}")
         if not path.exists():

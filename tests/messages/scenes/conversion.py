@@ -90,7 +90,7 @@ def framework(name, package, path="m.bin", **more):
         stage.file("catalog/probe.bin", DATA)
         stage.entry("probe", DATA, {"file": "probe.bin"}, path=path, framework=name, **more)
 
-    scene(f"missing-{name}", "convert probe", step)
+    scene(f"missing-{name}", "convert probe --trust-code", step)
 
 
 def without(package):
@@ -195,8 +195,8 @@ scene(
 )
 scene("why-json", "why --json probe", warm)
 scene("offline-with-files", "--offline convert twin", warm)
-scene("isolate-offline", "--offline convert --isolate adder", adder)
-scene("isolate-pip-fails", "convert --isolate adder", adder, keep=r"^(error|  on|  next|adder)")
+scene("isolate-offline", "--offline convert --isolate --trust-code adder", adder)
+scene("isolate-pip-fails", "convert --isolate --trust-code adder", adder, keep=r"^(error|  on|  next|adder)")
 scene(
     "dask-not-installed", "convert --dask tcp://127.0.0.1:9 probe", model(), lambda s: without("distributed")
 )
