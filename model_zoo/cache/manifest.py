@@ -58,7 +58,7 @@ def read_manifest(directory: Path | str, kind: type[M], *, check: bool = False) 
             published = os.fstat(stream.fileno()).st_mtime
         manifest = msgspec.json.decode(data, type=kind)
         return Stored(manifest, not check or _is_sealed(data), published)
-    except (OSError, msgspec.DecodeError, RecursionError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

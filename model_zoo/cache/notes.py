@@ -129,7 +129,7 @@ class Notes:
 
     def stored_inputs(self, declaration: str) -> _Inputs | None:
         """Return the content of a declaration as noted; None where the note is missing or damaged."""
-        with contextlib.suppress(OSError, msgspec.DecodeError):
+        with contextlib.suppress(OSError, ValueError, RecursionError):
             return msgspec.json.decode(self.layer.inputs(declaration).read_bytes(), type=_Inputs)
         return None
 
@@ -138,7 +138,7 @@ class Notes:
         damaged = False
         with contextlib.suppress(OSError):
             data = self.layer.resolution(declared).read_bytes()
-            with contextlib.suppress(msgspec.DecodeError):
+            with contextlib.suppress(ValueError, RecursionError):
                 return msgspec.json.decode(data, type=list[Any])
             damaged = True
         derived = self._derive("resolutions", damaged=damaged)

@@ -51,9 +51,9 @@ def omz_tree(data: bytes) -> object:
 
 
 def lock(data: bytes) -> object:
-    from model_zoo.catalog.lockfile import Lock
+    from model_zoo.catalog.lockfile import Lockfile
 
-    return _file(data, "model-zoo.lock", lambda path: Lock(path).model_of_uri("file:x"))
+    return _file(data, "model-zoo.lock", lambda path: Lockfile(path).model_of_uri("file:x"))
 
 
 def reference(data: bytes) -> object:
@@ -105,25 +105,25 @@ def _ours() -> type[Exception]:
 
 
 def manifest(data: bytes) -> object:
-    from model_zoo.cache.manifest import artifacts_of, digests_of, entries_of, is_whole, read_manifest
+    from model_zoo.cache.manifest import is_whole, read_manifest
     from model_zoo.cache.notes import Derived
+    from model_zoo.cache.proof import fault_of
+    from model_zoo.schema import FilesManifest, IrManifest
 
-    def use(path: Path) -> object:
-        found = read_manifest(path, check=True)
-        if found is None:
-            return None
-        derived = Derived()
-        derived.add_files(found.data)
-        derived.add_ir("0" * 64, found.data, 0.0)
-        folder = str(path.parent)
-        names = [entries_of(found.data, name) for name in ("manifest.json", ".model-zoo.json")]
-        return (
-            artifacts_of(found.data),
-            digests_of(found.data),
-            [is_whole(folder, folder, entries) for entries in names],
-        )
-
-    return _file(data, "manifest.json", use)
+    with tempfile.TemporaryDirectory(prefix="model-zoo-fuzz-") as folder:
+        derived, found = Derived(), []
+        for kind in (FilesManifest, IrManifest):
+            (Path(folder) / kind.FILE_NAME).write_bytes(data)
+            stored = read_manifest(folder, kind, check=True)
+            if stored is None:
+                continue
+            if isinstance(stored.manifest, FilesManifest):
+                derived.add_files(stored.manifest)
+                found.append(fault_of(Path(folder), stored.manifest, Path(folder).joinpath))
+            else:
+                derived.add_ir("0" * 64, stored.manifest, 0.0)
+            found.append(is_whole(folder, folder, stored.manifest.entries))
+        return found
 
 
 def notes(data: bytes) -> object:
