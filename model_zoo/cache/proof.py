@@ -7,6 +7,8 @@ needs no catalog: what a manifest states of its artifacts is either what the ent
 from __future__ import annotations
 
 import contextlib
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,12 +16,11 @@ import msgspec
 from model_zoo.cache.materialise import materialise
 from model_zoo.cache.notes import address_digest
 from model_zoo.errors import ModelZooError
-from model_zoo.files import hash_file, is_file
+from model_zoo.files import hash_file
 from model_zoo.schema import Artifact, Digest, FileEntry, FilesManifest, Model, Replacement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from model_zoo.schema import ArtifactRecord, Unpack
 
@@ -45,14 +46,14 @@ def _digest(declared: Iterable[tuple[str, list[str], Unpack | None]], edits: Seq
 
 
 def fault_of(
-    directory: Path, manifest: FilesManifest, blob: Callable[[str], Path] | None = None
+    directory: Path, manifest: FilesManifest, blob: Callable[[str], Path | None] = lambda _: None
 ) -> str | None:
     """Return why a manifest of files is not one of the directory's name; None if it is.
 
     Args:
         directory: named by its declaration, below one named by its model.
         manifest: what it says it holds.
-        blob: where the blob of a sha256 is, to compute the declared digests of other algorithms, too.
+        blob: where the blob of a sha256 is, if known, to compute its declared digests of other algorithms.
     """
     if (manifest.model, manifest.declaration) != (directory.parent.name, directory.name):
         return "its manifest is that of another directory"
@@ -72,16 +73,16 @@ def _pins(record: ArtifactRecord) -> list[str]:
     ]
 
 
-def _fault_of_blob(record: ArtifactRecord, blob: Callable[[str], Path] | None) -> str | None:
+def _fault_of_blob(record: ArtifactRecord, blob: Callable[[str], Path | None]) -> str | None:
     digests = record.digests or ()
     if digests and not set(record.names or ()) <= set(digests):
         return f"{record.path} has a name that its declaration does not give it"
     for digest in digests:
         algorithm, _, digits = digest.partition(":")
         found: str | None = record.sha256 if algorithm == "sha256" else None
-        if found is None and blob is not None and is_file(blob(record.sha256)):
-            with contextlib.suppress(OSError):  # an unreadable blob is a fault of its own
-                found = hash_file(blob(record.sha256), [algorithm])[algorithm].hex
+        if found is None and (path := blob(record.sha256)) is not None:
+            with contextlib.suppress(OSError):  # a missing or unreadable blob is a fault of its own
+                found = hash_file(path, [algorithm])[algorithm].hex
         if found not in {None, digits}:
             return f"{record.path} does not have the {algorithm} that its declaration pins"
     return None
@@ -106,8 +107,20 @@ def is_derived(manifest: FilesManifest) -> bool:
     return bool(manifest.replace) or any(record.unpack for record in manifest.artifacts)
 
 
+def fault_with_derived(
+    directory: Path, manifest: FilesManifest, blob: Callable[[str], Path | None]
+) -> str | None:
+    """Return what ``fault_of`` or, where all blobs are there, ``fault_of_derived`` finds."""
+    fault = fault_of(directory, manifest, blob)
+    blobs = {record.sha256: blob(record.sha256) for record in manifest.artifacts}
+    if fault or not is_derived(manifest) or None in blobs.values():
+        return fault
+    with tempfile.TemporaryDirectory(prefix="model-zoo-") as staging:
+        return fault_of_derived(manifest, lambda sha256: blobs[sha256], Path(staging) / "tree", Path(staging))
+
+
 def fault_of_derived(
-    manifest: FilesManifest, blob: Callable[[str], Path], staging: Path, own: Path
+    manifest: FilesManifest, blob: Callable[[str], Path | None], staging: Path, own: Path
 ) -> str | None:
     """Unpack and edit once more, and return which file came out otherwise than a manifest says; else None.
 
@@ -131,7 +144,9 @@ def fault_of_derived(
             artifacts=tuple(Artifact(path=record.path, unpack=record.unpack) for record in records),
             replace=tuple(edit for edit in edits if edit.file in files),  # others wait for their precision
         )
-        blobs = {record.path: blob(record.sha256) for record in records}
+        blobs = {record.path: path for record in records if (path := blob(record.sha256)) is not None}
+        if len(blobs) < len(records):
+            return "a blob that it follows from is missing"
         staging.mkdir(parents=True)
         made: Sequence[FileEntry] = materialise(model, model.artifacts, blobs, staging, own)
     except (ModelZooError, ValueError) as error:

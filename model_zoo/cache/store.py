@@ -13,21 +13,19 @@ from typing import TYPE_CHECKING, Any
 from model_zoo.cache.layout import Layer
 from model_zoo.cache.manifest import M, Stored, encode, is_whole, read_manifest
 from model_zoo.cache.notes import Notes, alias_names, ir_manifests
-from model_zoo.cache.proof import fault_of, fault_of_derived, is_derived
+from model_zoo.cache.proof import fault_of
+from model_zoo.cache.proofs import Proofs
 from model_zoo.cache.usage_lock import UsageLock
 from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
 from model_zoo.files import (
     as_cache_error,
-    exists,
     fsync_directory,
     fsync_file,
     has_digest,
-    hash_file,
-    is_file,
     remove_tree,
     set_mode,
 )
-from model_zoo.schema import Digest, FileEntry, FilesManifest, IrManifest
+from model_zoo.schema import FileEntry, FilesManifest, IrManifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,15 +45,14 @@ class Cache:
     A look-up locks nothing, hashes nothing, and writes nothing but, once a day, the time of an entry's last
     use: a published name is whole by construction, and sizes are compared with the manifest. ``verify``
     hashes everything again. What a layer below holds was made elsewhere: its blobs are hashed before they are
-    used, and its directories where ``is_proven`` is asked.
+    used, and its directories where ``proofs`` is asked.
     """
 
     def __init__(self, top: Path | None, below: Sequence[Path] = ()) -> None:
         self.top = Layer(top.absolute()) if top is not None else None
         self.below = tuple(Layer(root.absolute()) for root in below)
         self._notes = tuple(Notes(layer, writable=layer is self.top) for layer in self.layers)
-        self._hashed: dict[tuple[Path, str], str] = {}
-        self._proofs: dict[str, bool] = {}
+        self.proofs = Proofs(self)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -132,21 +129,9 @@ class Cache:
                 size = _blob_size(layer, path)
                 if size is None or artifact.size not in {None, size}:
                     continue
-                if (layer is self.top and noted_here) or self._has(path, sha256, artifact):
+                if (layer is self.top and noted_here) or self.proofs.has(path, sha256, artifact.digests):
                     return path
         return None
-
-    def _has(self, path: Path, sha256: str, artifact: Artifact | None = None) -> bool:
-        """Whether a blob has a sha256, and all that an artifact declares; each is computed once."""
-        wanted = {"sha256": sha256, **{d.algorithm: d.hex for d in (artifact.digests if artifact else ())}}
-        unknown = [algorithm for algorithm in wanted if (path, algorithm) not in self._hashed]
-        with contextlib.suppress(OSError):
-            for algorithm, digest in (hash_file(path, unknown) if unknown else {}).items():
-                self._hashed[path, algorithm] = digest.hex
-        good = all(self._hashed.get((path, algorithm)) == digits for algorithm, digits in wanted.items())
-        if not good:
-            _log.warning("%s is not what it is stored or noted as; it is not used", path)
-        return good
 
     def sha256_of(self, artifact: Artifact) -> str | None:
         """Return the sha256 an artifact has: declared, or noted when it arrived."""
@@ -161,27 +146,6 @@ class Cache:
             for notes in self._notes:
                 if (sha256 := notes.alias(kind, digest)) is not None:
                     yield sha256, notes.writable
-
-    def digest_of_local(self, artifact: Artifact, path: Path, first: str) -> str | None:
-        """Return the sha256 of the local file that an artifact without digests is read from; None without it.
-
-        It is hashed only if it was written to since ``first``, its sha256 at first use, was noted.
-        """
-        (alias,) = alias_names(artifact)
-        try:
-            found = path.stat()
-            if self.top is not None:
-                with contextlib.suppress(OSError):
-                    noted = self.top.alias(*alias).stat().st_mtime_ns
-                    if max(found.st_mtime_ns, found.st_ctime_ns) < noted:
-                        return first
-            now = hash_file(path)["sha256"].hex
-        except OSError:
-            return None
-        if now == first and self.top is not None:
-            with contextlib.suppress(OSError, CacheError):
-                self.top.check_own(self.top.alias(*alias)).touch()
-        return now
 
     def publish_blob(self, staged: Path, sha256: str, artifact: Artifact) -> Path:
         """Move verified, flushed bytes into the writable layer and note their other names.
@@ -248,49 +212,6 @@ class Cache:
                 return directory, stored.manifest
         _log.debug("miss: %s %s", kind, name)
         return None
-
-    def is_proven(self, directory: Path, manifest: FilesManifest | IrManifest) -> bool:
-        """Whether the bytes of a directory are those that its manifest, and what it declares, fix.
-
-        What is in the writable layer was proven when it came in. A directory of a layer below is read before
-        its first use, and again after a change of any of its files' sizes, times or inodes. Where nothing
-        can be written, this could not be remembered: sizes and digests as recorded count there.
-        """
-        layer = next(layer for layer in self.layers if directory.is_relative_to(layer.root))
-        if self.top is None or layer is self.top:
-            return True
-        try:
-            stamps = [_stamp(directory / entry.path) for entry in manifest.entries]
-            proof = Digest.of_json([str(directory), manifest.to_json(), stamps]).hex
-            note = self.writable.check_own(self.top.proven(proof))
-            note.parent.mkdir(parents=True, exist_ok=True)
-        except (OSError, CacheError):
-            return True
-        if proof not in self._proofs:
-            self._proofs[proof] = exists(note) or self._prove(directory, manifest)
-            if self._proofs[proof]:
-                with contextlib.suppress(OSError):
-                    note.touch()
-        return self._proofs[proof]
-
-    def _prove(self, directory: Path, manifest: FilesManifest | IrManifest) -> bool:
-        """Read a directory that was made elsewhere, and the blobs that its files follow from."""
-        _log.info("reading %s, which was not made here", directory)
-        files = {entry.sha256: directory / entry.path for entry in manifest.entries}
-
-        def blob(sha256: str) -> Path:
-            stored = (layer.blob(sha256) for layer in self.layers)
-            return next((path for path in stored if is_file(path) and self._has(path, sha256)), directory)
-
-        wrong = next((e.path for e in manifest.entries if not has_digest(directory / e.path, e.sha256)), None)
-        if wrong is None and isinstance(manifest, FilesManifest):
-            wrong = fault_of(directory, manifest, lambda sha256: files.get(sha256) or blob(sha256))
-            if wrong is None and is_derived(manifest):
-                with self.staging("proof") as staging:
-                    wrong = fault_of_derived(manifest, blob, staging / "tree", staging)
-        if wrong is not None:
-            _log.warning("%s is not what its manifest says and is not used: %s", directory, wrong)
-        return wrong is None
 
     def find_requested(self, request: str) -> list[tuple[Path, IrManifest]]:
         """Return every IR that answers a request, whatever versions of the tools made it; newest last."""
@@ -423,12 +344,6 @@ def _flush(staged: Path) -> None:
             if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
                 fsync_file(path)
         fsync_directory(staged / directory)
-
-
-def _stamp(path: Path) -> list[int]:
-    """Return what changes when a file is written to or replaced."""
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
 
 
 def _blob_size(layer: Layer, path: Path) -> int | None:

@@ -64,7 +64,7 @@ class Fetcher:
     def _find(self, request: Request) -> FilesPlan:
         """Return where a model's files are; what another cache made only if its bytes are right."""
         plan = self.plan(request)
-        if plan.cached is None or self.cache.is_proven(plan.cached.directory, plan.cached.manifest):
+        if plan.cached is None or self.cache.proofs.is_proven(plan.cached.directory, plan.cached.manifest):
             return plan
         return replace(plan, cached=None)
 

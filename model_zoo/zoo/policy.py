@@ -38,7 +38,7 @@ def edited_files(request: Request, cache: Cache) -> list[str]:
         if not isinstance(source, LocatedSource) or source.local is None:
             continue
         first = cache.sha256_of(artifact)
-        now = cache.digest_of_local(artifact, source.local, first) if first else None
+        now = cache.proofs.digest_of_local(artifact, source.local, first) if first else None
         if now not in {None, first}:
             found = f"at first use sha256 {first}, now {now}"
             lines.append(f"{artifact.path}: {source.local} was edited: {found}")
@@ -67,6 +67,6 @@ def check_bytes(cache: Cache, converted: ConvertedModel) -> None:
     Raises:
         IntegrityError: they are not.
     """
-    if not cache.is_proven(converted.directory, converted.manifest):
+    if not cache.proofs.is_proven(converted.directory, converted.manifest):
         what = f"{converted.model.name}: the IR in {converted.directory} differs from its manifest"
         raise IntegrityError(what, hint="make that layer again, or leave it out of MODEL_ZOO_LAYERS")

@@ -107,22 +107,23 @@ def _ours() -> type[Exception]:
 def manifest(data: bytes) -> object:
     from model_zoo.cache.manifest import is_whole, read_manifest
     from model_zoo.cache.notes import Derived
+    from model_zoo.cache.proof import fault_of
     from model_zoo.schema import FilesManifest, IrManifest
 
-    def use(path: Path) -> object:
-        (path.parent / FilesManifest.FILE_NAME).write_bytes(data)
-        folder, derived = str(path.parent), Derived()
-        files = read_manifest(folder, FilesManifest, check=True)
-        ir = read_manifest(folder, IrManifest, check=True)
-        if files is not None:
-            derived.add_files(files.manifest)
-            is_whole(folder, folder, files.manifest.files)
-        if ir is not None:
-            derived.add_ir("0" * 64, ir.manifest, 0.0)
-            is_whole(folder, folder, ir.manifest.outputs)
-        return derived
-
-    return _file(data, "manifest.json", use)
+    with tempfile.TemporaryDirectory(prefix="model-zoo-fuzz-") as folder:
+        derived, found = Derived(), []
+        for kind in (FilesManifest, IrManifest):
+            (Path(folder) / kind.FILE_NAME).write_bytes(data)
+            stored = read_manifest(folder, kind, check=True)
+            if stored is None:
+                continue
+            if isinstance(stored.manifest, FilesManifest):
+                derived.add_files(stored.manifest)
+                found.append(fault_of(Path(folder), stored.manifest, Path(folder).joinpath))
+            else:
+                derived.add_ir("0" * 64, stored.manifest, 0.0)
+            found.append(is_whole(folder, folder, stored.manifest.entries))
+        return found
 
 
 def notes(data: bytes) -> object:

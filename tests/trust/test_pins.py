@@ -329,11 +329,11 @@ def test_bytes_of_a_layer_are_read_once(catalog, shell, tmp_path, monkeypatch):
     assert shell("--cache", tmp_path / "layer", "fetch", "one").code == 0
     monkeypatch.setenv("MODEL_ZOO_LAYERS", str(tmp_path / "layer"))
     read: list[str] = []
-    from model_zoo.cache import store
+    from model_zoo.cache import proofs
 
-    real = store.has_digest
+    real = proofs.has_digest
     monkeypatch.setattr(
-        store, "has_digest", lambda path, sha256: read.append(path.name) or real(path, sha256)
+        proofs, "has_digest", lambda path, sha256: read.append(path.name) or real(path, sha256)
     )
     for _ in range(2):
         done = shell("fetch", "one")
@@ -386,6 +386,7 @@ FORGED_TREES = [
 def test_a_forged_tree_of_an_archive_is_never_served(zipped, shell, tmp_path, monkeypatch, file, data):
     forge_tree(zipped, file, data)
     monkeypatch.setenv("MODEL_ZOO_LAYERS", str(zipped))
+    assert file in shell("cache", "verify").refused(6).out
     done = shell("fetch", "packed")
     folder = tmp_path / "cache" / "files-v1" / "packed"
     assert done.code == 0

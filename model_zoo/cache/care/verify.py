@@ -18,7 +18,7 @@ from model_zoo.cache.care.state import compiled_faults, state_faults
 from model_zoo.cache.environments import KIND, environments, faults_of
 from model_zoo.cache.layout import TAG_NAME, Layer
 from model_zoo.cache.manifest import Stored, is_inside, is_named, link_target, read_manifest
-from model_zoo.cache.proof import fault_of
+from model_zoo.cache.proof import fault_of, fault_with_derived
 from model_zoo.events import Event
 from model_zoo.files import hash_file, is_file
 from model_zoo.files.tree import is_link, scan, walk
@@ -96,19 +96,22 @@ class _Use:
     precision: str | None
 
 
-def verify(layers: Iterable[Layer], report: Report) -> Verified:
-    """Read every blob, directory, IR and note of the layers again."""
+def verify(layers: Iterable[Layer], report: Report, *, own: Layer | None = None) -> Verified:
+    """Read every blob, directory, IR and note of the layers again; derive files anew that are not ``own``."""
     verified, everything = Verified(), tuple(layers)
     for layer in everything:
-        _LayerCheck(layer, everything, verified, report).run()
+        _LayerCheck(layer, everything, verified, report, own).run()
     return verified
 
 
 class _LayerCheck:
     """The state of verifying one layer."""
 
-    def __init__(self, layer: Layer, layers: tuple[Layer, ...], verified: Verified, report: Report) -> None:
+    def __init__(
+        self, layer: Layer, layers: tuple[Layer, ...], verified: Verified, report: Report, own: Layer | None
+    ) -> None:
         self.layer = layer
+        self.own = own
         self.others = [other for other in layers if other != layer]
         self.verified = verified
         self.report = report
@@ -260,9 +263,16 @@ class _LayerCheck:
         precision = stored.manifest.precision if stored is not None and stored.sealed else None
         owner = _Owner(model=model, name=f"{model}/{directory.name}", precision=precision)
         self._check_directory("files", directory, stored, FilesManifest, owner)
-        if stored and stored.sealed and (fault := fault_of(directory, stored.manifest, self.layer.blob)):
+        if stored is None or not stored.sealed:
+            return
+        check = fault_of if self.layer == self.own else fault_with_derived
+        if (fault := check(directory, stored.manifest, self._sound_blob)) is not None:
             path = directory / FilesManifest.FILE_NAME
-            self._add(Problem("files", self.layer, path, fault, file=FilesManifest.FILE_NAME, **owner))
+            self._add(Problem("files", self.layer, path, fault, file=path.name, **owner))
+
+    def _sound_blob(self, sha256: str) -> Path | None:
+        paths = (layer.blob(sha256) for layer in (self.layer, *self.others))
+        return next((path for path in paths if is_file(path) and self._digest(path) == sha256), None)
 
     def _check_ir(self, directory: Path) -> None:
         stored = read_manifest(directory, IrManifest, check=True)

@@ -124,7 +124,7 @@ def _verify(session: Session) -> Verified:
         checked = verify(cache.below, session.report)
     else:
         with cache.use(session.report_wait, timeout=session.settings.lock_timeout):
-            checked = verify(cache.layers, session.report)
+            checked = verify(cache.layers, session.report, own=cache.top)
     session.close_progress()
     return checked
 
