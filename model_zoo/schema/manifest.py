@@ -222,6 +222,7 @@ class IrManifest(Manifest, frozen=True, kw_only=True):
     resolution: Resolution | None = None
 
     def __post_init__(self) -> None:
+        """Refuse parts of another shape."""
         msgspec.convert(self.parts, _Parts)
 
     @property
