@@ -16,8 +16,6 @@ TAG = (
     "# This folder is a cache of model-zoo; backup programs may leave it out (bford.info/cachedir).\n"
 )
 TAG_NAME = "CACHEDIR.TAG"
-DIGESTS = "digests.json"
-"""The file beside compiled blobs with their digests."""
 COMPLETE = "complete"
 """The file in a directory of notes that says that none is missing; without it they are derived again."""
 NOTES = ("aliases", "requests", "inputs", "resolutions")

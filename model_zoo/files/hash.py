@@ -16,6 +16,8 @@ CHUNK = 1 << 20
 """Bytes that are read at once."""
 _PIECE = 2 << 20
 _THREADS = min(8, os.cpu_count() or 1)
+DIGESTS = "digests.json"
+"""The file beside compiled blobs with the ``tree_digest`` of each."""
 
 
 def hash_file(path: Path, algorithms: Iterable[str] = ("sha256",)) -> dict[str, Digest]:

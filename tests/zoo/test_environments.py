@@ -225,11 +225,13 @@ def test_read_only_cache(zoo: Zoo, catalog: Path, tmp_path: Path, index: Index) 
         below.convert("adder", **TRUSTED)
 
 
-def test_environment_of_a_layer_below_is_used(warm: Zoo, catalog: Path, tmp_path: Path) -> None:
+def test_environment_of_a_layer_below_is_never_used(warm: Zoo, catalog: Path, tmp_path: Path) -> None:
+    """It is a program of whoever made the layer."""
     shutil.rmtree(warm.cache.writable.irs)
     settings = Settings(cache=tmp_path / "top", layers=(tmp_path / "cache",), catalogs=(catalog,))
     zoo = Zoo(settings=settings, offline=True)
-    assert zoo.convert("adder", **TRUSTED).xml.is_file()
+    with pytest.raises(OfflineError, match="has not been built"):
+        zoo.convert("adder", **TRUSTED)
     assert envs(zoo) == []
 
 

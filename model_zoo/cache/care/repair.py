@@ -84,7 +84,7 @@ def repair(
                     raise CacheReadOnlyError(what)
                 run.repair(problem)
             except CacheError as error:  # the others can still be repaired
-                repaired.left.append((problem, error.what))
+                repaired.left.append((problem, "; ".join(filter(None, (error.what, error.hint)))))
         run.derive_notes()
     return repaired
 

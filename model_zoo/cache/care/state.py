@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from model_zoo.cache.layout import COMPLETE, DIGESTS, NOTES, TAG, TAG_NAME
+from model_zoo.cache.layout import COMPLETE, NOTES, TAG, TAG_NAME
 from model_zoo.cache.notes import Notes, read_alias
-from model_zoo.files import exists, is_file, read_checked, read_json, tree_digest
+from model_zoo.files import DIGESTS, exists, is_file, read_checked, read_json, tree_digest
 from model_zoo.files.read import read_bounded
-from model_zoo.files.tree import regular_files, walk
+from model_zoo.files.tree import regular_files, scan, walk
 from model_zoo.schema import FileEntry
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def state_faults(layer: Layer) -> Iterator[tuple[Path, str, str]]:
         The file, what is wrong with it, and what people know it by.
     """
     tag = layer.root / TAG_NAME
-    if _bytes(tag) != TAG.encode("ascii"):
+    if scan(layer.root) and _bytes(tag) != TAG.encode("ascii"):
         yield tag, "the mark by which backup programs know a cache is missing or damaged", TAG_NAME
     marks = [layer.complete(kind) for kind in NOTES]
     if any(map(is_file, marks)):

@@ -137,7 +137,8 @@ class _LayerCheck:
         self._check_environments()
         self._check_compiled()
         self._check_blobs(blobs)
-        for path, cause, name in state_faults(self.layer):
+        faults = {fault[0]: fault for fault in [*state_faults(self.layer)][::-1]}  # the first of each file
+        for path, cause, name in [*faults.values()][::-1]:
             self._add(Problem("state", self.layer, path, cause, file=name))
         self.verified.blobs += len(blobs)
         self.verified.models += len({directory.parent for directory in directories})
@@ -310,7 +311,7 @@ class _LayerCheck:
             self._add(Problem(subject, self.layer, directory / name, cause, file=name, **owner))
             return
         if not is_named(directory, stored.manifest):
-            cause = "the directory's name is not the one that follows from its manifest"
+            cause = "the directory's name is not the key of what its manifest says"
             self._add(Problem(subject, self.layer, directory, cause, file=name, **owner))
         listed = {name}
         for entry in stored.manifest.entries:
