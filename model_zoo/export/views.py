@@ -63,23 +63,24 @@ def export_omz(irs: Sequence[ConvertedModel], out: Path) -> Path:
     return copy_out(files, out)
 
 
-def copy_out(files: Mapping[str, Path], target: Path) -> Path:
+def copy_out(files: Mapping[str, Path], target: Path, below: str = ".") -> Path:
     """Copy files out of the cache to ``target``, each completely or not at all; equal ones are left alone.
 
     Args:
-        files: the file for each path below ``target``.
-        target: a directory; it is created, and nothing else in it is touched.
+        files: the file for each path below that.
+        target: the directory that the user named; it is created, and nothing else in it is touched.
+        below: the directory in it for the files.
 
     Returns:
-        ``target``, absolute.
+        Where the files are, absolute.
 
     Raises:
         CacheError: the directory cannot be written.
     """
     target = target.absolute()
     with ThreadPoolExecutor(_PARALLEL_COPIES) as pool:  # copying is the kernel's work
-        list(pool.map(lambda pair: _copy(pair[1], target, pair[0]), files.items()))
-    return target
+        list(pool.map(lambda pair: _copy(pair[1], target, f"{below}/{pair[0]}"), files.items()))
+    return target / below
 
 
 def _copy(source: Path, target: Path, path: str) -> None:

@@ -68,7 +68,8 @@ def _copy(converted: ConvertedModel, output: Path) -> Path:
     from model_zoo.export.views import copy_out
 
     name = converted.model.name
-    target = output / name / converted.precision
+    below = f"{name}/{converted.precision}"
     if converted.is_folder:
-        return copy_out(converted.files, target)
-    return copy_out({f"{name}.xml": converted.xml, f"{name}.bin": converted.bin}, target) / f"{name}.xml"
+        return copy_out(converted.files, output, below)
+    files = {f"{name}.xml": converted.xml, f"{name}.bin": converted.bin}
+    return copy_out(files, output, below) / f"{name}.xml"

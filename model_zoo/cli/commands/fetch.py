@@ -49,7 +49,7 @@ def fetch_command(
             return str(fetched.directory)
         from model_zoo.export.views import copy_out
 
-        return str(copy_out(fetched.files, output / fetched.model.name))
+        return str(copy_out(fetched.files, output, fetched.model.name))
 
     zoo, report = session.zoo, session.report
     selected = select(session, references, everything=everything)
