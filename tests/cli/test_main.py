@@ -119,7 +119,7 @@ def test_version(shell):
         ),
         (("seed", "layer"), ["name at least one model"]),
         (("seed", "a@b@c"), ["name at least one model"]),
-        (("info", "FP16"), ["no catalog has a model named 'FP16'", "behind the model: NAME@FP16"]),
+        (("info", "FP16"), ["no catalog has a model named 'FP16'", "after the model's name: NAME@FP16"]),
         (("zzz",), ["no such command: zzz", "see 'model-zoo --help'"]),
         (("list", "--jsno"), ["no such option: --jsno", "did you mean --json", "model-zoo list [OPTIONS]"]),
         (("path",), ["missing argument", "model-zoo path [OPTIONS] REF"]),
