@@ -244,7 +244,7 @@ def _from_file(env: Mapping[str, str]) -> dict[str, Any]:
                 values[key] = parse_size(values[key])
         settings = msgspec.convert(values, FileSettings, dec_hook=resolve)
     except (OSError, ValueError, RecursionError) as error:
-        what = f"settings file {path}: {plain_reason(error)}"
+        what = f"settings file {path}: {plain_reason(error).removeprefix(f'{path}: ')}"
         raise UsageError(what, hint="correct the file, or point MODEL_ZOO_CONFIG at another one") from error
     return {key: getattr(settings, key) for key in values}
 

@@ -105,7 +105,7 @@ def _add(paths: UniquePaths, path: str, archive: str) -> None:
         check_relative_path(path)
         paths.add(path)
     except ValueError as error:
-        raise refused(archive, str(error), path) from error
+        raise refused(archive, f"clashing paths: {error}", path) from error
 
 
 class _Limit:

@@ -51,9 +51,11 @@ def require_packages(
         return
     reason = f"precision {precision}" if missing == ["nncf"] else f"framework {model.framework}"
     where = "in its converter environment" if isolated else f"for {python}" if python else "here"
-    names = [*missing, *(f"the module {name!r}" for name in modules)]
-    verb = "is" if len(names) == 1 else "are"
-    what = f"converting {model.name} ({reason}) needs {', '.join(names)}, which {verb} not installed {where}"
+    names = [*([", ".join(missing)] if missing else []), *(f"the module {name!r}" for name in modules)]
+    verb = "is" if len(missing) + len(modules) == 1 else "are"
+    what = (
+        f"converting {model.name} ({reason}) needs {' and '.join(names)}, which {verb} not installed {where}"
+    )
     package = missing[0] if missing else "PACKAGE"
     hints = []
     if isolated:

@@ -118,7 +118,7 @@ def summarize(label: str, errors: Sequence[ModelZooError], left: str) -> ModelZo
     chosen = [*ranked, *errors, SourceUnavailableError("no source was tried")][0]
     hint = chosen.hint or next(text for kind, text in _HINTS if isinstance(chosen, kind))
     if isinstance(chosen, TransferInterruptedError) and left == NOTHING_LEFT and not chosen.hint:
-        hint = "check the URL and the network (proxy, certificates), then run the same command again"
+        hint = "try again later; if it fails again, check the URL and the network (proxy, certificates)"
     if not isinstance(chosen, IntegrityError) and any(isinstance(e, IntegrityError) for e in errors):
         hint += "; remove the source whose content differs from its digest"
     if len(errors) == 1:

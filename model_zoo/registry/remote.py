@@ -252,9 +252,12 @@ class Remote:
             self._warn(error, ir.model.name, report)
 
     def _warn(self, error: ModelZooError, model: str, report: Report) -> None:
-        reason = error.what.partition(":ir-")[2].partition(": ")[2] or error.what
-        if reason in self._warned:
+        registry, _, rest = error.what.partition(":ir-")
+        reason = rest.partition(": ")[2]
+        message = f"the remote cache of IRs was not used: {error.what}"
+        if reason:  # without the key, which differs for each IR
+            message = f"the remote cache {registry} was not used: {reason}"
+        if message in self._warned:
             return
-        self._warned.add(reason)
-        message = f"the remote cache {self._settings.remote} was not used: {reason}"
+        self._warned.add(message)
         report(Event(event="note", model=model, message=message))

@@ -91,7 +91,7 @@ class Model(Struct, frozen=True, kw_only=True):
             msg = f"name {self.name!r} may contain only letters, digits, '.', '_' and '-'"
             raise ValueError(msg)
         if bool(self.artifacts) == bool(self.stages):
-            msg = f"give either artifacts or stages, not {'both' if self.artifacts else 'neither'}"
+            msg = f"give either artifacts or stages; this entry has {'both' if self.stages else 'neither'}"
             raise ValueError(msg)
         if self.artifacts and self.framework is None:
             msg = "a model with artifacts needs a framework"

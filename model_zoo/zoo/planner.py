@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from model_zoo.cache import declaration_of
 from model_zoo.catalog import parse_reference, pick_precision
-from model_zoo.errors import CatalogError, UnknownModelError, UsageError
+from model_zoo.errors import UnknownModelError, UsageError
 from model_zoo.schema import ConvertedModel, FetchedModel, FileEntry
 from model_zoo.sources import floating_sources
 from model_zoo.zoo.plan import Conversion, FilesPlan, Plan, Request, Tools
@@ -78,7 +78,6 @@ class Planner:
 
         Raises:
             ModelZooError: as ``request``.
-            CatalogError: no catalog has a stage of a composite.
         """
         found: dict[tuple[str, str | None], Request] = {}
         for reference in references:
@@ -93,7 +92,9 @@ class Planner:
             return self._of_catalog(name, composite.precision)
         except UnknownModelError as error:
             what = f"{composite.model.name}: no catalog has its stage {name!r}"
-            raise CatalogError(what, hint="add the catalog that has it, or correct stages") from error
+            raise UnknownModelError(
+                what, found=name, hint="add the catalog that has it, or correct stages"
+            ) from error
 
     def _of_catalog(self, name: str, precision: str | None) -> Request:
         model = self.catalog.get(name)

@@ -95,7 +95,7 @@ def test_an_empty_list_explains_itself_on_stderr(shell, catalog, arguments, text
     ("arguments", "what", "hint"),
     [
         (["--task", "countin"], "unknown task 'countin'", "did you mean: counting"),
-        (["--task", "clasification"], "the task 'clasification'", "did you mean: classification, "),
+        (["--task", "clasification"], "unknown task 'clasification'", "did you mean: classification, "),
         (["--source", "weel"], "unknown source 'weel'", "did you mean: wheel"),
         (["--framework", "torch"], "unknown framework 'torch'", "did you mean: pytorch"),
         (["--framework", "zzzzz"], "unknown framework 'zzzzz'", "choose from: onnx, "),

@@ -153,7 +153,7 @@ def _npy(path: Path, ports: Sequence[InputPort]) -> list[dict[str, Array]]:
     try:
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # so no more is allocated than the file has
     except (ValueError, EOFError) as error:  # whose own advice is to load pickled objects
-        msg = "no array of numbers, as .npy files have it"
+        msg = "not an array of numbers in the .npy format"
         raise ValueError(msg) from error
     return [{ports[0].name: _fitted(mapped, ports[0])}]
 

@@ -109,7 +109,7 @@ def _print_plan(session: Session, plan: Removals, *, dry_run: bool) -> None:
     blobs = counted(len(plan.removals) - len(shown), "blob")
     freed, after = human_size(plan.freed), human_size(plan.after)
     if not plan.removals and not plan.locks:
-        click.echo(f"nothing to remove; {after} in use")
+        click.echo(f"nothing to remove; {after} in the cache")
         return
     verb, rest = ("would free", "would remain") if dry_run else ("freed", "remain")
     click.echo(f"{verb} {freed}: {counted(len(shown), 'entry', 'entries')}, {blobs}; {after} {rest}")

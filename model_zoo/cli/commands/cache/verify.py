@@ -113,7 +113,7 @@ def _total(rows: Sequence[Mapping[str, str | None]], failed: set[str], *, dry_ru
     if dry_run:
         return f"{len(rows)} to repair"
     removed = sum(row["model"] in failed and "to be" in str(row["done"]) for row in rows)
-    return f"{len(rows) - removed} repaired" + (f", {removed} removed only" if removed else "")
+    return f"{len(rows) - removed} repaired" + (f", {removed} removed but not restored" if removed else "")
 
 
 def _verify(session: Session) -> Verified:
