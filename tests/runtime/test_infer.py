@@ -28,6 +28,7 @@ from model_zoo.errors import (
 from model_zoo.formats import images
 from model_zoo.runtime import measure
 from model_zoo.runtime.inference import boxes, draw, inputs, outputs
+from model_zoo.runtime.inference.run import infer
 from tests.conversion import support
 
 ops = ov.opset13
@@ -58,7 +59,7 @@ def same(shape: list[int] | str, kind: Any = np.float32, layout: str | None = No
 
 
 def run(network: Any, *sources: Path, info: dict[str, str] | None = None, **how: Any) -> list[dict[str, Any]]:
-    return list(runtime.infer(network, list(sources), info, **how))
+    return list(infer(network, list(sources), info, **how))
 
 
 def seen(network: Any, source: Path, tmp_path: Path, info: dict[str, str] | None = None) -> np.ndarray:
@@ -453,31 +454,31 @@ def test_no_box_leaves_the_picture_as_it_is(tmp_path: Path) -> None:
 
 def test_bench_measures_static_and_dynamic_models(tmp_path: Path) -> None:
     xml = support.network(tmp_path)
-    figures = runtime.bench(xml, device="CPU", seconds=1, hint="latency", cache=tmp_path / "c")
+    figures = measure.bench(xml, device="CPU", seconds=1, hint="latency", cache=tmp_path / "c")
     assert figures["device"] == "CPU"
     assert 0 < figures["latency_min_ms"] <= figures["latency_ms"] <= figures["latency_max_ms"]
     assert figures["throughput_fps"] > 0
     assert figures["iterations"] >= 1
     pair = [parameter("[?,4]", name="a:0"), parameter("[?,4]", name="b")]
     ov.save_model(ov.Model([ops.add(*pair)], pair, "m"), tmp_path / "dynamic.xml")
-    assert runtime.bench(tmp_path / "dynamic.xml", device="CPU", seconds=1)["requests"] >= 1
+    assert measure.bench(tmp_path / "dynamic.xml", device="CPU", seconds=1)["requests"] >= 1
 
 
 def test_bench_of_what_cannot_be_measured(tmp_path: Path) -> None:
     with pytest.raises(DeviceUnavailableError):
-        runtime.bench(tmp_path / "m.xml", device="TPU")
+        measure.bench(tmp_path / "m.xml", device="TPU")
     with pytest.raises(LoadError, match="OpenVINO cannot read"):
-        runtime.bench(tmp_path / "m.xml", device="CPU")
+        measure.bench(tmp_path / "m.xml", device="CPU")
     xml = support.network(tmp_path)
     with pytest.raises(CompileError, match="benchmark_app failed on CPU") as caught:
-        runtime.bench(xml, device="CPU", seconds=1, hint="nonsense")
+        measure.bench(xml, device="CPU", seconds=1, hint="nonsense")
     assert "nonsense" in str(caught.value.found)
 
 
 def test_bench_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "_GRACE", -0.95)
     with pytest.raises(CompileError, match="did not end within"):
-        runtime.bench(support.network(tmp_path), device="CPU", seconds=1)
+        measure.bench(support.network(tmp_path), device="CPU", seconds=1)
 
 
 def test_open_sizes_are_named_to_benchmark_app(tmp_path: Path) -> None:
