@@ -58,7 +58,7 @@ class Proofs:
                 self._hashed[path, algorithm] = digest.hex
         good = all(self._hashed.get((path, algorithm)) == digits for algorithm, digits in wanted.items())
         if not good:
-            _log.warning("%s is not what it is stored or noted as; it is not used", path)
+            _log.info("%s is not what it is stored or noted as; it is not used", path)
         return good
 
     def is_proven(self, directory: Path, manifest: FilesManifest | IrManifest) -> bool:
@@ -103,7 +103,7 @@ class Proofs:
                 with self._staging("proof") as staging:
                     wrong = fault_of_derived(manifest, blob, staging / "tree", staging)
         if wrong is not None:
-            _log.warning("%s is not what its manifest says and is not used: %s", directory, wrong)
+            _log.info("%s is not what its manifest says and is not used: %s", directory, wrong)
         return wrong is None
 
     def digest_of_local(self, artifact: Artifact, path: Path, first: str) -> str | None:

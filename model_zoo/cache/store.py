@@ -319,7 +319,7 @@ def _whole(layer: Layer, directory: Path, kind: type[M]) -> Stored[M] | None:
     if stored is None or not is_whole(str(layer.root), str(directory), stored.manifest.entries):
         return None
     if isinstance(stored.manifest, FilesManifest) and (fault := fault_of(directory, stored.manifest)):
-        _log.warning("%s is not used: %s", directory, fault)
+        _log.info("%s is not used: %s", directory, fault)
         return None
     return stored
 

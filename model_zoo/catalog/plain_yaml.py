@@ -21,7 +21,9 @@ MAX_DIGITS = 64
 _LONG = 1 << 18
 """Characters from which a document's values are counted before they are built."""
 _TAG = "tag:yaml.org,2002:"
-_SCALARS = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "null", "merge", "value"))
+_SCALARS = frozenset(
+    _TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value")
+)
 _COLLECTIONS = frozenset(_TAG + name for name in ("seq", "map"))
 
 
@@ -89,7 +91,7 @@ def _loader(text: str) -> Any:  # noqa: ANN401 - of libyaml, or of pure Python w
     class Loader(base):  # type: ignore[misc]
         """The safe loader with numbers that other programs can hold."""
 
-    for kind in ("int", "float", "bool"):
+    for kind in ("int", "float", "bool", "timestamp"):
         Loader.add_constructor(_TAG + kind, _scalar)
     return Loader(text)
 
@@ -101,7 +103,7 @@ def _scalar(loader: Any, node: Node) -> object:  # noqa: ANN401 - PyYAML is unty
     if len(node.value) <= MAX_DIGITS:
         try:
             value = yaml.SafeLoader.yaml_constructors[node.tag](loader, node)
-        except (ValueError, LookupError, OverflowError):
+        except (ValueError, LookupError, OverflowError, AttributeError):
             value = None
     if (
         value is None
@@ -109,7 +111,7 @@ def _scalar(loader: Any, node: Node) -> object:  # noqa: ANN401 - PyYAML is unty
         or (type(value) is int and not -(1 << 63) <= value < 1 << 63)
     ):
         _refuse(f"{node.value[:MAX_DIGITS]!r} is not a usable {kind}", node)
-    return value
+    return node.value if kind == "timestamp" else value
 
 
 def _count(text: str) -> None:
@@ -141,14 +143,11 @@ def _check(root: Node) -> None:
 
 
 def _children(node: Node) -> Iterable[Node]:
-    """Return the keys and values directly in a node, which is checked by itself; a date becomes its text."""
+    """Return the keys and values directly in a node, which is checked by itself."""
     import yaml
 
-    if isinstance(node, yaml.ScalarNode):
-        if node.tag == f"{_TAG}timestamp":
-            node.tag = f"{_TAG}str"
-        if "\0" in node.value:
-            _refuse("a text contains the character NUL", node)
+    if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
+        _refuse("a text contains the character NUL", node)
     if node.tag not in (_SCALARS if isinstance(node, yaml.ScalarNode) else _COLLECTIONS):
         _refuse(f"the type {node.tag.removeprefix(_TAG)!r} is not allowed here", node)
     if not isinstance(node, yaml.MappingNode):

@@ -38,7 +38,7 @@ def prepare(directory: Path) -> bool:
     write where the link leads.
     """
     if has_link(directory.parents[1], directory):
-        _log.warning("%s is behind a symlink", directory)
+        _log.info("%s is behind a symlink", directory)
         return False
     try:
         if not directory.is_dir():
@@ -49,7 +49,7 @@ def prepare(directory: Path) -> bool:
         for path in found:
             linked = is_link(path.lstat())
             if linked or path.name not in known or tree_digest(path) != known[path.name]:
-                _log.warning("deleting %s: its digest is not the recorded one", path)
+                _log.info("deleting %s: its digest is not the recorded one", path)
                 path.unlink()
                 known.pop(path.name, None)
                 _write(directory, known)  # otherwise the blob that replaces it would not be recorded
