@@ -60,8 +60,8 @@ class Builder(Struct, frozen=True, kw_only=True):
     run, which requires trust; so do ``paths``, directories of the model's own files to put on ``sys.path``,
     and ``requirements``. ``weights`` is the artifact loaded into the network. In ``kwargs`` the text
     ``files:PATH`` stands for the location of that file or directory of the model. ``requirements`` are the
-    packages, as ``NAME==VERSION``, that the code needs besides its framework; a converter environment includes
-    them.
+    packages, as ``NAME==VERSION``, that the code needs besides its framework; a converter environment
+    includes them.
     """
 
     torchvision: str | None = None
