@@ -480,7 +480,7 @@ def test_extensions_of_a_ready_ir_are_loaded_too(tmp_path: Path) -> None:
     (tmp_path / "files" / "bad.so").write_bytes(b"no library")
     model = entry("openvino", "net.xml", "net.bin", "bad.so", recipe={"extensions": ["bad.so"]})
     with pytest.raises(ConversionError, match=r"bad\.so"):
-        run(model, tmp_path / "files", tmp_path / "ir")
+        run(model, tmp_path / "files", tmp_path / "ir", trust_code=True)
 
 
 def test_file_of_no_format_has_no_frontend(tmp_path: Path) -> None:

@@ -13,7 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedModelError
+from model_zoo.errors import (
+    ConversionError,
+    MissingExtraError,
+    UnsupportedModelError,
+    UntrustedCodeError,
+)
 from tests.conversion import support
 from tests.conversion.support import entry, run, run_here
 from tests.tools import require_module
@@ -119,6 +124,40 @@ def test_torchscript_and_exported_program(torch: Any, net: tuple[Path, Any], tmp
         assert ports["inputs"][0]["name"] == "picture"
         assert ports["outputs"][0]["name"] == "scores"
         agrees(torch, tmp_path / name[4:] / "model.xml", network, values())
+
+
+def test_torchscript_that_writes_a_file_when_it_is_loaded(torch: Any, tmp_path: Path) -> None:
+    (tmp_path / "evil.py").write_text(
+        textwrap.dedent(
+            f"""
+            import torch
+
+            class Evil(torch.nn.Module):
+                @torch.jit.export
+                def __getstate__(self) -> tuple[int, bool]:
+                    return (1, self.training)
+
+                @torch.jit.export
+                def __setstate__(self, state: tuple[int, bool]):
+                    self.training = state[1]
+                    torch.save([torch.ones(3)], {str(tmp_path / "marker")!r})
+
+                def forward(self, x):
+                    return x + 1
+            """
+        )
+    )
+    spec = importlib.util.spec_from_file_location("evil", tmp_path / "evil.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    torch.jit.script(module.Evil()).save(str(tmp_path / "net.jit"))
+    (tmp_path / "marker").unlink(missing_ok=True)
+    with pytest.raises(UntrustedCodeError, match="can do more than compute") as caught:
+        run_here(entry("pytorch", "net.jit", recipe=INPUTS), tmp_path, tmp_path / "ir")
+    assert "save in net.jit/" in str(caught.value.found)
+    assert not (tmp_path / "marker").exists()
 
 
 @pytest.mark.parametrize("wrap", ["plain", "wrapped", "module", "safetensors"])
