@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from model_zoo.settings import Settings
 
 
+_SPACE = re.compile(r"[\s\x00-\x1f\x7f]")
+
+
 class UrlSource(LocatedSource, frozen=True, kw_only=True):
     """A file at an HTTP or HTTPS address."""
 
@@ -25,14 +29,18 @@ class UrlSource(LocatedSource, frozen=True, kw_only=True):
     url: str
 
     def __post_init__(self) -> None:
-        """Refuse other schemes, and URLs without a host."""
+        """Refuse other schemes, and what no client takes for an address."""
         try:
             parts = urlsplit(self.url)
             valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+            valid = valid and parts.netloc.count("@") <= 1
         except ValueError:
             valid = False
         if not valid:
             msg = f"url must start with http:// or https:// and name a host: {self.describe()}"
+            raise ValueError(msg)
+        if _SPACE.search(self.url):
+            msg = f"url contains spaces or control characters; write a space as %20: {self.describe()}"
             raise ValueError(msg)
 
     def locate(self, artifact: Artifact, settings: Settings) -> HttpLocation:

@@ -19,7 +19,7 @@ from model_zoo.errors import (
     TransferInterruptedError,
 )
 from model_zoo.settings import Settings
-from model_zoo.sources.oci import client
+from model_zoo.sources.oci import OCI_MANIFEST, client
 from model_zoo.sources.oci.client import Registry, oci_digest
 from model_zoo.sources.oci.reference import oci_reference
 
@@ -217,7 +217,7 @@ def test_blob_and_manifest_are_sent_once(script, location):
     with talk(script) as registry:
         assert put(registry)
         assert not put(registry)
-        registry.put_manifest("1", b'{"a": 1}', client.OCI_MANIFEST)
+        registry.put_manifest("1", b'{"a": 1}', OCI_MANIFEST)
         found = registry.manifest("1")
     assert script.blobs == {DIGEST: DATA}
     assert (found.data, found.digest) == (b'{"a": 1}', oci_digest(b'{"a": 1}'))
@@ -287,7 +287,7 @@ def test_refusal_says_why_on_one_line(script):
     ("HEAD", 418, lambda registry: registry.has_blob(DIGEST)),
     ("HEAD", 418, lambda registry: registry.locate(DIGEST, None)),
     ("GET", 418, lambda registry: registry.manifest("1")),
-    ("PUT", 400, lambda registry: registry.put_manifest("1", b"{}", client.OCI_MANIFEST)),
+    ("PUT", 400, lambda registry: registry.put_manifest("1", b"{}", OCI_MANIFEST)),
     ("PATCH", 413, put),
 ])  # fmt: skip
 def test_unexpected_answer_is_an_error(script, method, code, act):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 PROXY_SCHEMES = {"http", "https", "socks4", "socks4a", "socks5", "socks5h"}
 _WEB_SCHEMES = {"http", "https"}
+_BROKEN = "has an invalid host or port"
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _HUB = "https://huggingface.co"
 _CODE = DownloadError.exit_code
@@ -52,8 +53,8 @@ def url_problem(text: str, schemes: set[str]) -> str | None:
     try:
         url = urlsplit(text if "://" in text else f"http://{text}")
         port = url.port
-    except ValueError:
-        return "has a broken host or port"
+    except ValueError as error:  # which may quote a password as the port
+        return "is an invalid IPv6 URL" if "IPv6" in str(error) else _BROKEN
     problems = {
         "contains white space": re.search(r"\s", text) is not None,
         f"has the scheme {url.scheme!r}, not one of {', '.join(sorted(schemes))}": url.scheme not in schemes,
@@ -65,6 +66,8 @@ def url_problem(text: str, schemes: set[str]) -> str | None:
 
 
 def _shown(url: str) -> str:
+    if "://" not in url and url_problem(url, PROXY_SCHEMES) == _BROKEN:
+        return "a URL"  # a user and a password without a host look like this
     return safe_url(url if "://" in url else f"http://{url}")
 
 
