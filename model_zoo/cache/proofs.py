@@ -17,20 +17,34 @@ from model_zoo.files import exists, has_digest, hash_file, is_file
 from model_zoo.schema import Digest, FilesManifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from model_zoo.cache.store import Cache
+    from model_zoo.cache.layout import Layer
     from model_zoo.schema import Artifact, IrManifest
 
 _log = logging.getLogger(__name__)
 
 
 class Proofs:
-    """What was found out about the bytes of a cache's lower layers, and of local files."""
+    """What was found out about the bytes of a cache's lower layers, and of local files.
 
-    def __init__(self, cache: Cache) -> None:
-        self._cache = cache
+    Args:
+        top: the writable layer, if there is one.
+        layers: all of them.
+        staging: gives an empty directory of the writable layer.
+    """
+
+    def __init__(
+        self,
+        top: Layer | None,
+        layers: Sequence[Layer],
+        staging: Callable[[str], AbstractContextManager[Path]],
+    ) -> None:
+        self._top = top
+        self._layers = layers
+        self._staging = staging
         self._hashed: dict[tuple[Path, str], str] = {}
         self._proven: dict[str, bool] = {}
 
@@ -54,12 +68,13 @@ class Proofs:
         can be written, this could not be remembered: sizes and digests as recorded count there.
         """
         root = directory.parents[2 if isinstance(manifest, FilesManifest) else 1]
-        if self._cache.top is None or root == self._cache.top.root:
+        if self._top is None or root == self._top.root:
             return True
         try:
             stamps = [_stamp(directory / entry.path) for entry in manifest.entries]
             proof = Digest.of_json([str(directory), manifest.to_json(), stamps]).hex
-            note = self._cache.writable.check_own(self._cache.top.proven(proof))
+            self._top.prepare()
+            note = self._top.check_own(self._top.proven(proof))
             note.parent.mkdir(parents=True, exist_ok=True)
         except (OSError, CacheError):
             return True
@@ -78,14 +93,14 @@ class Proofs:
         files = {entry.sha256: directory / entry.path for entry in manifest.entries}
 
         def blob(sha256: str) -> Path | None:
-            stored = (layer.blob(sha256) for layer in self._cache.layers)
+            stored = (layer.blob(sha256) for layer in self._layers)
             return next((path for path in stored if is_file(path) and self.has(path, sha256)), None)
 
         wrong = next((e.path for e in manifest.entries if not has_digest(directory / e.path, e.sha256)), None)
         if wrong is None and isinstance(manifest, FilesManifest):
             wrong = fault_of(directory, manifest, lambda sha256: files.get(sha256) or blob(sha256))
             if wrong is None and is_derived(manifest):
-                with self._cache.staging("proof") as staging:
+                with self._staging("proof") as staging:
                     wrong = fault_of_derived(manifest, blob, staging / "tree", staging)
         if wrong is not None:
             _log.warning("%s is not what its manifest says and is not used: %s", directory, wrong)
@@ -99,17 +114,17 @@ class Proofs:
         (alias,) = alias_names(artifact)
         try:
             found = path.stat()
-            if self._cache.top is not None:
+            if self._top is not None:
                 with contextlib.suppress(OSError):
-                    noted = self._cache.top.alias(*alias).stat().st_mtime_ns
+                    noted = self._top.alias(*alias).stat().st_mtime_ns
                     if max(found.st_mtime_ns, found.st_ctime_ns) < noted:
                         return first
             now = hash_file(path)["sha256"].hex
         except OSError:
             return None
-        if now == first and self._cache.top is not None:
+        if now == first and self._top is not None:
             with contextlib.suppress(OSError, CacheError):
-                self._cache.top.check_own(self._cache.top.alias(*alias)).touch()
+                self._top.check_own(self._top.alias(*alias)).touch()
         return now
 
 
