@@ -31,20 +31,19 @@ class Proofs:
     """What was found out about the bytes of a cache's lower layers, and of local files.
 
     Args:
-        layers: of the cache, in the order of look-up.
-        writable: prepares the first of them for writing; None where none can be written.
-        staging: gives an empty directory in it, for a purpose.
+        top: the writable layer, if there is one.
+        layers: all of them.
+        staging: gives an empty directory of the writable layer.
     """
 
     def __init__(
         self,
+        top: Layer | None,
         layers: Sequence[Layer],
-        writable: Callable[[], Layer] | None,
         staging: Callable[[str], AbstractContextManager[Path]],
     ) -> None:
+        self._top = top
         self._layers = layers
-        self._top = layers[0] if writable else None
-        self._writable = writable
         self._staging = staging
         self._hashed: dict[tuple[Path, str], str] = {}
         self._proven: dict[str, bool] = {}
@@ -69,12 +68,13 @@ class Proofs:
         can be written, this could not be remembered: sizes and digests as recorded count there.
         """
         root = directory.parents[2 if isinstance(manifest, FilesManifest) else 1]
-        if self._top is None or self._writable is None or root == self._top.root:
+        if self._top is None or root == self._top.root:
             return True
         try:
             stamps = [_stamp(directory / entry.path) for entry in manifest.entries]
             proof = Digest.of_json([str(directory), manifest.to_json(), stamps]).hex
-            note = self._writable().check_own(self._top.proven(proof))
+            self._top.prepare()
+            note = self._top.check_own(self._top.proven(proof))
             note.parent.mkdir(parents=True, exist_ok=True)
         except (OSError, CacheError):
             return True

@@ -52,7 +52,7 @@ class Cache:
         self.top = Layer(top.absolute()) if top is not None else None
         self.below = tuple(Layer(root.absolute()) for root in below)
         self._notes = tuple(Notes(layer, writable=layer is self.top) for layer in self.layers)
-        self.proofs = Proofs(self.layers, (lambda: self.writable) if self.top else None, self.staging)
+        self.proofs = Proofs(self.top, self.layers, self.staging)
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -29,7 +29,7 @@ _LOCK_AGAIN = "if the change is intended, lock again with 'model-zoo lock'"
 class LockedIr(Struct, frozen=True, kw_only=True):
     """One IR: its key, everything that determines the key, and the files it consists of."""
 
-    key: str
+    key: Sha256
     outputs: tuple[FileEntry, ...]
     parts: dict[str, Any]
 
@@ -155,7 +155,7 @@ def _contradictions(declared: Artifact, pin: Artifact) -> list[str]:
         f"{pin.path}: {name}: locked {_shorten(msgspec.to_builtins(theirs))}, "
         f"in the entry {_shorten(msgspec.to_builtins(ours))}"
         for name, ours, theirs in pairs
-        if None not in {ours, theirs} and ours != theirs
+        if theirs not in {None, ours} and (ours is not None or name == "unpack")
     ]
 
 

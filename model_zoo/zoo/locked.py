@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from model_zoo.catalog.lockfile import refuse_other_outputs, refuse_other_parts
-from model_zoo.conversion import differences
+from model_zoo.conversion import differences, ir_key
 from model_zoo.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ def check_locked(
     if request.locked is None:
         return
     locked = locked_ir(request)
-    refuse_other_parts(request.name, differences(parts, locked.parts, label="locked"))
+    lines = differences(parts, locked.parts, label="locked")
+    if not lines and locked.key != ir_key(locked.parts):
+        lines = [f"key: locked {locked.key}, which is not the key of the locked parts"]
+    refuse_other_parts(request.name, lines)
     if outputs is not None:
         refuse_other_outputs(request.name, outputs, locked)

@@ -102,6 +102,39 @@ def test_a_lock_adds_no_artifact_to_an_entry(locked, shell, server):
     assert "evil.py" in done.err
 
 
+def strange(**fields: object) -> Callable[[dict], None]:
+    def edit(model: dict) -> None:
+        model["ir"]["FP32"].update(fields) if "ir" not in fields else model.update(fields)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        strange(parts={}),
+        strange(parts={"inputs": [["m.onnx"]], "versions": {}}),
+        strange(parts={"inputs": [["m.onnx", 5]], "versions": {}}),
+        strange(parts={"inputs": 5, "versions": {}}),
+        strange(parts={"inputs": [], "versions": []}),
+        strange(outputs=[{}]),
+        strange(key="../../x"),
+        strange(ir={"FP32": None}),
+        lambda model: model["artifacts"].append(model["artifacts"][0]),
+        lambda model: model["artifacts"].append({**model["artifacts"][0], "path": "../x"}),
+        lambda model: model["artifacts"][0].update(unpack={"format": "tar"}),
+        lambda model: model["artifacts"][0].update(size=10**400),
+    ],
+)
+def test_a_lock_of_a_strange_shape_is_refused(locked, shell, server, edit):
+    server.add("/m.onnx", GOOD)
+    change(locked, edit)
+    for command in ("fetch", "convert"):
+        done = shell(command, "--locked", locked, "one")
+        assert done.code in {0, 2, 5}, done.text
+    assert done.code != 0, "converted"
+
+
 def test_a_lock_that_contradicts_its_own_declaration(locked, shell):
     def both(model: dict) -> None:
         first(sha256=sha256(EVIL))(model)

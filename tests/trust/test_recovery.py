@@ -197,6 +197,28 @@ def test_an_edited_local_file_is_noticed(catalog, shell):
     assert changed or done.code == 5, "nothing said that the file is another one"
 
 
+def test_an_edited_local_file_is_refused_until_its_model_is_removed(catalog, shell):
+    path = catalog / "one.yaml"
+    data = yaml.safe_load(path.read_text())
+    for name in ("sha256", "size"):
+        del data["artifacts"][0][name]
+    data["artifacts"][0]["integrity"] = "first-use"
+    path.write_text(yaml.safe_dump(data))
+    assert shell("fetch", "one").code == 0
+    first, local = (catalog / "one.onnx").read_bytes(), catalog / "one.onnx"
+    local.write_bytes(first)  # written to, and the same
+    assert shell("fetch", "one").code == 0
+    local.write_bytes(first.replace(first[-4:], b"edit"))
+    assert "one.onnx was edited" in shell("why", "one").out
+    assert "one.onnx" in shell("fetch", "one").refused(5).err
+    shell("fetch", "one", "two").refused(5)
+    assert shell("cache", "rm", "one").code == 0
+    done = shell("fetch", "one")
+    assert (Path(done.out.strip()) / "m.onnx").read_bytes() == local.read_bytes()
+    local.unlink()
+    assert shell("--offline", "fetch", "one").code == 0
+
+
 @pytest.mark.parametrize("etag", ["", '""', 'W/""'])
 def test_an_empty_etag_is_no_validator(catalog, shell, server, etag):
     """A transfer that broke off goes on only where the server's file is provably the same."""
