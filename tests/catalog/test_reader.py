@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 
@@ -14,6 +16,7 @@ from model_zoo.catalog import Catalog, builtin_catalog, parse_model, read_model
 from model_zoo.catalog.json_schema import json_schema, schema_text
 from model_zoo.catalog.reader import read_labels, split_field
 from model_zoo.errors import CatalogError, UnknownModelError
+from model_zoo.schema import Digest
 from model_zoo.sources.file import FileSource
 from model_zoo.sources.url import UrlSource
 from model_zoo.sources.wheel import WheelSource
@@ -204,6 +207,18 @@ def test_a_digest_is_needed_unless_a_weaker_level_is_declared(tmp_path):
     assert ":8: artifacts[0]" in caught.value.what
     weaker = text.replace("    size: 3\n", "    size: 3\n    integrity: first-use\n")
     assert read_model(write(tmp_path, weaker)).artifacts[0].digests == ()
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
+def test_a_digest_as_npm_states_it(tmp_path, algorithm):
+    digest = hashlib.new(algorithm, b"x")
+    stated = f"{algorithm}: {algorithm}-{base64.b64encode(digest.digest()).decode()}"
+    (artifact,) = read_model(write(tmp_path, GOOD.replace(f"sha256: {'a1' * 32}", stated))).artifacts
+    assert str(artifact.digests[0]) == f"{algorithm}:{digest.hexdigest()}"
+    assert Digest.parse(stated.partition(" ")[2]) == artifact.digests[0]
+    broken = stated.replace(f"{algorithm}-", f"{algorithm}-%")
+    with pytest.raises(CatalogError, match=algorithm):
+        read_model(write(tmp_path, GOOD.replace(f"sha256: {'a1' * 32}", broken)))
 
 
 def test_an_artifact_needs_a_source(tmp_path):

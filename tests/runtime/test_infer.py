@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 import sys
 import wave
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +204,35 @@ def test_raw_bytes(tmp_path: Path) -> None:
     assert seen(same("[?,2,?]"), source, tmp_path).tolist() == [[[1, 2], [3, 4]]]
 
 
+def npy(shape: str, values: int = 0) -> bytes:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(4 * values)
+
+
+def zipped(content: bytes, method: int | None = None, size: int | None = None) -> bytes:
+    """Return an archive of the array "x" that lies about how it is packed, or how large it is."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", content)
+    data = bytearray(made.getvalue())
+    if method is not None:
+        for signature, offset in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+            struct.pack_into("<H", data, data.find(signature) + offset, method)
+    if size is not None:
+        struct.pack_into("<I", data, data.find(b"PK\1\2") + 24, size)
+    return bytes(data)
+
+
+def png(width: int, height: int) -> bytes:
+    """Return a picture that says how large it is, with the data of one of 64 x 64."""
+    made = io.BytesIO()
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)).save(made, "PNG")
+    data = bytearray(made.getvalue())
+    struct.pack_into(">II", data, 16, width, height)
+    struct.pack_into(">I", data, 29, zlib.crc32(data[12:29]))
+    return bytes(data)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "shape", "kind"),
     [
@@ -208,13 +240,25 @@ def test_raw_bytes(tmp_path: Path) -> None:
         ("a.npz", {"z": np.ones(4)}, [1, 4], np.float32),
         ("a.npz", {}, [1, 4], np.float32),
         ("a.npy", b"broken", [1, 4], np.float32),
+        ("a.npy", b"", [1, 4], np.float32),
+        ("a.npy", npy("(100000000000,)"), ["?"], np.float32),
+        ("a.npy", npy("(4,", 4), [1, 4], np.float32),
+        ("a.npz", b"PK\3\4broken", [1, 4], np.float32),
+        ("a.npz", zipped(b"broken"), [1, 4], np.float32),
+        ("a.npz", zipped(npy("(100000000000,)")), ["?"], np.float32),
+        ("a.npz", zipped(b"", size=1 << 31), ["?"], np.float32),
+        ("a.npz", zipped(npy("(4,)", 4), method=99), [1, 4], np.float32),
         ("a.wav", b"broken", [1, 4], np.float32),
+        ("a.wav", b"", [1, 4], np.float32),
         ("a.wav", np.zeros(4), [1, 4], np.int32),
         ("a.wav", np.zeros(4), [2, 4], np.float32),
         ("a.bin", b"12345", [1, 4], np.float32),
         ("a.bin", b"12345678", [1, 4], np.float32),
         ("a.png", b"broken", [1, 3, 4, 4], np.float32),
         ("a.png", None, [1, 4], np.float32),
+        ("a.png", b"", [1, 3, 4, 4], np.float32),
+        ("a.png", png(64, 64)[:-40], [1, 3, 4, 4], np.float32),
+        ("a.png", png(60_000, 60_000), [1, 3, 4, 4], np.float32),
     ],
 )
 def test_input_that_does_not_fit_says_what_would(
@@ -234,6 +278,7 @@ def test_input_that_does_not_fit_says_what_would(
     with pytest.raises(LoadError, match=f"{name} cannot be the input of this network") as caught:
         run(same(shape, kind), path)
     assert caught.value.exit_code == 8
+    assert caught.value.found
     assert str(caught.value.expected).startswith("x [")
 
 
