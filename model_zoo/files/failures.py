@@ -49,7 +49,7 @@ def cache_error(
             left=left,
             hint="choose another folder, or move that file away"
             if hint
-            else "point MODEL_ZOO_CACHE (or --cache) at a folder",
+            else "use another folder (for the cache: MODEL_ZOO_CACHE or --cache), or move that file away",
         )
     if error.errno == errno.EFBIG:
         what = f"{where} would be larger than this file system or the limit of this process allows"

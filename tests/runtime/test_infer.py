@@ -309,7 +309,7 @@ def test_network_that_fails_says_on_what(tmp_path: Path) -> None:
 
 def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(CacheError, match="cannot use"):
+    with pytest.raises(CacheError, match="is a file, not a folder"):
         run(same([1]), save=tmp_path / "file" / "saved")
 
 
