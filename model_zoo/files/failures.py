@@ -16,7 +16,7 @@ ELSEWHERE = "free space there and make it writable, or choose another place to w
 """The hint where what cannot be written is not in the cache."""
 
 
-_OTHER_FOLDER = "point MODEL_ZOO_CACHE (or --cache) at a folder"
+_OTHER_FOLDER = "use another folder (for the cache: MODEL_ZOO_CACHE or --cache), or move that file away"
 
 
 @contextlib.contextmanager

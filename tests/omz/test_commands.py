@@ -349,7 +349,7 @@ def test_an_output_folder_that_cannot_be_written(tree, run, tmp_path):
     (tmp_path / "out").write_text("in the way")
     code, out, err = run(downloader, "--all", "-o", "out", "--progress_format", "json")
     assert code == 1
-    assert "########## Error: cannot use " in err
+    assert f"########## Error: {tmp_path / 'out'} is a file, not a folder" in err
     assert json.loads(out.splitlines()[-1]) == {
         "$type": "model_download_end",
         "model": "a",

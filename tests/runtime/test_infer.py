@@ -148,7 +148,7 @@ def test_each_way_of_resizing(tmp_path: Path, kind: str, columns: list[int]) -> 
     ],
 )
 def test_model_info_that_does_not_fit(tmp_path: Path, info: dict[str, str], message: str) -> None:
-    with pytest.raises(LoadError, match="cannot be the input") as caught:
+    with pytest.raises(LoadError, match="does not fit the inputs") as caught:
         run(same([1, 3, 4, 4], layout="NCHW"), picture(tmp_path / "a.png"), info=info)
     assert message in str(caught.value.found)
 
@@ -275,7 +275,7 @@ def test_input_that_does_not_fit_says_what_would(
         np.savez(path, **content)
     else:
         np.save(path, content)
-    with pytest.raises(LoadError, match=f"{name} cannot be the input of this network") as caught:
+    with pytest.raises(LoadError, match=f"{name} does not fit the inputs of this network") as caught:
         run(same(shape, kind), path)
     assert caught.value.exit_code == 8
     assert caught.value.found
@@ -355,7 +355,7 @@ def test_network_that_fails_says_on_what(tmp_path: Path) -> None:
 
 def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(CacheError, match="cannot use"):
+    with pytest.raises(CacheError, match="is a file, not a folder"):
         run(same([1]), save=tmp_path / "file" / "saved")
 
 
