@@ -12,7 +12,6 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-from model_zoo.cache.layout import DIGESTS
 from model_zoo.files import has_link, read_json, set_mode, tree_digest, write_file
 from model_zoo.files.tree import is_link
 from model_zoo.runtime.core import version
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
+DIGESTS = "digests.json"  # cache.layout knows it too, for verify
 
 
 def directory_of(compiled: Path, key: str, device: str, config: Mapping[str, object]) -> Path:
