@@ -12,11 +12,7 @@ import logging
 import os
 from typing import TYPE_CHECKING
 
-<<<<<<< HEAD
 from model_zoo.files import DIGESTS, has_link, read_json, set_mode, tree_digest, write_file
-=======
-from model_zoo.files import has_link, read_json, set_mode, tree_digest, write_file
->>>>>>> refs/heads/t-damage
 from model_zoo.files.tree import is_link
 from model_zoo.runtime.core import version
 from model_zoo.schema import Digest
@@ -26,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _log = logging.getLogger(__name__)
-DIGESTS = "digests.json"  # cache.layout knows it too, for verify
 
 
 def directory_of(compiled: Path, key: str, device: str, config: Mapping[str, object]) -> Path:
