@@ -83,7 +83,7 @@ def _to_model(
             **other_fields(raw, origin),
         }
         data["omz"] = omz | data.get("omz", {})
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         what = f"{file}: not a {kind} of Open Model Zoo: {reason}"
         raise CatalogError(what, hint="correct the file") from error
