@@ -36,7 +36,7 @@ class Input(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check the dims, and that nothing divides by zero."""
         for dim in self.shape or ():
-            if dim < -1 if isinstance(dim, int) else not DIM.fullmatch(dim):
+            if not -1 <= dim < 1 << 63 if isinstance(dim, int) else not DIM.fullmatch(dim):
                 msg = f"shape contains {dim!r}; use a size, -1 or '?' for any, or 'lo..hi'"
                 raise ValueError(msg)
         scales = self.scale if isinstance(self.scale, tuple) else (self.scale,)

@@ -83,7 +83,7 @@ def _to_model(
             **other_fields(raw, origin),
         }
         data["omz"] = omz | data.get("omz", {})
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
         reason = str(error) if isinstance(error, ValueError) else "a field has a value of the wrong type"
         if isinstance(error, KeyError):
             reason = f"{error.args[0]} is missing"

@@ -6,6 +6,7 @@ Preprocessing is in their order: reverse the channels, subtract the mean, divide
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import PurePosixPath
 from typing import Any
@@ -175,8 +176,19 @@ def _builder(export: Options) -> dict[str, Any]:
 
 def _parameter(text: str) -> tuple[str, Any]:
     key, _, value = text.partition("=")
-    found = ast.literal_eval(value)
+    found = _literal(value)
     return key, _relative(found) if isinstance(found, str) else found
+
+
+def _literal(text: str) -> Any:  # noqa: ANN401 - plain data of any type
+    """Read a Python literal that JSON can state too."""
+    try:
+        found = ast.literal_eval(text)
+        json.dumps(found, allow_nan=False)
+    except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
+        msg = f"{text[:100]!r} is not a plain value"
+        raise ValueError(msg) from error
+    return found
 
 
 def _relative(path: str) -> str:
@@ -202,5 +214,5 @@ def _in_call_order(inputs: list[dict[str, Any]], export: Options) -> list[dict[s
 
 
 def _shapes(text: str) -> list[list[int]]:
-    found = ast.literal_eval(text)
+    found = _literal(text)
     return [list(shape) for shape in found] if isinstance(found[0], (list, tuple)) else [list(found)]
