@@ -31,9 +31,13 @@ _PROGRAM = re.compile(r"(?:^|/)(?:archive_format|archive_version|serialized_expo
 _REACHES_OUT = re.compile(
     r"\b(?:getattr|save|from_file)\b"
     r"|\bops\b(?!\.(?:aten|prim|quantized|torchvision)\.)"
-    r"|\bclasses\b(?!\.(?:quantized|rnn|xnnpack)\.)"
+    r"|\bclasses\b(?=\s*[.\\#])(?!\.(?:quantized|rnn|xnnpack)\.)"
 )
 """Words of TorchScript that reach files, operators of other libraries, or either under another name."""
+_PLAIN_GETATTR = re.compile(r'\bgetattr\(([\w.]+), "(\w+)"\)')
+"""How PyTorch writes an attribute whose name is a number, such as a layer of a sequence."""
+_DEPTH = 20
+"""How deeply such attributes may be nested."""
 
 
 def read(job: Job) -> ov.Model:
@@ -166,6 +170,10 @@ def _refuse_reaching_out(path: Path) -> None:
     archive = torch._C.PyTorchFileReader(str(path))  # noqa: SLF001 - reads it as torch.jit.load does
     for name in archive.get_all_records():
         code = archive.get_record(name).decode(errors="replace") if name.endswith(".py") else ""
+        for _ in range(_DEPTH):
+            code, count = _PLAIN_GETATTR.subn(r"\1.\2", code)
+            if not count:
+                break
         if found := _REACHES_OUT.search(code):
             what = "this TorchScript names operators that can do more than compute"
             raise untrusted_code(what, f"{found[0]} in {path.name}/{name}")
