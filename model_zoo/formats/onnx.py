@@ -66,10 +66,10 @@ def _fields(data: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int
         kind = tag & 7
         if kind == _BYTES:
             length, position = _varint(data, position)
-            if position + length > end:
-                break
-            yield tag >> 3, position, position + length
             position += length
+            if position > end:
+                break
+            yield tag >> 3, position - length, position
         elif kind == _VARINT:
             _, position = _varint(data, position)
         elif kind in {_FIXED64, _FIXED32}:

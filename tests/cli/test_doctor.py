@@ -214,7 +214,7 @@ def test_parts_that_are_links_or_not_ours(tmp_path, monkeypatch):
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "blobs-v1").symlink_to(tmp_path)
     found = problems(examine(tmp_path / "cache"))
-    assert "symbolic link" in found["parts"].found
+    assert "symlink" in found["parts"].found
     (tmp_path / "cache" / "blobs-v1").unlink()
     (tmp_path / "cache" / "ir-v1").mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: False)

@@ -245,6 +245,13 @@ def labels_that_are_none(stage):
     return stage.shell("convert", "probe")
 
 
+@scene(errors.UntrustedCodeError, "recipe.builder", "net", "--trust-code", left=True)
+def code_of_others(stage):
+    recipe = {"builder": {"module": "net", "callable": "make"}, "inputs": [{"shape": [1, 4]}]}
+    stage.entry(framework="pytorch", recipe=recipe)
+    return stage.shell("convert", "probe")
+
+
 @scene(errors.MissingExtraError, "pip install", "torch")
 def no_torch(stage):
     recipe = {"builder": {"torchvision": "resnet18"}, "inputs": [{"shape": [1, 3, 32, 32]}]}

@@ -130,6 +130,6 @@ def test_several_missing_files_are_all_named(home):
     write_entry(home / "catalog", data)
     done = run(home, ["fetch", "many", "one"])
     assert done.returncode == 4
-    assert "3 of its 3 files" in done.stderr
-    assert "1.onnx (1 bytes), 2.onnx (2 bytes), 3.onnx (3 bytes)" in done.stderr
+    assert "3 of 3 files" in done.stderr
+    assert "1.onnx (1 B), 2.onnx (2 B), 3.onnx (3 B)" in done.stderr
     assert Path(done.stdout.strip()).is_dir(), "the other model is there"

@@ -417,7 +417,7 @@ def test_an_ir_of_other_versions_serves_where_none_can_be_made(make_zoo, server,
     found = zoo.convert("tiny", progress=events.append)
     assert found.key == converted.key
     assert [event.event for event in events] == ["note"]
-    assert "cannot be made again here" in events[0].message
+    assert "no new one can be made here" in events[0].message
     lines = zoo.planner.why(zoo.request("tiny"), Conversion())
     assert "9999.0" in "\n".join(lines)
     assert make_zoo().convert("tiny").key != converted.key

@@ -80,8 +80,8 @@ def repair(
         for problem in sorted(problems, key=lambda problem: _ORDER.get(problem.subject, 1)):
             try:
                 if problem.layer != cache.top:
-                    what = "it is in a read-only layer; repair it in the cache that layer comes from"
-                    raise CacheReadOnlyError(what)
+                    what = "it is in a read-only layer"
+                    raise CacheReadOnlyError(what, hint="repair it in the cache that layer comes from")
                 run.repair(problem)
             except CacheError as error:  # the others can still be repaired
                 repaired.left.append((problem, "; ".join(filter(None, (error.what, error.hint)))))
