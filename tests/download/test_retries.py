@@ -38,7 +38,7 @@ def test_the_budget_ends(server: Server, store: Store) -> None:
     outcome = store.get(CONTENT, server.add("/m", CONTENT, status(500)), attempts=4)
     assert isinstance(outcome.error, TransferInterruptedError)
     assert len(server.seen()) == 4
-    assert "run the same command again" in str(outcome.error)
+    assert "try again later" in str(outcome.error)
 
 
 def test_retry_after_as_a_date(server: Server, store: Store) -> None:

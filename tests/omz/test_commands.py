@@ -362,7 +362,7 @@ def test_a_tree_that_is_not_there(run, tmp_path, monkeypatch):
     code, out, err = run(info_dumper, "--all", "--models_root", tmp_path / "absent")
     assert (code, out) == (1, "")
     assert err.startswith("error: ")
-    assert "check OMZ_ROOT or --models_root" in err
+    assert "check the path (OMZ_ROOT, --models_root)" in err
 
 
 def test_a_composite_without_its_stage_is_an_error(run, tmp_path, monkeypatch):
