@@ -152,7 +152,7 @@ def test_outcomes_are_in_order_and_errors_are_the_workers(inside, catalog, tmp_p
     zoo.convert("m1")
     events = []
     done = convert_on_cluster(zoo, zoo.expand(["m0", "broken", "m1"]), Conversion(), inside, events.append)
-    assert [one.request.model.name for one in done] == ["m0", "broken", "m1"]
+    assert [outcome.result and outcome.result.model.name for outcome in done] == ["m0", None, "m1"]
     assert done[0].result.xml.is_file()
     assert isinstance(done[1].error, UnsupportedModelError)
     assert done[2].result.key == zoo.convert("m1").key
