@@ -31,11 +31,17 @@ def state_faults(layer: Layer) -> Iterator[tuple[Path, str, str]]:
     tag = layer.root / TAG_NAME
     if scan(layer.root) and _bytes(tag) != TAG.encode("ascii"):
         yield tag, "the mark by which backup programs know a cache is missing or damaged", TAG_NAME
-    marks = [layer.complete(kind) for kind in NOTES]
-    if any(map(is_file, marks)):
-        for mark in marks:
-            if not is_file(mark):
-                yield mark, "the mark that no note is missing is itself missing", mark.parent.name
+    missing: list[Path] = []
+    found = False
+    for mark in map(layer.complete, NOTES):  # the order in which they are written: a kill leaves a beginning
+        if is_file(mark):
+            found = True
+            for lost in missing:
+                yield lost, "the mark that no note is missing is itself missing", lost.parent.name
+            missing.clear()
+        else:
+            missing.append(mark)
+    if found:
         yield from _note_faults(layer)
     for entry in walk(layer.state):
         path = Path(entry.path)
