@@ -91,6 +91,7 @@ def bounded(
     program: Sequence[str] = ("-c", _RUN),
     files: int | None = None,
     file_size: int | None = None,
+    prefix: Sequence[str] = (),
     **env: str,
 ) -> Ended:
     """Run ``model-zoo ARGUMENTS`` as a process that may use so much time (s) and address space (bytes).
@@ -108,7 +109,7 @@ def bounded(
 
     started = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, *program, *map(str, arguments)],
+        [*prefix, sys.executable, *program, *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1", **env},
         stdin=subprocess.DEVNULL,
