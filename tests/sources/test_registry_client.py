@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
 
@@ -22,6 +22,7 @@ from model_zoo.settings import Settings
 from model_zoo.sources.oci import OCI_MANIFEST, client
 from model_zoo.sources.oci.client import Registry, oci_digest
 from model_zoo.sources.oci.reference import oci_reference
+from tests.plain_handler import PlainHandler
 
 DATA = bytes(range(256)) * 4000
 DIGEST = oci_digest(DATA)
@@ -46,24 +47,8 @@ class Script:
         self.refuse: dict[str, int] = {}  # method → status
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class Handler(PlainHandler):
     script: Script
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def body(self) -> bytes:
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def handle_any(self) -> None:
         script, path = self.script, self.path

@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from model_zoo.cli.main import cli, run
+from tests.cli import conftest
 from tests.server import Server
 from tests.tiny import entry, tiny_onnx, write_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the cases of ``open.txt``, which the program does not hold yet: ``FILE::CASE``, a tab, the row."""
-    lines = (HERE / "open.txt").read_text(encoding="utf-8").splitlines()
-    rows = dict(line.split("\t") for line in lines if line and not line.startswith("#"))
-    for item in items:
-        row = rows.get(f"{item.path.name}::{item.name}") if item.path.parent == HERE else None
-        if row is not None:
-            item.add_marker(pytest.mark.xfail(strict=True, reason=f"trust row: {row}"))
+    from pathlib import Path
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(conftest.Done):
     """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
     @property
     def text(self) -> str:

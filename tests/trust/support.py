@@ -1,4 +1,4 @@
-"""What the hostile cases share: the marker of rows that are still open, seals, damage, bounded processes."""
+"""What the hostile cases share: seals, damage, bounded processes."""
 
 from __future__ import annotations
 
@@ -13,23 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MEGA = 1 << 20
 REPOSITORY = Path(__file__).parents[2]
-
-
-def still(row: str) -> pytest.MarkDecorator:
-    """Mark a case that the program does not hold yet; whoever mends it takes the mark away."""
-    return pytest.mark.xfail(strict=True, reason=f"trust row: {row}")
-
-
-def case(*values: object, row: str | None = None, id: str | None = None) -> Any:  # noqa: A002 - pytest's word
-    """Return a parameter set, of a row that is still open where one is named."""
-    return pytest.param(*values, marks=[still(row)] if row else [], id=id)
 
 
 def sha256(data: bytes) -> str:

@@ -22,7 +22,7 @@ from model_zoo.events import ignore
 from model_zoo.settings import Settings
 from model_zoo.zoo import Zoo
 from tests.trust.conftest import make_catalog
-from tests.trust.support import case, overwrite, reseal
+from tests.trust.support import overwrite, reseal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -246,7 +246,7 @@ OTHERS = (
 def _damaged_rows() -> Iterator[object]:
     for pattern in (*CONTENT, NOTES[0]):
         for name in DAMAGES if pattern in TEXT else BYTES:
-            yield case(
+            yield pytest.param(
                 pattern,
                 name,
                 id=f"{pattern.rpartition('/')[2]} of {pattern.partition('/')[0]}: {name}",
@@ -340,7 +340,7 @@ def _id(pattern: str, change: dict) -> str:
     return f"{'ir' if pattern == IR else 'files'}: {key} = {'absent' if value is ... else json.dumps(value)[:40]}"
 
 
-@pytest.mark.parametrize(("pattern", "change"), [case(*row, id=_id(*row)) for row in WRONG])
+@pytest.mark.parametrize(("pattern", "change"), [pytest.param(*row, id=_id(*row)) for row in WRONG])
 def test_a_sealed_manifest_of_another_shape(cache, shell, pattern, change):
     path = own(cache, pattern)
     reseal(path, **change)

@@ -7,7 +7,7 @@ import json
 import os
 import threading
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -15,6 +15,7 @@ import pytest
 
 from model_zoo.errors import ModelZooError
 from model_zoo.settings import load_settings
+from tests.plain_handler import PlainHandler
 from tests.server import redirect
 from tests.tiny import tiny_onnx
 
@@ -224,25 +225,11 @@ def test_a_catalog_entrys_password_is_not_printed(catalog, shell):
 # --- a registry, and where it sends us
 
 
-class Registry(BaseHTTPRequestHandler):
+class Registry(PlainHandler):
     """A registry that wants a token, from a realm that sends on whoever asks it."""
 
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    def do_GET(self) -> None:  # noqa: N802 - the server calls it
+        data = self.body()
         self.server.seen.append((self.command, self.path, dict(self.headers), data))  # type: ignore[attr-defined]
         script: dict[str, Any] = self.server.script  # type: ignore[attr-defined]
         if self.path.startswith("/v2/"):
