@@ -237,20 +237,10 @@ class Cache:
             for _, stored in ir_manifests(layer):
                 yield stored.manifest
 
-    def note_request(self, request: str, key: str) -> None:
-        """Note that the IR with ``key`` answers ``request``."""
-        with as_cache_error(self.writable.request(request)):
-            self._notes[0].note_request(request, key)
-
     def find_inputs(self, declaration: str) -> tuple[FileEntry, ...] | None:
         """Return the content that a declaration was once found to have."""
         found = (notes.inputs(declaration) for notes in self._notes)
         return next((inputs for inputs in found if inputs is not None), None)
-
-    def note_inputs(self, declaration: str, entries: Sequence[FileEntry]) -> None:
-        """Note the content of a declaration, so that its IR is found where its files are not."""
-        with as_cache_error(self.writable.inputs(declaration)):
-            self._notes[0].note_inputs(declaration, tuple(entries))
 
     def find_resolution(self, declared: str) -> list[Any] | None:
         """Return, as plain data, the artifacts that floating ones were once found to mean."""

@@ -137,7 +137,6 @@ class Converter:
                 resolution=resolution_of(request),
             )
             self.cache.publish_directory(staged, self.cache.writable.ir(key), manifest)
-        self.cache.note_request(plan.request_key, key)
         seconds = time.monotonic() - began
         report(Event(event="convert_end", model=model.name, message=plan.precision, seconds=seconds))
 

@@ -17,7 +17,7 @@ from model_zoo.outcome import Outcome
 from model_zoo.schema import ArtifactRecord, FetchedModel, FileEntry, FilesManifest
 from model_zoo.sources import LocatedSource, integrity_of
 from model_zoo.text import counted, human_size
-from model_zoo.zoo.policy import check_pinned, check_unedited, edited_files
+from model_zoo.zoo.policy import check_request, edited_files
 from model_zoo.zoo.resolver import resolution_of
 from model_zoo.zoo.waiting import locked, using_cache
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
     from model_zoo.zoo.plan import FilesPlan, Request
-from model_zoo.zoo.resolver import Resolver
+    from model_zoo.zoo.resolver import Resolver
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,7 @@ class Fetcher:
         missing: list[tuple[int, Artifact]] = []
         for index, asked in enumerate(requests):
             try:
-                if self.require_pinned:
-                    check_pinned(asked)
-                check_unedited(asked, self.cache)
+                check_request(asked, self.cache, require_pinned=self.require_pinned)
                 request = batch.requests[index] = self.resolver.resolve(asked)
                 if self._find(request).cached is None:
                     missing += [(index, a) for a in request.artifacts if self.cache.find_blob(a) is None]
@@ -152,7 +150,6 @@ class Fetcher:
                 entries = materialise(model, request.artifacts, blobs, staged, layer.root)
                 manifest = _manifest(request, key, entries, blobs)
                 self.cache.publish_directory(staged, layer.files(model.name, key), manifest)
-            self.cache.note_inputs(key, entries)
         report(Event(event="fetch_end", model=model.name, bytes=sum(e.size for e in entries)))
         found = self._find(request).cached
         if found is None:

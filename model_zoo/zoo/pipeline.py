@@ -20,7 +20,7 @@ from model_zoo.outcome import Outcome
 from model_zoo.zoo.locked import check_locked
 from model_zoo.zoo.plan import Request, Tools
 from model_zoo.zoo.planner import Planner
-from model_zoo.zoo.policy import check_bytes, check_pinned, check_unedited
+from model_zoo.zoo.policy import check_bytes, check_request
 from model_zoo.zoo.resolver import Resolver
 from model_zoo.zoo.waiting import using_cache
 
@@ -110,12 +110,6 @@ class Pipeline:
         """
         return self.carry_out(self._plan(request, conversion, report), report)
 
-    def _check(self, request: Request) -> None:
-        """Refuse what is not to be used, be it in the cache or not."""
-        if self.require_pinned:
-            check_pinned(request)
-        check_unedited(request, self.cache)
-
     def require_trust(self, request: Request, conversion: Conversion) -> None:
         """Refuse a conversion that is still to be done and would run code of others that is not trusted.
 
@@ -199,7 +193,7 @@ class Pipeline:
 
     def _plan(self, request: Request, conversion: Conversion, report: Report = ignore) -> Plan:
         """Return a plan, with the IR of the cache or of the shared registry: looking runs no code."""
-        self._check(request)
+        check_request(request, self.cache, require_pinned=self.require_pinned)
         try:
             plan = self.planner.plan(request, conversion)
         except ModelZooError:  # of code that a lock brings, say so first

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from model_zoo.zoo.plan import Request
 
 
+def check_request(request: Request, cache: Cache, *, require_pinned: bool) -> None:
+    """Refuse what is not to be used, be it in the cache or not.
+
+    Raises:
+        IntegrityError: an artifact is not pinned, where that is required, or a local file was edited.
+    """
+    if require_pinned:
+        check_pinned(request)
+    check_unedited(request, cache)
+
+
 def check_pinned(request: Request) -> None:
     """Refuse a model that has an artifact no full digest fixes.
 

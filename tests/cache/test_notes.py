@@ -133,7 +133,7 @@ def test_rebuild_is_for_one_at_a_time(filled):
 def test_noting_before_publishing(cache, monkeypatch):
     """Killed between the note and the folder: the note leads to nothing, and nothing is the answer."""
     cache.writable.prepare()
-    cache.note_request(request_of("m"), ir_key("m"))
+    Notes(cache.top, writable=True).note_request(request_of("m"), ir_key("m"))
     assert cache.find_requested(request_of("m")) == []
     put_ir(cache, "m")
     assert len(cache.find_requested(request_of("m"))) == 1
@@ -142,7 +142,7 @@ def test_noting_before_publishing(cache, monkeypatch):
 def test_requested_irs_come_newest_last(cache):
     for number, precision in enumerate(["FP32", "FP16", "INT8"]):
         put_ir(cache, "m", precision)
-        cache.note_request("9" * 64, ir_key("m", precision))
+        Notes(cache.top, writable=True).note_request("9" * 64, ir_key("m", precision))
         note = cache.top.request("9" * 64) / ir_key("m", precision)
         os.utime(note, (1000 - number, 1000 - number))
     found = [manifest.precision for _, manifest in cache.find_requested("9" * 64)]

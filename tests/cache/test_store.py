@@ -17,6 +17,7 @@ from model_zoo.cache import Cache, declaration_of
 from model_zoo.cache.care.gc import apply, plan_gc
 from model_zoo.cache.care.verify import verify
 from model_zoo.cache.layout import TAG_NAME
+from model_zoo.cache.notes import Notes
 from model_zoo.errors import CacheDamagedError, CacheError, CacheFullError, CacheReadOnlyError
 from model_zoo.schema import MANIFEST_NAME, Artifact
 from tests.cache.made import (
@@ -369,9 +370,9 @@ def test_a_planted_link_is_not_followed_when_noting(cache, tmp_path, kind):
         if kind == "aliases":
             put_blob(cache, b"1", artifact("a", b"1", "sha384"))
         elif kind == "inputs":
-            cache.note_inputs("0" * 64, entries(("a", b"1")))
+            Notes(cache.top, writable=True).note_inputs("0" * 64, entries(("a", b"1")))
         else:
-            cache.note_request("0" * 64, "1" * 64)
+            Notes(cache.top, writable=True).note_request("0" * 64, "1" * 64)
     assert list(outside.iterdir()) == []
 
 

@@ -13,6 +13,7 @@ import pytest
 from model_zoo.cache import Layer
 from model_zoo.cache.care.verify import verify
 from model_zoo.cache.manifest import encode
+from model_zoo.cache.notes import Notes
 from model_zoo.errors import IntegrityError, UsageError
 from model_zoo.export.archive import export_tar, import_tar
 from model_zoo.export.contents import gather
@@ -243,7 +244,9 @@ def test_it_cannot_say_what_a_known_declaration_contains(zoo, catalog, tmp_path)
     ]
     from model_zoo.schema import FileEntry
 
-    there.cache.note_inputs(declaration, [FileEntry(path="m.onnx", size=1, sha256="0" * 64)])
+    Notes(there.cache.top, writable=True).note_inputs(
+        declaration, [FileEntry(path="m.onnx", size=1, sha256="0" * 64)]
+    )
     with pytest.raises(IntegrityError, match="other files of a model than were fetched here"):
         import_tar(there, tar)
 
