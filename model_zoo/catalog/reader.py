@@ -260,11 +260,9 @@ def read_labels(text: str, key: str | None) -> tuple[str, ...]:
     try:
         value: object = msgspec.json.decode(text)
     except RecursionError as error:
-        msg = "the JSON is nested too deep"
-        raise ValueError(msg) from error
+        raise ValueError("the JSON is nested too deep") from error
     for step in key.split("."):
         value = value.get(step) if isinstance(value, dict) else None
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        msg = f"no list of labels at {key!r}"
-        raise ValueError(msg)
+        raise ValueError(f"no list of labels at {key!r}")
     return tuple(value)

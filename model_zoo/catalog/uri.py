@@ -196,8 +196,7 @@ def _web(uri: str) -> ParsedUri:
     parts = urlsplit(uri)
     name = PurePosixPath(unquote(parts.path)).name
     if not name:
-        msg = "the URL names no file"
-        raise ValueError(msg)
+        raise ValueError("the URL names no file")
     packed = archive_format(name)
     unpack = Unpack(format=packed, into=".") if packed else None
     artifacts = tuple(
@@ -220,8 +219,7 @@ def _sibling(uri: str, name: str, other: str) -> str:
 def _hf(rest: str) -> ParsedUri:
     match = _HF.fullmatch(rest.strip("/"))
     if not match or ":" in match["repo"]:
-        msg = "expected hf:ORGANISATION/NAME[@REVISION][/FILE]"
-        raise ValueError(msg)
+        raise ValueError("expected hf:ORGANISATION/NAME[@REVISION][/FILE]")
     repo, revision, file = match["repo"], unquote(match["rev"] or "main"), match["file"]
     source = HfSource(hf=repo, revision=revision)
     stem = repo.rpartition("/")[2] + (f"-{PurePosixPath(file).stem}" if file else "")
@@ -256,8 +254,7 @@ def _tfhub(rest: str) -> ParsedUri:
 def _wheel(rest: str) -> ParsedUri:
     wheel, _, member = rest.partition("/")
     if not member:
-        msg = "expected wheel:NAME==VERSION/MEMBER"
-        raise ValueError(msg)
+        raise ValueError("expected wheel:NAME==VERSION/MEMBER")
     folder = PurePosixPath(member).parent
     artifacts = [
         Artifact(path=name, sources=(WheelSource(wheel=wheel, member=(folder / name).as_posix()),))
@@ -274,8 +271,7 @@ def _file(rest: str) -> ParsedUri:
     elif path.is_file():
         files = _with_companions(path)
     else:
-        msg = f"{path} does not exist"
-        raise ValueError(msg)
+        raise ValueError(f"{path} does not exist")
     artifacts = tuple(_hashed(name, file) for name, file in files.items())
     return ParsedUri(f"file:{path}", path.stem, artifacts)
 
@@ -295,16 +291,14 @@ def _files_below(folder: Path) -> Iterator[Path]:
 def _with_companions(path: Path) -> dict[str, Path]:
     """Return a file and its companions, by the paths they must have relative to each other."""
     if archive_format(path.name):
-        msg = f"{path.name} is an archive; unpack it, or write a catalog entry with 'unpack'"
-        raise ValueError(msg)
+        raise ValueError(f"{path.name} is an archive; unpack it, or write a catalog entry with 'unpack'")
     if path.suffix.lower() == ".onnx":
         found = [path.name, *external_files(path)]
     else:
         found = companion_files(path.name, [f.name for f in path.parent.iterdir() if f.is_file()])
     missing = [name for name in found if not (path.parent / name).is_file()]
     if missing:
-        msg = f"{path.name} needs {', '.join(missing)} next to it, which does not exist"
-        raise ValueError(msg)
+        raise ValueError(f"{path.name} needs {', '.join(missing)} next to it, which does not exist")
     return {name: path.parent / name for name in found}
 
 

@@ -52,11 +52,9 @@ def _labels_at(value: object, key: str) -> list[str]:
         elif isinstance(value, dict):
             value = value[part]
         else:
-            msg = f"nothing at {part!r}"
-            raise TypeError(msg)
+            raise TypeError(f"nothing at {part!r}")
     if isinstance(value, dict):  # {"0": "cat", "1": "dog"}, the id2label of many configurations
         value = [value[str(index)] for index in range(len(value))]
     if not isinstance(value, list):
-        msg = f"{type(value).__name__} instead of a list"
-        raise TypeError(msg)
+        raise TypeError(f"{type(value).__name__} instead of a list")
     return [str(item) for item in value]

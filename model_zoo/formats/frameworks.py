@@ -65,12 +65,7 @@ class Framework:
 def _exported(name: str, *packages: str) -> Framework:
     common = ("torch", "transformers", "optimum", "optimum-intel", "nncf", "openvino-tokenizers")
     return Framework(
-        name,
-        reader="optimum",
-        packages=(*common, *packages),
-        stack="transformers",
-        exported=True,
-        memory=650,
+        name, reader="optimum", packages=(*common, *packages), stack="transformers", exported=True, memory=650
     )
 
 

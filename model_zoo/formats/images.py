@@ -103,8 +103,7 @@ def normalise(pixels: np.ndarray[Any, Any], info: Mapping[str, str]) -> np.ndarr
         if not values:
             continue
         if len(values) not in {1, pixels.shape[-1]}:
-            msg = f"{name} has {len(values)} values, the image {pixels.shape[-1]} channels"
-            raise ValueError(msg)
+            raise ValueError(f"{name} has {len(values)} values, the image {pixels.shape[-1]} channels")
         numbers = np.asarray(values, np.float32)
         pixels = pixels.astype(np.float32) - numbers if sign < 0 else pixels.astype(np.float32) / numbers
     return pixels

@@ -34,14 +34,12 @@ def external_files(path: Path) -> list[str]:
         ValueError: it is not ONNX.
     """
     if not path.stat().st_size:
-        msg = f"{path} is empty"
-        raise ValueError(msg)
+        raise ValueError(f"{path} is empty")
     with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             return sorted(set(_locations(data, 0, len(data), "model")))
         except (IndexError, ValueError) as error:
-            msg = f"{path} is not an ONNX file: {error}"
-            raise ValueError(msg) from error
+            raise ValueError(f"{path} is not an ONNX file: {error}") from error
 
 
 def _locations(data: mmap.mmap, start: int, end: int, kind: str, depth: int = 0) -> Iterator[str]:
@@ -51,8 +49,7 @@ def _locations(data: mmap.mmap, start: int, end: int, kind: str, depth: int = 0)
             yield values.get(2, "")
         return
     if depth > MAX_DEPTH:
-        msg = f"its messages are nested more than {MAX_DEPTH} deep"
-        raise ValueError(msg)
+        raise ValueError(f"its messages are nested more than {MAX_DEPTH} deep")
     for number, first, last in _fields(data, start, end):
         inner = _CHILDREN[kind].get(number)
         if inner is not None:
@@ -75,11 +72,9 @@ def _fields(data: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int
         elif kind in {_FIXED64, _FIXED32}:
             position += 8 if kind == _FIXED64 else 4
         else:
-            msg = f"wire type {kind} at byte {position}"
-            raise IndexError(msg)
+            raise IndexError(f"wire type {kind} at byte {position}")
     if position != end:
-        msg = f"a field ends beyond its message, which ends at byte {end}"
-        raise IndexError(msg)
+        raise IndexError(f"a field ends beyond its message, which ends at byte {end}")
 
 
 def _varint(data: mmap.mmap, position: int) -> tuple[int, int]:
@@ -91,5 +86,4 @@ def _varint(data: mmap.mmap, position: int) -> tuple[int, int]:
         if byte < 0x80:  # noqa: PLR2004 - the top bit says that more follow
             return value, position
         if shift > 63:  # noqa: PLR2004 - a varint has at most 64 bits
-            msg = f"no number ends at byte {position}"
-            raise IndexError(msg)
+            raise IndexError(f"no number ends at byte {position}")

@@ -7,13 +7,7 @@ checked in ``__post_init__``, and reported in the same way.
 from __future__ import annotations
 
 from model_zoo.formats.frameworks import EXPORTED
-from model_zoo.schema.artifact import (
-    ArchiveFormat,
-    Artifact,
-    Replacement,
-    Source,
-    Unpack,
-)
+from model_zoo.schema.artifact import ArchiveFormat, Artifact, Replacement, Source, Unpack
 from model_zoo.schema.base import (
     BY_NNCF,
     MANIFEST_NAME,
@@ -42,18 +36,9 @@ from model_zoo.schema.manifest import (
     Ports,
     Resolution,
 )
-from model_zoo.schema.model import (
-    Framework,
-    Labels,
-    Model,
-    Omz,
-)
+from model_zoo.schema.model import Framework, Labels, Model, Omz
 from model_zoo.schema.opening import FOLDER, PIPELINES, opening_line
-from model_zoo.schema.recipe import (
-    Builder,
-    Input,
-    Recipe,
-)
+from model_zoo.schema.recipe import Builder, Input, Recipe
 from model_zoo.schema.results import ConvertedModel, FetchedModel
 
 __all__ = [

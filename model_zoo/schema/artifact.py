@@ -134,13 +134,11 @@ class Replacement(Struct, frozen=True, kw_only=True):
         """Check the path, the sizes, and that pattern and replacement are valid and go together."""
         check_relative_path(self.file)
         if len(self.pattern) > MAX_PATTERN or len(self.replacement) > MAX_PATTERN:
-            msg = f"pattern and replacement may have at most {MAX_PATTERN} characters each"
-            raise ValueError(msg)
+            raise ValueError(f"pattern and replacement may have at most {MAX_PATTERN} characters each")
         try:
             compiled = re.compile(self.pattern)
         except (re.error, RecursionError, OverflowError) as error:
-            msg = f"pattern {self.pattern!r} does not compile: {error}"
-            raise ValueError(msg) from error
+            raise ValueError(f"pattern {self.pattern!r} does not compile: {error}") from error
         try:
             # A pattern with the same groups that matches nothing: the replacement is read, and used once.
             groups = {number: name for name, number in compiled.groupindex.items()}

@@ -69,8 +69,7 @@ class Digest(Struct, frozen=True, kw_only=True, order=True):
         if ":" not in text and text.partition("-")[0] in HEX_DIGITS:
             algorithm, digits = text.partition("-")[0], read_digits(text)
         if algorithm not in HEX_DIGITS:
-            msg = f"unknown digest algorithm in {text!r}"
-            raise ValueError(msg)
+            raise ValueError(f"unknown digest algorithm in {text!r}")
         return cls(algorithm=algorithm, hex=digits)  # type: ignore[arg-type]
 
     @classmethod
@@ -106,8 +105,7 @@ def check_relative_path(path: str, field: str = "path") -> None:
     elif len(path) > MAX_PATH:
         reason = f"must be at most {MAX_PATH} characters long"
     if reason:
-        msg = f"{field} {path!r} {reason}"
-        raise ValueError(msg)
+        raise ValueError(f"{field} {path!r} {reason}")
 
 
 def check_model_path(path: str | None, field: str) -> None:
@@ -184,11 +182,9 @@ class UniquePaths:
         """
         folded = fold_path(path)
         if (other := self._files.get(folded)) is not None:
-            msg = f"{other!r} and {path!r} are the same path on case-insensitive file systems"
-            raise ValueError(msg)
+            raise ValueError(f"{other!r} and {path!r} are the same path on case-insensitive file systems")
         if (inner := self._directories.get(folded)) is not None:
-            msg = f"{path!r} is both a file and the folder of {inner!r}"
-            raise ValueError(msg)
+            raise ValueError(f"{path!r} is both a file and the folder of {inner!r}")
         self._add_parents(folded, path)
         self._files[folded] = path
 
@@ -204,8 +200,7 @@ class UniquePaths:
         end = folded.rfind("/")
         while end > 0 and (parent := folded[:end]) not in self._directories:
             if (file := self._files.get(parent)) is not None:
-                msg = f"{file!r} is both a file and the folder of {path!r}"
-                raise ValueError(msg)
+                raise ValueError(f"{file!r} is both a file and the folder of {path!r}")
             self._directories[parent] = path
             end = folded.rfind("/", 0, end)
 
@@ -221,8 +216,7 @@ def check_unique_paths(paths: list[str]) -> None:
         for path in paths:
             unique.add(path)
     except ValueError as error:
-        msg = f"artifacts: {error}"
-        raise ValueError(msg) from None
+        raise ValueError(f"artifacts: {error}") from None
 
 
 PRECISION = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)*")
@@ -252,12 +246,10 @@ def check_precision(text: str, field: str, *, ready: bool = True) -> None:
     if text in (PRECISIONS if ready else _MADE):
         return
     if text in PRECISIONS:
-        msg = f"{field}: no conversion can produce {text!r}; only ready-made files have it"
-        raise ValueError(msg)
+        raise ValueError(f"{field}: no conversion can produce {text!r}; only ready-made files have it")
     near = near_precisions(text)
     meant = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(sorted(PRECISIONS))}"
-    msg = f"{field}: {text!r} is not a precision; {meant}"
-    raise ValueError(msg)
+    raise ValueError(f"{field}: {text!r} is not a precision; {meant}")
 
 
 def near_precisions(text: str) -> list[str]:

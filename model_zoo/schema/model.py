@@ -36,8 +36,7 @@ class Labels(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check that there is exactly one location, and that an artifact is below the model's directory."""
         if (self.artifact is None) == (self.file is None):
-            msg = "give either {artifact: …} or {file: …}"
-            raise ValueError(msg)
+            raise ValueError("give either {artifact: …} or {file: …}")
         check_model_path(self.artifact, "artifact")
 
 
@@ -88,20 +87,16 @@ class Model(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check what involves several fields: names, unique paths, either artifacts or stages."""
         if not NAME.fullmatch(self.name) or self.name in {".", ".."}:
-            msg = f"name {self.name!r} may contain only letters, digits, '.', '_' and '-'"
-            raise ValueError(msg)
+            raise ValueError(f"name {self.name!r} may contain only letters, digits, '.', '_' and '-'")
         if bool(self.artifacts) == bool(self.stages):
             msg = f"give either artifacts or stages; this entry has {'both' if self.stages else 'neither'}"
             raise ValueError(msg)
         if self.artifacts and self.framework is None:
-            msg = "a model with artifacts needs a framework"
-            raise ValueError(msg)
+            raise ValueError("a model with artifacts needs a framework")
         if not self.convertible and not self.reason:
-            msg = "convertible: false needs a reason"
-            raise ValueError(msg)
+            raise ValueError("convertible: false needs a reason")
         if self.recipe.export is not None and self.framework not in EXPORTED:
-            msg = f"recipe.export is for the frameworks {', '.join(EXPORTED)}"
-            raise ValueError(msg)
+            raise ValueError(f"recipe.export is for the frameworks {', '.join(EXPORTED)}")
         if self.framework != "openvino" and not any(a.precision for a in self.artifacts):
             for index, precision in enumerate(self.recipe.precisions):
                 check_precision(precision, f"recipe.precisions[{index}]", ready=False)

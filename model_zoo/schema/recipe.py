@@ -37,12 +37,10 @@ class Input(Struct, frozen=True, kw_only=True):
         """Check the dims, and that nothing divides by zero."""
         for dim in self.shape or ():
             if not -1 <= dim < 1 << 63 if isinstance(dim, int) else not DIM.fullmatch(dim):
-                msg = f"shape contains {dim!r}; use a size, -1 or '?' for any, or 'lo..hi'"
-                raise ValueError(msg)
+                raise ValueError(f"shape contains {dim!r}; use a size, -1 or '?' for any, or 'lo..hi'")
         scales = self.scale if isinstance(self.scale, tuple) else (self.scale,)
         if any(scale == 0 for scale in scales):
-            msg = "scale contains 0, which would divide by zero"
-            raise ValueError(msg)
+            raise ValueError("scale contains 0, which would divide by zero")
 
 
 class Cut(Struct, frozen=True, kw_only=True):
@@ -74,8 +72,7 @@ class Builder(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check that there is exactly one of the two forms, paths, and that requirements are pinned."""
         if (self.torchvision is None) == (self.module is None):
-            msg = "give either {torchvision: NAME} or {module: …, callable: …}"
-            raise ValueError(msg)
+            raise ValueError("give either {torchvision: NAME} or {module: …, callable: …}")
         if (self.module is None) != (self.callable is None):
             msg = "module needs a callable" if self.callable is None else "callable needs a module"
             raise ValueError(msg)
@@ -87,8 +84,7 @@ class Builder(Struct, frozen=True, kw_only=True):
                 check_model_path(value.removeprefix("files:"), f"kwargs.{name}")
         for requirement in self.requirements:
             if not PIN.fullmatch(requirement):
-                msg = f"requirements: {requirement!r} is not pinned as NAME==VERSION"
-                raise ValueError(msg)
+                raise ValueError(f"requirements: {requirement!r} is not pinned as NAME==VERSION")
 
 
 class Compress(Struct, frozen=True, kw_only=True):
@@ -171,18 +167,15 @@ class Recipe(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check precisions, names and paths."""
         if not self.precisions:
-            msg = "precisions is empty; give at least one"
-            raise ValueError(msg)
+            raise ValueError("precisions is empty; give at least one")
         for index, precision in enumerate(self.precisions):
             check_precision(precision, f"precisions[{index}]")
         if len(set(self.precisions)) != len(self.precisions):
             twice = next(name for name in self.precisions if self.precisions.count(name) > 1)
-            msg = f"precisions contains {twice} twice"
-            raise ValueError(msg)
+            raise ValueError(f"precisions contains {twice} twice")
         names = [i.name for i in self.inputs]
         if len(names) > 1 and (None in names or len(set(names)) != len(names)):
-            msg = "inputs: each of several inputs needs a name of its own"
-            raise ValueError(msg)
+            raise ValueError("inputs: each of several inputs needs a name of its own")
         check_model_path(self.model, "model")
         for path in self.extensions:
             check_model_path(path, "extensions")

@@ -150,11 +150,7 @@ class _Fleet:
             raise CacheError(what, found=f"key {key}", hint=hint)
         folder, manifest = hit
         return ConvertedModel(
-            model=request.model,
-            precision=manifest.precision,
-            directory=folder,
-            key=key,
-            manifest=manifest,
+            model=request.model, precision=manifest.precision, directory=folder, key=key, manifest=manifest
         )
 
 

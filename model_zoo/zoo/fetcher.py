@@ -173,10 +173,7 @@ class _Batch:
     """
 
     def __init__(
-        self,
-        requests: Sequence[Request],
-        finish: Callable[[Request, Report], FetchedModel],
-        report: Report,
+        self, requests: Sequence[Request], finish: Callable[[Request, Report], FetchedModel], report: Report
     ) -> None:
         self.requests = list(requests)
         self._finish = finish

@@ -16,13 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FRAMEWORKS = {"dldt": "openvino", "onnx": "onnx", "pytorch": "pytorch", "tf": "tensorflow"}
-FORMATS = {
-    "zip": "zip",
-    "tar": "tar",
-    "gztar": "tar.gz",
-    "bztar": "tar.bz2",
-    "xztar": "tar.xz",
-}
+FORMATS = {"zip": "zip", "tar": "tar", "gztar": "tar.gz", "bztar": "tar.bz2", "xztar": "tar.xz"}
 """The formats' names in ``shutil.unpack_archive``, which the files use, and in our catalogs."""
 MODEL_INFO = ("model_type", "confidence_threshold", "iou_threshold", "resize_type", "anchors", "masks")
 
@@ -106,8 +100,7 @@ def _model_fields(raw: dict[str, Any], origin: OmzOrigin) -> dict[str, Any]:
 
 def _look_up(table: dict[str, T], word: str, what: str) -> T:
     if word not in table:
-        msg = f"unknown {what} {word!r}; known: {', '.join(table)}"
-        raise ValueError(msg)
+        raise ValueError(f"unknown {what} {word!r}; known: {', '.join(table)}")
     return table[word]
 
 
@@ -121,17 +114,14 @@ def _files(raw: dict[str, Any]) -> dict[str, Any]:
         elif step["$type"] == "regex_replace":
             edits.append({k: step[k] for k in ("file", "pattern", "replacement", "count") if k in step})
         else:
-            msg = f"unknown postprocessing {step['$type']!r}"
-            raise ValueError(msg)
+            raise ValueError(f"unknown postprocessing {step['$type']!r}")
     ready = raw["framework"] == "dldt" and "model_optimizer_args" not in raw
     artifacts = [_artifact(file, archives, ready=ready) for file in raw["files"]]
     unknown = archives.keys() - {artifact["path"] for artifact in artifacts}
     if unknown:
-        msg = f"postprocessing unpacks {', '.join(sorted(unknown))}, which is not among the files"
-        raise ValueError(msg)
+        raise ValueError(f"postprocessing unpacks {', '.join(sorted(unknown))}, which is not among the files")
     if not ready and "model_optimizer_args" not in raw:
-        msg = "it is not an IR, and has no model_optimizer_args"
-        raise ValueError(msg)
+        raise ValueError("it is not an IR, and has no model_optimizer_args")
     return {"artifacts": artifacts, "replace": [edit | {"omz": True} for edit in edits]}
 
 

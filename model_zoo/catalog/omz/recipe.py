@@ -103,8 +103,7 @@ def _per_input(text: str, names: list[str]) -> dict[str, Any]:
     for index, (name, values) in enumerate(_PER_INPUT.findall(text)):
         target = name or names[index]
         if target not in names:
-            msg = f"model_optimizer_args: {text!r} names {target!r}, which is not in input_info"
-            raise ValueError(msg)
+            raise ValueError(f"model_optimizer_args: {text!r} names {target!r}, which is not in input_info")
         numbers = [float(value) for value in values.split(",")]
         found[target] = numbers[0] if len(numbers) == 1 else numbers
     return found
@@ -123,8 +122,7 @@ def _network(options: Options) -> str:
     for key in ("input_model", "saved_model_dir", "input_meta_graph", "input_meta"):
         if key in options:
             return str(PurePosixPath(re.sub(r"^\$\w+/?", "", options[key][0]) or "."))
-    msg = "model_optimizer_args names no model"
-    raise ValueError(msg)
+    raise ValueError("model_optimizer_args names no model")
 
 
 def _obstacle(raw: dict[str, Any], name: str, options: Options) -> str | None:
@@ -186,8 +184,7 @@ def _literal(text: str) -> Any:  # noqa: ANN401 - plain data of any type
         found = ast.literal_eval(text)
         json.dumps(found, allow_nan=False)
     except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError) as error:
-        msg = f"{text[:100]!r} is not a plain value"
-        raise ValueError(msg) from error
+        raise ValueError(f"{text[:100]!r} is not a plain value") from error
     return found
 
 

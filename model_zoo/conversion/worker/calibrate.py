@@ -103,13 +103,11 @@ def _split(arrays: Sample, model: ov.Model) -> list[Sample]:
     """Return the samples of arrays by input name, which must all have the same number of them."""
     ports = {port_name(port): port for port in model.inputs}
     if set(arrays) != set(ports):
-        msg = f"it has arrays for {', '.join(sorted(arrays))}"
-        raise ValueError(msg)
+        raise ValueError(f"it has arrays for {', '.join(sorted(arrays))}")
     parts = {name: _samples_of_array(array, ports[name]) for name, array in arrays.items()}
     counts = {len(samples) for samples in parts.values()}
     if len(counts) != 1:
-        msg = "its arrays have different numbers of samples"
-        raise ValueError(msg)
+        raise ValueError("its arrays have different numbers of samples")
     return [{name: samples[index] for name, samples in parts.items()} for index in range(counts.pop())]
 
 
@@ -125,20 +123,17 @@ def _samples_of_array(array: Array, port: ov.Output) -> list[Array]:
     else:
         parts = [array]
     if not all(shape.compatible(ov.PartialShape(list(part.shape))) for part in parts):
-        msg = f"{port_name(port)} has shape {list(array.shape)}"
-        raise ValueError(msg)
+        raise ValueError(f"{port_name(port)} has shape {list(array.shape)}")
     return parts
 
 
 def _image(file: Path, model: ov.Model, info: dict[str, str]) -> Sample:
     if len(model.inputs) != 1:
-        msg = f"an image fits one input, but the network has {len(model.inputs)}"
-        raise ValueError(msg)
+        raise ValueError(f"an image fits one input, but the network has {len(model.inputs)}")
     port = model.inputs[0]
     layout = image_layout(port)
     if layout is None:
-        msg = f"the layout of {port_name(port)} {port.get_partial_shape()} is not known"
-        raise ValueError(msg)
+        raise ValueError(f"the layout of {port_name(port)} {port.get_partial_shape()} is not known")
     try:
         dtype = port.get_element_type().to_dtype()
         tensor = images.image_tensor(file, port_sizes(port), layout, dtype, info)

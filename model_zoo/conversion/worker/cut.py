@@ -95,10 +95,7 @@ def _at_port(node: ov.Node, friendly: str, name: str) -> ov.Output | None:
 
 
 def rebuild(
-    model: ov.Model,
-    *,
-    outputs: list[NamedOutput] | None = None,
-    inputs: list[NamedOutput] | None = None,
+    model: ov.Model, *, outputs: list[NamedOutput] | None = None, inputs: list[NamedOutput] | None = None
 ) -> ov.Model:
     """Return a model of the same nodes with the given outputs and inputs, and no run-time information.
 

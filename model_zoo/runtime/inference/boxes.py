@@ -25,11 +25,7 @@ class Box(TypedDict):
 
 
 def find_boxes(
-    outputs: Mapping[str, Array],
-    info: Mapping[str, str],
-    *,
-    image: tuple[int, int],
-    network: tuple[int, int],
+    outputs: Mapping[str, Array], info: Mapping[str, str], *, image: tuple[int, int], network: tuple[int, int]
 ) -> list[Box] | None:
     """Return the boxes that a detection network found, best first.
 

@@ -138,8 +138,7 @@ def _image_feed(
 ) -> Feed:
     port = next((port for port in ports if port.layout and {"H", "W", "C"} <= set(port.layout)), None)
     if port is None or port.layout is None:
-        msg = "an image, but no input of the network takes one"
-        raise ValueError(msg)
+        raise ValueError("an image, but no input of the network takes one")
     try:
         tensor = images.image_tensor(path, port.shape, port.layout, port.dtype, info)
     except ImportError as error:
@@ -153,8 +152,7 @@ def _npy(path: Path, ports: Sequence[InputPort]) -> list[dict[str, Array]]:
     try:
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)  # so no more is allocated than the file has
     except (ValueError, EOFError) as error:  # whose own advice is to load pickled objects
-        msg = "not an array of numbers in the .npy format"
-        raise ValueError(msg) from error
+        raise ValueError("not an array of numbers in the .npy format") from error
     return [{ports[0].name: _fitted(mapped, ports[0])}]
 
 
@@ -164,12 +162,10 @@ def _npz(path: Path, ports: Sequence[InputPort]) -> list[dict[str, Array]]:
         members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
         unknown = sorted(set(members) - set(by_name))
         if unknown or not members:
-            msg = f"it has arrays for {', '.join(unknown) or 'nothing'}"
-            raise ValueError(msg)
+            raise ValueError(f"it has arrays for {', '.join(unknown) or 'nothing'}")
         packed = sum(member.file_size for member in members.values())
         if packed > MAX_BYTES:
-            msg = f"arrays of {packed} bytes, at most {MAX_BYTES} are read"
-            raise ValueError(msg)
+            raise ValueError(f"arrays of {packed} bytes, at most {MAX_BYTES} are read")
         arrays = {
             name: np.load(io.BytesIO(archive.read(member)), allow_pickle=False)
             for name, member in members.items()
@@ -182,8 +178,7 @@ def _fitted(array: Array, port: InputPort) -> Array:
     if not port.accepts(array.shape) and port.accepts((1, *array.shape)):
         array = array[None]
     if not port.accepts(array.shape):
-        msg = f"an array of shape {list(array.shape)}"
-        raise ValueError(msg)
+        raise ValueError(f"an array of shape {list(array.shape)}")
     return np.ascontiguousarray(array, dtype=port.dtype)
 
 
@@ -192,14 +187,12 @@ def _wav(path: Path, ports: Sequence[InputPort]) -> list[dict[str, Array]]:
     port = ports[0]
     samples = read_wav(path)
     if port.dtype.kind != "f":
-        msg = f"audio, which is real numbers, but {port.name} takes {port.dtype}"
-        raise ValueError(msg)
+        raise ValueError(f"audio, which is real numbers, but {port.name} takes {port.dtype}")
     axis = _time_axis(port)
     length = port.shape[axis] or max(len(samples), 1)
     shape = [length if index == axis else 1 for index in range(len(port.shape))]
     if not port.accepts(shape):
-        msg = f"audio of {len(samples)} samples"
-        raise ValueError(msg)
+        raise ValueError(f"audio of {len(samples)} samples")
     count = max(1, -(-len(samples) // length))
     padded = np.zeros(count * length, port.dtype)
     padded[: len(samples)] = samples
@@ -238,12 +231,10 @@ def _raw(path: Path, ports: Sequence[InputPort]) -> list[dict[str, Array]]:
     port = ports[0]
     data = path.read_bytes()
     if len(data) % port.dtype.itemsize:
-        msg = f"{len(data)} bytes, which is not a whole number of {port.dtype} values"
-        raise ValueError(msg)
+        raise ValueError(f"{len(data)} bytes, which is not a whole number of {port.dtype} values")
     values = np.frombuffer(data, port.dtype)
     shape = [1 if size is None and axis == 0 else size for axis, size in enumerate(port.shape)]
     try:
         return [{port.name: values.reshape([-1 if size is None else size for size in shape])}]
     except ValueError as error:
-        msg = f"{len(data)} bytes, {len(values)} values of {port.dtype}"
-        raise ValueError(msg) from error
+        raise ValueError(f"{len(data)} bytes, {len(values)} values of {port.dtype}") from error

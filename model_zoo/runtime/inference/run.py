@@ -67,9 +67,7 @@ def infer(
 
 
 def _stream(
-    compiled: openvino.CompiledModel,
-    feeds: Iterator[Feed],
-    order: list[str],
+    compiled: openvino.CompiledModel, feeds: Iterator[Feed], order: list[str]
 ) -> Iterator[tuple[Feed, float, list[Array]]]:
     """Keep as many requests in flight as suit the device; yield the results in order."""
     count = max(1, int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
@@ -114,13 +112,7 @@ def _failed(feed: Feed, error: Exception) -> LoadError:
 
 
 def _result(
-    feed: Feed,
-    seconds: float,
-    found: dict[str, Array],
-    info: dict[str, str],
-    *,
-    top: int,
-    save: Path | None,
+    feed: Feed, seconds: float, found: dict[str, Array], info: dict[str, str], *, top: int, save: Path | None
 ) -> Result:
     result: Result = {
         "input": feed.source,
