@@ -1,34 +1,122 @@
-"""The flags that the commands share, and their exit codes."""
+"""What the commands have in common: how they start and end, and the flags that select models."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from model_zoo.errors import ModelZooError, UsageError
+from model_zoo.omz.selection import OmzCatalog, read_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from model_zoo.omz.selection import Entry, OmzCatalog
+    from model_zoo.omz.selection import Entry
+    from model_zoo.zoo import Zoo
 
 FAILED = 1
 """The exit code of every failure but a wrong flag."""
 
 
-class HelpfulParser(argparse.ArgumentParser):
-    """Prints the whole help after an error, as the downloader does."""
+def program(run: Callable[[Sequence[str]], int]) -> Callable[..., NoReturn]:
+    """Make a command of a function: it exits with the function's code, and prints errors as messages."""
+
+    @functools.wraps(run)
+    def main(argv: Sequence[str] | None = None) -> NoReturn:
+        try:
+            code = run(sys.argv[1:] if argv is None else argv)
+            sys.stdout.flush()
+        except ModelZooError as error:
+            sys.stderr.write(f"{error}\n" if isinstance(error, UsageError) else f"error: {error}\n")
+            code = FAILED
+        except KeyboardInterrupt:
+            sys.stderr.write("interrupted; completed files are kept, and the next run resumes the rest\n")
+            code = 130
+        except BrokenPipeError:
+            sys.stderr.close()
+            code = FAILED
+        sys.exit(code)
+
+    return main
+
+
+class _HelpFormatter(argparse.HelpFormatter):
+    """Shows ``-o, --output_dir DIR`` as Python 3.13 does; earlier ones repeat ``DIR``."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        flags = ", ".join(action.option_strings)
+        return flags if action.nargs == 0 else f"{flags} {self._format_args(action, action.dest)}"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser for the flags of one command.
+
+    Args:
+        prog: the command.
+        description: what it does.
+        epilog: what its help ends with.
+        helpful: print the whole help after an error, as the downloader does.
+    """
+
+    def __init__(
+        self, prog: str, description: str, *, epilog: str | None = None, helpful: bool = False
+    ) -> None:
+        super().__init__(prog, description=description, epilog=epilog, formatter_class=_HelpFormatter)
+        self._helpful = helpful
 
     def error(self, message: str) -> NoReturn:
         """Print the error and the help, and exit with 2."""
-        sys.stderr.write(f"error: {message}\n")
-        self.print_help()
-        sys.exit(2)
+        if self._helpful:
+            sys.stderr.write(f"error: {message}\n")
+            self.print_help()
+            sys.exit(2)
+        super().error(message)
+
+    def add_directory(self, *flags: str, text: str, default: Path | None = None) -> None:
+        """Add a flag that takes a directory."""
+        self.add_argument(*flags, type=Path, metavar="DIR", default=default, help=text)
+
+    def add_precisions(self, text: str) -> None:
+        """Add ``--precisions``."""
+        self.add_argument("--precisions", metavar="PREC[,PREC...]", help=text)
+
+    def add_selection(self, verb: str) -> None:
+        """Add the flags that select models; ``verb`` says what is done with them."""
+        models = f"{verb} the models whose names fit"
+        self.add_argument("--name", metavar="PAT[,PAT...]", help=f"{models} one of the patterns")
+        self.add_argument("--list", type=Path, metavar="FILE.LST", help=f"{models} a pattern in the file")
+        self.add_argument("--all", action="store_true", help=f"{verb} all models")
+        self.add_argument("--print_all", action="store_true", help="print the names of all models")
+        tree = "use this tree of model.yml files instead of the catalog (default: OMZ_ROOT, if set)"
+        self.add_directory("--models_root", text=tree)
+
+    def select(self, args: argparse.Namespace, zoo: Zoo) -> tuple[OmzCatalog, list[Entry]]:
+        """Return the catalog, and the models that the flags select; ``--print_all`` prints names and exits.
+
+        Raises:
+            UnknownModelError: a pattern matches nothing.
+            UsageError: the list file cannot be read.
+            SystemExit: the flags contradict each other, or the names were printed.
+        """
+        catalog = OmzCatalog(zoo, args.models_root)
+        if args.print_all:
+            sys.stdout.write("".join(f"{entry.model.name}\n" for entry in catalog.entries))
+            raise SystemExit(0)
+        given = [args.all, args.name is not None, args.list is not None]
+        if sum(given) > 1:
+            self.error('at most one of "--all", "--name" or "--list" can be specified')
+        if not any(given):
+            self.error('one of "--print_all", "--all", "--name" or "--list" must be specified')
+        if args.all:
+            return catalog, catalog.entries
+        patterns = read_list(args.list) if args.name is None else args.name.split(",")
+        return catalog, catalog.matching(patterns)
 
 
-def positive(text: str) -> int:
+def positive(text: str, expected: str = "a positive integer") -> int:
     """Parse a positive integer.
 
     Raises:
@@ -36,71 +124,5 @@ def positive(text: str) -> int:
     """
     if text.isdecimal() and int(text) > 0:
         return int(text)
-    msg = f"must be a positive integer (got {text!r})"
+    msg = f"must be {expected} (got {text!r})"
     raise argparse.ArgumentTypeError(msg)
-
-
-def add_selection(parser: argparse.ArgumentParser, verb: str) -> None:
-    """Add the flags that select models; ``verb`` says what is done with them."""
-    parser.add_argument(
-        "--name", metavar="PAT[,PAT...]", help=f"{verb} the models whose names fit one of the patterns"
-    )
-    parser.add_argument(
-        "--list",
-        type=Path,
-        metavar="FILE.LST",
-        help=f"{verb} the models whose names fit a pattern in the file",
-    )
-    parser.add_argument("--all", action="store_true", help=f"{verb} all models")
-    parser.add_argument("--print_all", action="store_true", help="print the names of all models")
-    parser.add_argument(
-        "--models_root",
-        type=Path,
-        metavar="DIR",
-        help="use this tree of model.yml files instead of the catalog (default: OMZ_ROOT, if set)",
-    )
-
-
-def select_entries(
-    parser: argparse.ArgumentParser, args: argparse.Namespace, catalog: OmzCatalog
-) -> list[Entry]:
-    """Return the models that the flags select; ``--print_all`` prints the names and exits.
-
-    Raises:
-        UnknownModelError: a pattern matches nothing.
-        UsageError: the list file cannot be read.
-        SystemExit: the flags contradict each other, or the names were printed.
-    """
-    if args.print_all:
-        sys.stdout.write("".join(f"{entry.model.name}\n" for entry in catalog.entries))
-        raise SystemExit(0)
-    given = [args.all, args.name is not None, args.list is not None]
-    if sum(given) > 1:
-        parser.error('at most one of "--all", "--name" or "--list" can be specified')
-    if not any(given):
-        parser.error('one of "--print_all", "--all", "--name" or "--list" must be specified')
-    if args.all:
-        return catalog.entries
-    from model_zoo.omz.selection import read_list
-
-    return catalog.matching(args.name.split(",") if args.name is not None else read_list(args.list))
-
-
-def exit_with(command: Callable[[Sequence[str]], int], argv: Sequence[str] | None) -> NoReturn:
-    """Run a command and exit with its code; errors are printed without a traceback."""
-    try:
-        code = command(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
-    except UsageError as error:
-        sys.stderr.write(f"{error}\n")
-        code = FAILED
-    except ModelZooError as error:
-        sys.stderr.write(f"error: {error}\n")
-        code = FAILED
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; completed files are kept, and the next run resumes the rest\n")
-        code = 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        code = FAILED
-    sys.exit(code)

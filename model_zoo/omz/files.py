@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model_zoo.export.views import copy_out
-from model_zoo.files import hash_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from model_zoo.cache import Cache
     from model_zoo.errors import ModelZooError
     from model_zoo.events import Event
     from model_zoo.omz.output import Output
     from model_zoo.schema import Artifact, Model
-    from model_zoo.zoo import Zoo
-
-
-def copy_if_changed(path: str, source: Path, sha256: str, directory: Path) -> None:
-    """Copy a file of the cache to ``directory / path``, unless the same bytes are there already.
-
-    Raises:
-        CacheError: the copy cannot be written.
-    """
-    target = directory / path
-    with contextlib.suppress(OSError):
-        same_size = not target.is_symlink() and target.stat().st_size == source.stat().st_size
-        if same_size and hash_file(target)["sha256"].hex == sha256:
-            return
-    copy_out({path: source}, directory)
 
 
 @dataclass
@@ -55,22 +39,20 @@ class FileEvents:
     Args:
         model: the model; its artifacts define the order of the files.
         directory: where its files go.
-        zoo: its cache receives the files.
+        cache: receives the files.
         out: where to print.
     """
 
-    def __init__(self, model: Model, directory: Path, zoo: Zoo, out: Output) -> None:
+    def __init__(self, model: Model, directory: Path, cache: Cache, out: Output) -> None:
         self._model = model
         self._directory = directory
-        self._cache = zoo.cache
+        self._cache = cache
         self._out = out
         self._states = {artifact.path: _State(artifact) for artifact in model.artifacts}
         self._order = list(self._states.values())
         self._edited = {edit.file for edit in model.replace}
         self.copied: set[str] = set()
-        for state in self._order:
-            state.done = self._cache.find_blob(state.artifact) is not None
-        self._advance()
+        self._advance_to_cached()
 
     def __call__(self, event: Event) -> None:
         """Record an event of the download engine, and report what can be reported now."""
@@ -86,28 +68,26 @@ class FileEvents:
         self._advance()
 
     def finish(self, error: ModelZooError | None) -> bool:
-        """Report the rest, up to the first file that is missing.
-
-        Returns:
-            Whether every file is there.
-        """
+        """Report the rest, up to the first file that is missing, and return whether every file is there."""
         if error is None:
             for state in self._order:
                 state.done = True
             self._advance()
             return True
+        self._advance_to_cached()
+        missing = self._order[0] if self._order else None  # None: every file arrived, assembling them failed
+        if missing is not None:
+            self._report_begin(missing, cached=False)
+        self._out.error(str(error))
+        if missing is not None:
+            self._out.line()
+            self._event(missing, "end", successful=False)
+        return False
+
+    def _advance_to_cached(self) -> None:
         for state in self._order:
             state.done = state.done or self._cache.find_blob(state.artifact) is not None
         self._advance()
-        if self._order:
-            state = self._order[0]
-            self._report_begin(state, cached=False)
-            self._out.error(str(error))
-            self._out.line()
-            self._event(state, "end", successful=False)
-        else:  # every file arrived, but assembling them failed
-            self._out.error(str(error))
-        return False
 
     def _advance(self) -> None:
         """Report the file whose turn it is, and every finished one after it."""
@@ -149,7 +129,7 @@ class FileEvents:
         artifact = state.artifact
         blob = self._cache.find_blob(artifact)
         if blob is not None and artifact.unpack is None and artifact.path not in self._edited:
-            copy_if_changed(artifact.path, blob, blob.name, self._directory)
+            copy_out({artifact.path: blob}, self._directory)
             self.copied.add(artifact.path)
 
     def _event(self, state: _State, what: str, **fields: object) -> None:

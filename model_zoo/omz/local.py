@@ -23,11 +23,6 @@ def local_model(model: Model, directory: Path, zoo: Zoo) -> Model:
     This is the catalog's own entry if every file is as in the cache. Otherwise the files are taken as they
     are: unpacked and edited already, perhaps by another program.
 
-    Args:
-        model: the entry in the catalog.
-        directory: the directory of the model's files.
-        zoo: its cache knows what the files should be.
-
     Raises:
         ConversionError: files that the conversion needs are missing.
     """

@@ -84,16 +84,9 @@ class Output:
 
 
 def process(entries: Sequence[Entry], work: Callable[[Model, Output], bool], jobs: int, out: Output) -> int:
-    """Process every part of every entry, whatever becomes of the others, and list the entries that failed.
+    """Work on every part of every entry, list the entries that failed, and return the exit code.
 
-    Args:
-        entries: the models.
-        work: processes one part; returns whether it succeeded.
-        jobs: number of entries to process in parallel.
-        out: where to print.
-
-    Returns:
-        The exit code.
+    ``work`` returns whether it succeeded.
     """
 
     def process_parts(entry: Entry, to: Output) -> bool:
@@ -108,17 +101,9 @@ def process(entries: Sequence[Entry], work: Callable[[Model, Output], bool], job
 
 
 def in_parallel(jobs: int, work: Callable[[T, Output], R], items: Sequence[T], out: Output) -> list[R]:
-    """Do some work for every item in parallel, and print the output of each in the order of the items.
+    """Work on several items at once, print the output of each in their order, and return the results.
 
-    Args:
-        jobs: number of threads.
-        work: called with an item and where to print.
-        items: the items.
-        out: where to print.
-
-    Raises:
-        KeyboardInterrupt: the threads are daemons and do not keep the process alive.
-        Exception: the first that ``work`` raised, in the order of the items.
+    The first error in that order is raised again. The threads are daemons: an interrupted process just ends.
     """
     if jobs == 1 or len(items) <= 1:
         return [work(item, out) for item in items]
@@ -142,14 +127,10 @@ def in_parallel(jobs: int, work: Callable[[T, Output], R], items: Sequence[T], o
     for _ in range(min(jobs, len(items))):
         threading.Thread(target=run, daemon=True).start()
     for index, pieces in enumerate(printed):
-        _print_all(pieces)
+        while (piece := pieces.get()) is not None:
+            stream, text = piece
+            stream.write(text)
+            stream.flush()
         if index in errors:
             raise errors[index]
     return [results[index] for index in range(len(items))]
-
-
-def _print_all(pieces: queue.SimpleQueue[Piece]) -> None:
-    while (piece := pieces.get()) is not None:
-        stream, text = piece
-        stream.write(text)
-        stream.flush()

@@ -29,13 +29,13 @@ class Entry:
     """One model as the commands see it, with its stages if it is a composite."""
 
     model: Model
-    stages: tuple[Model, ...] = ()
-    config: Path | None = None
+    file: Path
+    stages: tuple[Entry, ...] = ()
 
     @property
     def parts(self) -> tuple[Model, ...]:
         """The models that have files: the stages, or else the model itself."""
-        return self.stages or (self.model,)
+        return tuple(stage.model for stage in self.stages) or (self.model,)
 
 
 class OmzCatalog:
@@ -73,18 +73,17 @@ class OmzCatalog:
             CatalogError: an entry is invalid, or a stage of a composite is missing.
         """
         files = self.catalog.files
-        models = {name: model for name, model in self._all().items() if model.omz is not None}
-        staged = {stage for model in models.values() for stage in model.stages}
+        single = {model.name: Entry(model, files[model.name]) for model in self.catalog if model.omz}
+        staged = {stage for entry in single.values() for stage in entry.model.stages}
         found = []
-        for name, model in models.items():
-            if name in staged:
-                continue
-            missing = [stage for stage in model.stages if stage not in models]
+        for name in sorted(single.keys() - staged):
+            model = single[name].model
+            missing = [stage for stage in model.stages if stage not in single]
             if missing:
                 what = f"{files[name]}: stages: no catalog has a model named {missing[0]!r}"
                 raise CatalogError(what, hint="correct the name or add the model")
-            found.append(Entry(model, tuple(models[stage] for stage in model.stages), files[name]))
-        return sorted(found, key=lambda entry: entry.model.name)
+            found.append(Entry(model, files[name], tuple(single[stage] for stage in model.stages)))
+        return found
 
     def vouches_for(self, model: Model) -> bool:
         """Whether a model is of the shipped catalog, with a full digest for each file: its code may run."""
@@ -93,9 +92,6 @@ class OmzCatalog:
 
         shipped = Path(self.catalog.files[model.name]).is_relative_to(builtin_catalog())
         return shipped and all(integrity_of(artifact) == "pinned" for artifact in model.artifacts)
-
-    def _all(self) -> dict[str, Model]:
-        return {model.name: model for model in self.catalog}
 
     def matching(self, patterns: Iterable[str]) -> list[Entry]:
         """Return the models whose names match one of the shell patterns, in the order of the patterns.
@@ -108,21 +104,22 @@ class OmzCatalog:
         selected: dict[str, Entry] = {}
         unmatched = []
         for pattern in patterns:
-            found = [match for entry in self.entries for match in self._matching(entry, pattern)]
+            found = [match for entry in self.entries for match in _matching(entry, pattern)]
             if not found and pattern not in unmatched:
                 unmatched.append(pattern)
-            selected |= {match.model.name: match for match in found if match.model.name not in selected}
+            for match in found:
+                selected.setdefault(match.model.name, match)
         if unmatched:
             what = "No matching models: " + ", ".join(f'"{pattern}"' for pattern in unmatched)
             ours = [pattern for pattern in unmatched if pattern in self._zoo.catalog.files]
             raise UnknownModelError(what, hint=f"model-zoo fetch {' '.join(ours)}" if ours else None)
         return list(selected.values())
 
-    def _matching(self, entry: Entry, pattern: str) -> list[Entry]:
-        if fnmatch.fnmatchcase(entry.model.name, pattern):
-            return [entry]
-        stages = [stage for stage in entry.stages if fnmatch.fnmatchcase(stage.name, pattern)]
-        return [Entry(stage, (), self.catalog.files[stage.name]) for stage in stages]
+
+def _matching(entry: Entry, pattern: str) -> list[Entry]:
+    if fnmatch.fnmatchcase(entry.model.name, pattern):
+        return [entry]
+    return [stage for stage in entry.stages if fnmatch.fnmatchcase(stage.model.name, pattern)]
 
 
 def read_list(path: Path) -> list[str]:
@@ -137,11 +134,6 @@ def read_list(path: Path) -> list[str]:
         what = f"{path}: the list of models cannot be read: {error}"
         raise UsageError(what, hint="check --list") from error
     return [line[0] for line in words if line]
-
-
-def precisions_of(model: Model) -> tuple[str, ...]:
-    """Return the precisions that a model has or can be converted to, sorted as the commands print them."""
-    return tuple(sorted(model.precisions))
 
 
 def parse_precisions(text: str | None) -> tuple[str, ...]:

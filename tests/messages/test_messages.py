@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,13 +17,10 @@ from model_zoo.cli.main import cli, run
 from tests.messages.scenes import SCENES
 from tests.messages.stage import OMZ, Stage, commands, model
 from tests.tiny import tiny_onnx
-from tests.tools import missing
 
 HERE = Path(__file__).parent
 UPDATE = os.environ.get("MODEL_ZOO_UPDATE_MESSAGES") == "1"
 PACKAGE = Path(errors.__file__).parent
-ARGPARSE = {(3, 10), (3, 11), (3, 12)}
-"""Versions of Python whose argparse lays out help as the texts have it."""
 CODES = {0, 2, 3, 4, 5, 6, 7, 8, 130}
 
 
@@ -58,8 +54,6 @@ def text_of(name: str) -> str:
 
 @pytest.mark.parametrize("scene", SCENES.values(), ids=str)
 def test_text(stage, scene):
-    if scene.command.startswith("omz_") and scene.group == "help" and sys.version_info[:2] not in ARGPARSE:
-        missing("the argparse of this Python lays help out differently")
     text = stage.play(scene)
     if UPDATE:
         path = HERE / f"{scene}.txt"
