@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import msgspec
 
 from model_zoo.cache import Layer, alias_names, declaration_of
-from model_zoo.cache.intake import SEED_NOTE, ir_members
+from model_zoo.cache.intake import SEED_NOTE, Imported, import_layer, ir_members
 from model_zoo.cache.layout import TAG, TAG_NAME
 from model_zoo.cache.manifest import encode
 from model_zoo.cache.notes import Derived, Notes
-from model_zoo.errors import CacheMissError, ModelZooError, UntrustedCodeError
-from model_zoo.files.tar import Member
+from model_zoo.errors import CacheMissError, ModelZooError, UntrustedCodeError, UsageError
+from model_zoo.files import write_stream
+from model_zoo.files.tar import Member, Tar
 from model_zoo.schema import FilesManifest, IrManifest, Resolution
 from model_zoo.zoo.resolver import floating, key_of, plain
 
@@ -53,16 +54,7 @@ def gather(
     report: Report,
     jobs: int | None = None,
 ) -> Contents:
-    """Make models available in the zoo's cache, doing only what is missing.
-
-    Args:
-        zoo: whose cache.
-        requests: the models; composites are already expanded.
-        what: files as fetched, IRs, or both.
-        how: how to convert.
-        report: gets events.
-        jobs: parallel conversions.
-    """
+    """Make models available in the zoo's cache, doing only what is missing; composites are expanded."""
     contents = Contents()
     failed: dict[str, ModelZooError] = {}
     if what in {"ir", "both"}:
@@ -179,3 +171,25 @@ def _note_members(notes: Derived) -> list[Member]:
         Notes(layer).write_all(notes)
         files = sorted(path for path in layer.state.rglob("*") if path.is_file())
         return [Member(path.relative_to(folder).as_posix(), path.read_bytes()) for path in files]
+
+
+def export_tar(contents: Contents, cache: Cache, out: Path, *, mtime: int) -> Path:
+    """Write a layer as one tar file, completely or not at all; unpacked anywhere it is a layer again.
+
+    Raises:
+        CacheError: it cannot be written, or a file of the cache changed.
+    """
+    return write_stream(Tar(layer_members(contents, cache, mtime), mtime).chunks(), out)
+
+
+def import_tar(zoo: Zoo, file: Path) -> Imported:
+    """Import a tar written by ``export_tar`` into the zoo's cache; every digest is verified first.
+
+    Raises:
+        IntegrityError: something in it is wrong; nothing was published.
+        UsageError: there is no such file.
+        CacheError: the cache cannot be written.
+    """
+    if not file.is_file():
+        raise UsageError(f"no such file: {file}", hint="name a tar made by 'model-zoo export --format tar'")
+    return import_layer(zoo.cache, {"": file}, file.name, timeout=zoo.settings.lock_timeout)

@@ -90,21 +90,14 @@ def export_ovms(
     An IR is ``OUT/NAME/VERSION/model.xml`` and listed under ``model_config_list``; a generative model is
     ``OUT/NAME/`` with its graph, listed under ``mediapipe_config_list``, and has no versions. Entries for
     other models stay. Paths are relative to the configuration, as the server supports since 2023.1, unless
-    ``base_path`` is given.
-
-    Args:
-        irs: out of the cache.
-        out: the repository.
-        version: the directory of each IR's files; the server serves the highest.
-        base_path: the repository's path on the server, such as ``/models``.
-        device: the device that graphs run on.
+    ``base_path``, the repository's path on the server, is given. Graphs run on ``device``.
 
     Raises:
         UsageError: the server has no graph for a folder model.
         CacheError: the directory cannot be written, or its ``config.json`` is not the server's.
     """
     names = export_names(irs)
-    config = _config(out / "config.json")
+    config = _read_config(out / "config.json")
     files: dict[str, Path] = {}
     graphs: dict[str, str] = {}
     for ir, name in zip(irs, names, strict=True):
@@ -136,7 +129,7 @@ def _one_ir(ir: ConvertedModel) -> tuple[Path, Path]:
     if list(ir.manifest.irs or ()) == [_ONE_IR]:
         xml = ir.directory / _ONE_IR
         return xml, xml.with_suffix(".bin")
-    opens = ir.manifest.get("opens")
+    opens = ir.manifest.opens
     raise UsageError(
         f"{ir.model.name}: OpenVINO Model Server has no graph for models that {opens} opens",
         expected=f"a model for {', '.join(sorted(NODES))}, or a single IR",
@@ -187,7 +180,7 @@ def _list(config: dict[str, Any], names: Sequence[str], graphs: set[str], base_p
         config["mediapipe_config_list"] = [served[name] for name in sorted(served)]
 
 
-def _config(path: Path) -> dict[str, Any]:
+def _read_config(path: Path) -> dict[str, Any]:
     """Return the existing configuration, or an empty one."""
     if not os.path.lexists(path):
         return {"model_config_list": []}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from model_zoo.cache import Layer
 from model_zoo.cache.intake import SEED_NOTE
 from model_zoo.cache.layout import TAG_NAME
 from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from model_zoo.cache import Cache
+    from model_zoo.schema import ConvertedModel
 
 _BUCKETS = ("blobs-v1", "files-v1", "ir-v1", "compiled-v1", "envs-v1", "partial-v1", "locks-v1", "state-v1")
 _PARALLEL_COPIES = 4
@@ -58,10 +60,10 @@ class SeedResult:
 def write_seed(
     dest: Path, members: Sequence[Member], cache: Cache, *, mtime: int, kept: Iterable[str] = ()
 ) -> SeedResult:
-    """Make ``dest`` a layer of exactly these files.
+    """Make ``dest``, a new or empty directory or an earlier seed, a layer of exactly these files.
 
     Args:
-        dest: a new or empty directory, or an earlier seed.
+        dest: where.
         members: every file of the layer.
         cache: the user's own, which must not be overwritten; its locks keep two seeds apart.
         mtime: the time of everything, in seconds since 1970.
@@ -86,7 +88,7 @@ def write_seed(
             written += sum(pool.map(lambda member: _put(dest, member, mtime), files))
         written += sum(_put(dest, member, mtime) for member in links)
         removed = _sweep(dest, {member.path for member in members}, tuple(kept))
-        stamp_folders(dest, mtime)
+        _stamp_folders(dest, mtime)
     return SeedResult(len(members), written, removed, sum(_size(member) for member in members))
 
 
@@ -205,7 +207,7 @@ def _sweep(dest: Path, wanted: set[str], kept: tuple[str, ...]) -> int:
     return removed
 
 
-def stamp_folders(dest: Path, mtime: int) -> None:
+def _stamp_folders(dest: Path, mtime: int) -> None:
     """Set mode and time of the seed's directories, deepest first."""
     for folder, _, _ in os.walk(dest, topdown=False):
         here = Path(folder)
@@ -216,9 +218,34 @@ def stamp_folders(dest: Path, mtime: int) -> None:
             os.utime(here, (mtime, mtime))
 
 
-def stamp_files(folder: Path, mtime: int) -> None:
-    """Set mode and time of files that another program wrote into the seed."""
-    for path in folder.rglob("*"):
+def blob_folders(irs: Sequence[ConvertedModel], device: str) -> tuple[str, ...]:
+    """Return the directories, relative to a layer, for the blobs of these IRs on a device."""
+    from model_zoo.runtime import blobs  # it imports openvino, for its version
+
+    layer = Layer(Path())
+    single = (ir for ir in irs if not ir.is_folder)
+    return tuple(blobs.directory_of(layer.compiled, ir.key, device, {}).as_posix() for ir in single)
+
+
+def warm(irs: Sequence[ConvertedModel], dest: Path, device: str, *, mtime: int) -> None:
+    """Compile each IR of a seed and keep OpenVINO's blobs in it; pipelines compile folder models themselves.
+
+    They fit one version of OpenVINO and one kind of processor, and their bytes differ from run to run. The
+    seed's files must have their times already: OpenVINO ignores a blob if its model's time differs.
+
+    Raises:
+        LoadError: the device does not exist, or refuses a model.
+    """
+    from model_zoo import runtime
+
+    layer = Layer(dest.absolute())
+    for ir in irs:
+        if ir.is_folder:
+            continue
+        xml = layer.ir(ir.key) / ir.xml.name
+        runtime.compile(xml, key=ir.key, device=device, compiled=layer.compiled)
+    for path in layer.compiled.rglob("*"):
         if path.is_file() and not path.is_symlink():
             path.chmod(FILE_MODE)
             os.utime(path, (mtime, mtime))
+    _stamp_folders(layer.root, mtime)

@@ -31,14 +31,7 @@ _PROCESSES = {"subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.
 
 
 def prove(zoo: Zoo, dest: Path, requests: Sequence[Request], what: With, device: str | None = None) -> None:
-    """Read every model from the seed in a child process.
-
-    Args:
-        zoo: its catalogs define the names.
-        dest: the seed.
-        requests: the models it should contain.
-        what: what it should contain of them.
-        device: also compile each for this device, from the seed's blobs if they fit.
+    """Read what should be in the seed in a child process; compile it too where a device is given.
 
     Raises:
         ModelZooError: the child's failure; the seed is left as it is.
@@ -78,7 +71,7 @@ def main() -> None:
     """Run in the child process: read a job from stdin, exit with the failure's exit code."""
     job = json.loads(sys.stdin.read())
     refused: list[str] = []
-    _forbid(str(Path(job["layer"])) + os.sep, refused)
+    _forbid(job["layer"] + os.sep, refused)
     try:
         _read_all(job)
         if refused:

@@ -36,10 +36,7 @@ def export_dir(irs: Sequence[ConvertedModel], out: Path) -> Path:
     """
     files: dict[str, Path] = {}
     for ir, name in zip(irs, export_names(irs), strict=True):
-        if ir.is_folder:
-            files |= {f"{name}/{path}": file for path, file in ir.files.items()}
-        else:
-            files |= {f"{name}.xml": ir.xml, f"{name}.bin": ir.bin}
+        files |= ir_files(ir, name, below=name if ir.is_folder else ".")
     return copy_out(files, out)
 
 
@@ -54,13 +51,15 @@ def export_omz(irs: Sequence[ConvertedModel], out: Path) -> Path:
     files: dict[str, Path] = {}
     for ir in irs:
         name = ir.model.name
-        folder = ir.model.omz.subdirectory if ir.model.omz else f"public/{name}"
-        stem = f"{folder}/{ir.precision}"
-        if ir.is_folder:
-            files |= {f"{stem}/{path}": file for path, file in ir.files.items()}
-        else:
-            files |= {f"{stem}/{name}.xml": ir.xml, f"{stem}/{name}.bin": ir.bin}
+        subdirectory = ir.model.omz.subdirectory if ir.model.omz else f"public/{name}"
+        files |= ir_files(ir, name, below=f"{subdirectory}/{ir.precision}")
     return copy_out(files, out)
+
+
+def ir_files(ir: ConvertedModel, name: str, *, below: str = ".") -> dict[str, Path]:
+    """Return the file for each path: ``BELOW/NAME.xml`` and its weights, or the files of a folder model."""
+    files = ir.files if ir.is_folder else {f"{name}.xml": ir.xml, f"{name}.bin": ir.bin}
+    return {f"{below}/{path}": file for path, file in files.items()}
 
 
 def copy_out(files: Mapping[str, Path], target: Path, below: str = ".") -> Path:

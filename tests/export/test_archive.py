@@ -15,8 +15,7 @@ from model_zoo.cache.care.verify import verify
 from model_zoo.cache.manifest import encode
 from model_zoo.cache.notes import Notes
 from model_zoo.errors import IntegrityError, UsageError
-from model_zoo.export.archive import export_tar, import_tar
-from model_zoo.export.contents import gather
+from model_zoo.export.contents import export_tar, gather, import_tar
 from model_zoo.schema import Digest
 from model_zoo.settings import Settings
 from model_zoo.zoo import Conversion, Zoo

@@ -15,8 +15,7 @@ from model_zoo.cache.intake import import_layer
 from model_zoo.cache.manifest import encode
 from model_zoo.errors import CacheError, IntegrityError, UsageError
 from model_zoo.export import ovms, views
-from model_zoo.export.archive import export_tar, import_tar
-from model_zoo.export.contents import gather, layer_members
+from model_zoo.export.contents import export_tar, gather, import_tar, layer_members
 from model_zoo.export.seed import write_seed
 from model_zoo.export.selftest import prove
 from model_zoo.registry.image import build_image
@@ -222,8 +221,8 @@ def test_a_seed_is_read_offline_and_always_the_same(warm, tmp_path, what):
 
 
 def test_compiled_blobs_are_for_single_networks_only(warm, tmp_path):
-    from model_zoo.export.warm import blob_folders
-    from model_zoo.export.warm import warm as compile_into
+    from model_zoo.export.seed import blob_folders
+    from model_zoo.export.seed import warm as compile_into
 
     made = irs(warm, "chat", "plain")
     assert len(blob_folders(made, "CPU")) == 1

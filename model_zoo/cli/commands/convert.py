@@ -65,11 +65,8 @@ def convert_command(
 
 def _copy(converted: ConvertedModel, output: Path) -> Path:
     """Copy an IR below the output directory, and return the path to print."""
-    from model_zoo.export.views import copy_out
+    from model_zoo.export.views import copy_out, ir_files
 
     name = converted.model.name
-    below = f"{name}/{converted.precision}"
-    if converted.is_folder:
-        return copy_out(converted.files, output, below)
-    files = {f"{name}.xml": converted.xml, f"{name}.bin": converted.bin}
-    return copy_out(files, output, below) / f"{name}.xml"
+    directory = copy_out(ir_files(converted, name), output, f"{name}/{converted.precision}")
+    return directory if converted.is_folder else directory / f"{name}.xml"

@@ -97,7 +97,7 @@ def export_command(
         image = build_image(irs, flavor, mtime=mtime, architecture=arch)
         path = layout.write_layout(image, output, tag, mtime=mtime)
     else:
-        from model_zoo.export import archive
+        from model_zoo.export.contents import export_tar
 
-        path = archive.export_tar(contents, session.zoo.cache, output, mtime=mtime)
+        path = export_tar(contents, session.zoo.cache, output, mtime=mtime)
     session.print_result(str(path), {"format": form, "path": str(path), "models": names_of(requests)})

@@ -41,9 +41,8 @@ def seed_command(
     with MODEL_ZOO_LAYERS=DEST MODEL_ZOO_OFFLINE=1.
     """
     from model_zoo.export.contents import layer_members
-    from model_zoo.export.seed import write_seed
+    from model_zoo.export.seed import blob_folders, warm, write_seed
     from model_zoo.export.selftest import prove
-    from model_zoo.export.warm import blob_folders, warm
 
     if not (selection["references"] or selection["everything"]):
         _check_dest(session, dest)

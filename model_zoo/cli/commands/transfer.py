@@ -28,7 +28,7 @@ _imported_option = json_option(
 @click.pass_obj
 def import_command(session: Session, file: Path) -> None:
     """Import models from a tar written by 'export --format tar', after verifying every digest."""
-    from model_zoo.export.archive import import_tar
+    from model_zoo.export.contents import import_tar
 
     _print_imported(session, import_tar(session.zoo, file))
 
