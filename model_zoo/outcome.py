@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, ParamSpec, TypeVar
+
+from model_zoo.errors import ModelZooError
 
 if TYPE_CHECKING:
-    from model_zoo.errors import ModelZooError
+    from collections.abc import Callable
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -28,3 +31,11 @@ class Outcome(Generic[T]):
             raise self.error
         assert self.result is not None  # noqa: S101 - one of the two is there
         return self.result
+
+
+def attempt(do: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Outcome[T]:
+    """Call a function; its result or its error is the outcome."""
+    try:
+        return Outcome(do(*args, **kwargs))
+    except ModelZooError as error:
+        return Outcome(error=error)

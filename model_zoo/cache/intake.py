@@ -22,15 +22,7 @@ from model_zoo.errors import CacheFullError, IntegrityError
 from model_zoo.files import CHUNK, as_cache_error, hash_file, link_file, set_mode
 from model_zoo.files.lock import lock
 from model_zoo.files.tar import Member, read_tar, refused
-from model_zoo.schema import (
-    EXPORTED,
-    NAME,
-    Artifact,
-    Digest,
-    FilesManifest,
-    IrManifest,
-    check_relative_path,
-)
+from model_zoo.schema import EXPORTED, NAME, Artifact, Digest, FilesManifest, IrManifest, check_relative_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -17,14 +17,7 @@ from model_zoo.cache.proof import fault_of
 from model_zoo.cache.proofs import Proofs
 from model_zoo.cache.usage_lock import UsageLock
 from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
-from model_zoo.files import (
-    as_cache_error,
-    fsync_directory,
-    fsync_file,
-    has_digest,
-    remove_tree,
-    set_mode,
-)
+from model_zoo.files import as_cache_error, fsync_directory, fsync_file, has_digest, remove_tree, set_mode
 from model_zoo.schema import FileEntry, FilesManifest, IrManifest
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from model_zoo.sources import floating_sources, source_hook
 from model_zoo.text import plain_reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 _FACTS = ("size", "sha256", "sha384", "sha512")
-_LOCK_AGAIN = "if the change is intended, lock again with 'model-zoo lock'"
+LOCK_AGAIN = "if the change is intended, lock again with 'model-zoo lock'"
 
 
 class LockedIr(Struct, frozen=True, kw_only=True):
@@ -90,7 +90,7 @@ class Lockfile:
         for artifact in found.artifacts:
             if artifact.sha256 is None:
                 what = f"{self.path} locks {artifact.path} of {reference} without a sha256"
-                raise IntegrityError(what, left="nothing was fetched", hint=_LOCK_AGAIN)
+                raise IntegrityError(what, left="nothing was fetched", hint=LOCK_AGAIN)
         return found
 
     def model_of_uri(self, uri: str) -> Model:
@@ -106,7 +106,7 @@ class Lockfile:
             return msgspec.convert(data, Model, dec_hook=source_hook)
         except (ValueError, RecursionError) as error:
             what = f"{self.path}: what it locks for {uri} is not a model: {error}"
-            raise UsageError(what, hint=_LOCK_AGAIN) from error
+            raise UsageError(what, hint=LOCK_AGAIN) from error
 
     def apply(self, model: Model, precision: str | None) -> Model:
         """Return a catalog's model with what the lock adds: digests, and the addresses of what floats.
@@ -129,7 +129,7 @@ class Lockfile:
         if lines:
             what = f"{model.name}: the catalog entry differs from {self.path}"
             found = "; ".join(dict.fromkeys(lines))
-            raise IntegrityError(what, found=found, left="nothing was fetched", hint=_LOCK_AGAIN)
+            raise IntegrityError(what, found=found, left="nothing was fetched", hint=LOCK_AGAIN)
         return msgspec.structs.replace(model, artifacts=tuple(artifacts))
 
 
@@ -214,40 +214,6 @@ def _shorten(value: object) -> str:
         return "absent"
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     return text if len(text) <= 100 else f"{text[:97]}…"  # noqa: PLR2004
-
-
-def refuse_other_parts(name: str, lines: Sequence[str]) -> None:
-    """Refuse a conversion that would not reproduce the locked IR.
-
-    Args:
-        name: the model.
-        lines: how its inputs differ from the locked ones.
-
-    Raises:
-        IntegrityError: they differ.
-    """
-    if lines:
-        what = f"{name}: converting it now would not reproduce the locked IR"
-        hint = f"use the locked versions and recipe; {_LOCK_AGAIN}"
-        raise IntegrityError(what, found="; ".join(lines), left="nothing was published", hint=hint)
-
-
-def refuse_other_outputs(name: str, outputs: Sequence[FileEntry], locked: LockedIr) -> None:
-    """Refuse an IR whose files are not the locked ones.
-
-    Raises:
-        IntegrityError: names the first file that differs.
-    """
-    made = {entry.path: entry.sha256 for entry in outputs}
-    for entry in locked.outputs:
-        if made.get(entry.path) != entry.sha256:
-            raise IntegrityError(
-                f"{name}: {entry.path} of the IR differs from the locked one",
-                expected=f"sha256 {entry.sha256}",
-                found=f"sha256 {made.get(entry.path)}",
-                left="nothing was published",
-                hint=f"equal inputs should give equal bytes; {_LOCK_AGAIN}",
-            )
 
 
 def lockfile_text(models: Mapping[str, LockedModel]) -> str:

@@ -49,7 +49,7 @@ def select(
     for precision in precisions:
         for name in names:
             try:
-                for request in session.zoo.expand([name], precision):
+                for request in session.zoo.planner.expand([name], precision):
                     selected[request.model.name, request.precision] = request.model.name, Outcome(request)
             except ModelZooError as error:
                 selected[name, f"refused {precision}"] = name, Outcome(error=error)
@@ -152,7 +152,9 @@ def resolve_cached(session: Session, references: Iterable[str]) -> list[tuple[st
     found: list[tuple[str, str | None]] = []
     for text in references:
         try:
-            found += [(request.model.name, request.precision) for request in session.zoo.expand([text])]
+            found += [
+                (request.model.name, request.precision) for request in session.zoo.planner.expand([text])
+            ]
         except UsageError:
             parsed = parse_reference(text)
             if parsed.precision not in cached_models(session).get(str(parsed.name), set()):

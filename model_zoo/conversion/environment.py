@@ -68,11 +68,9 @@ def python_of(directory: Path) -> Path:
 
 
 def fault_of(directory: Path, built_for: str) -> str | None:
-    """Start an environment's interpreter; return why the environment is unusable, or None if it is usable.
+    """Start an environment's interpreter; return why it is unusable, or None if it is usable.
 
-    Args:
-        directory: the environment.
-        built_for: the version of Python it was built with.
+    ``built_for`` is the version of Python that the environment was built with.
     """
     fault = _fault_of(python_of(directory), built_for)
     _log.info("converter environment %s: %s", directory, fault or "usable")
@@ -100,14 +98,9 @@ def build(
 ) -> EnvironmentManifest:
     """Build an environment of a stack in ``staging / "env"``.
 
-    Args:
-        stack: what to install.
-        staging: an empty directory; pip's temporary files go there too, so that nothing is left elsewhere.
-        report: called with the current step and the bytes on disk so far, which never go backwards.
-        trust_code: whether pip may build packages, which runs their code; otherwise it installs wheels only.
-
-    Returns:
-        Its manifest.
+    pip's temporary files go to ``staging`` too, so that nothing is left elsewhere. ``report`` is called with
+    the current step and the bytes on disk so far, which never go backwards. ``trust_code`` lets pip build
+    packages, which runs their code; otherwise it installs wheels only.
 
     Raises:
         ConversionError: this Python cannot make virtual environments, or pip failed.

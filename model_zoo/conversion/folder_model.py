@@ -86,10 +86,7 @@ def link(source: Path, target: Path, layer: Path | None) -> None:
 def pipeline_class(directory: Path, names: Iterable[str], irs: Mapping[str, Any]) -> str | None:
     """Return the class that opens a folder model; None where only OpenVINO itself opens its IRs.
 
-    Args:
-        directory: has the configuration beside the IRs.
-        names: its files.
-        irs: as ``describe`` takes them.
+    Its configuration is in ``directory``; ``irs`` is what ``describe`` takes.
     """
     there = set(names)
     if "model_index.json" in there:

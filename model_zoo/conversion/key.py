@@ -35,12 +35,8 @@ def key_parts(
 ) -> dict[str, Any]:
     """Return everything that determines the IR, as plain JSON data.
 
-    Args:
-        model: the catalog entry.
-        precision: the precision to convert to.
-        inputs: the model's files after unpacking and replacing.
-        versions: what ``toolchain`` returned.
-        calibration: calibration data named by the caller instead of by the recipe.
+    ``inputs`` are the model's files after unpacking and replacing; ``calibration`` is data that the caller
+    names instead of the recipe.
 
     Raises:
         UsageError: the calibration data does not exist.

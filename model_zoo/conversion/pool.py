@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -18,7 +19,7 @@ from model_zoo.conversion import process
 from model_zoo.formats.frameworks import FRAMEWORKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from model_zoo.schema import IrManifest, Model
 
@@ -58,12 +59,8 @@ def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cg
 def estimate(model: Model, precision: str, size: int, manifests: Iterable[IrManifest] = ()) -> int:
     """Return how many bytes a conversion will need at its peak.
 
-    Args:
-        model: the catalog entry.
-        precision: the precision to convert to.
-        size: of its files, in bytes.
-        manifests: of earlier conversions. Among those with the same framework and precision, the one
-            nearest in size counts, scaled up where this model is larger.
+    ``size`` is that of its files, in bytes. Of the earlier conversions with the same framework and precision,
+    the one nearest in size counts, scaled up where this model is larger.
     """
     base = FRAMEWORKS[str(model.framework)].memory
     base = (base if re.fullmatch("FP16|FP32", precision) else base + _NNCF) * _MIB
@@ -103,24 +100,22 @@ def run(
     return _Run(jobs, call, estimate, workers or default_workers(), available).results()
 
 
+@dataclass
 class _Run(Generic[Job, Result]):
     """The state of one ``run``."""
 
-    def __init__(
-        self,
-        jobs: Sequence[Job],
-        call: Callable[[Job], Result],
-        estimate: Callable[[Job], int],
-        workers: int,
-        available: Callable[[], int | None],
-    ) -> None:
-        self.jobs, self.call, self.estimate = jobs, call, estimate
-        self.workers, self.available = workers, available
-        self.budget = available()
-        self.changed = threading.Condition()
-        self.running: dict[int, int] = {}
-        self.done: dict[int, Result] = {}
-        self.failed: dict[int, BaseException] = {}
+    jobs: Sequence[Job]
+    call: Callable[[Job], Result]
+    estimate: Callable[[Job], int]
+    workers: int
+    available: Callable[[], int | None]
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    running: dict[int, int] = field(default_factory=dict)
+    done: dict[int, Result] = field(default_factory=dict)
+    failed: dict[int, BaseException] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.budget = self.available()
 
     def results(self) -> list[Result]:
         threads = []
@@ -132,9 +127,8 @@ class _Run(Generic[Job, Result]):
                     if self.failed:
                         break
                     self.running[index] = need
-                _log.debug(
-                    "job %d of %d starts, estimated at %d MiB", index + 1, len(self.jobs), need // _MIB
-                )
+                number, mib = index + 1, need // _MIB
+                _log.debug("job %d of %d starts, estimated at %d MiB", number, len(self.jobs), mib)
                 thread = threading.Thread(target=self._do, args=(index, job), daemon=True)
                 thread.start()
                 threads.append(thread)
@@ -171,3 +165,31 @@ class _Run(Generic[Job, Result]):
             with self.changed:
                 del self.running[index]
                 self.changed.notify_all()
+
+
+class ReadWriteLock:
+    """Many readers or one writer; a waiting writer goes before readers that arrive later."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()  # a writer keeps it from when it waits until it is done
+        self._changed = threading.Condition()
+        self._readers = 0
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[None]:
+        """Hold the lock together with other readers."""
+        with self._turn, self._changed:
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._readers -= 1
+                self._changed.notify_all()
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[None]:
+        """Hold the lock alone."""
+        with self._turn, self._changed:
+            self._changed.wait_for(lambda: not self._readers)
+            yield

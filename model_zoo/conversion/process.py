@@ -71,12 +71,8 @@ def run_worker(
 ) -> dict[str, Any]:
     """Run one worker to its end and return its answer.
 
-    Args:
-        request: what ``model_zoo.conversion.worker.main`` reads; plain JSON data.
-        name: what is converted, for messages.
-        python: the interpreter; default: this one.
-        on_stage: called with each stage the worker enters.
-        isolated: the interpreter is a converter environment's.
+    ``request`` is the plain JSON data that ``worker.main`` reads, ``name`` what messages call the conversion;
+    ``isolated`` if the interpreter is a converter environment's.
 
     Raises:
         ConversionError: what the worker itself raised, as the same class; its cause is a ``WorkerLog``.
@@ -121,12 +117,8 @@ def follow(
 ) -> int:
     """Run a process to its end, line by line, and return its exit code; an interruption kills it.
 
-    Args:
-        argv: what to run. Its standard input stays empty, and is closed when this process ends.
-        directory: its working directory.
-        env: its environment.
-        log: the file that its standard error goes to.
-        on_line: called with each line of its standard output.
+    Its standard input stays empty, and is closed when this process ends; its standard error goes to ``log``.
+    ``on_line`` gets each line of its standard output.
 
     Raises:
         OSError: it cannot be started.

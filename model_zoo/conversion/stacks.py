@@ -1,7 +1,8 @@
-"""Stacks: the packages a conversion needs beside this one, pinned in one file each.
+"""The packages a conversion needs beside this one: stacks that pin them, and ways to get them where missing.
 
-``stacks/NAME.txt`` is a requirements file as pip reads it. Every line pins one package (``==``), perhaps for
-some platforms only (after ``;``); a comment ``# bytes: N`` is the measured size of an environment made of it.
+A stack is ``stacks/NAME.txt``, a requirements file as pip reads it. Every line pins one package (``==``),
+perhaps for some platforms only (after ``;``); a comment ``# bytes: N`` is the measured size of an environment
+made of it.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_zoo.conversion.toolchain import packages
+from model_zoo.conversion.toolchain import optional, packages
+from model_zoo.errors import MissingExtraError
 from model_zoo.formats.frameworks import FRAMEWORKS
-from model_zoo.installed import canonical, versions
+from model_zoo.installed import canonical, versions, ways_to_install
 from model_zoo.schema import Digest
+from model_zoo.text import human_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -131,3 +134,74 @@ def _read(path: Path, more: tuple[str, ...]) -> Stack:
     ]
     size = _BYTES.search(text)
     return Stack(path.stem, (*kept, *more), int(size[1]) if size else 0)
+
+
+_MODULE = "module:"
+"""Begins a name that is a module's, where no installed package provides it."""
+
+
+def require_packages(
+    model: Model,
+    precision: str,
+    versions: Mapping[str, str | None],
+    *,
+    python: str | None = None,
+    isolated: bool = False,
+    reference: str | None = None,
+) -> None:
+    """Refuse a conversion whose packages are missing.
+
+    ``versions`` has None for a package that is not installed; ``reference`` is what to type for the model.
+
+    Raises:
+        MissingExtraError: names the packages, and the ways to get them with their sizes.
+    """
+    spare = optional(model)
+    pins = _pins(model)
+    missing = [name for name, version in versions.items() if version is None and name not in spare]
+    modules = [name.removeprefix(_MODULE) for name in missing if name.startswith(_MODULE)]
+    missing = [name for name in missing if not name.startswith(_MODULE)]
+    modules = [name for name in modules if canonical(name) not in pins]  # else a requirement brings it
+    if not (missing or modules):
+        return
+    reason = f"precision {precision}" if missing == ["nncf"] else f"framework {model.framework}"
+    where = "in its converter environment" if isolated else f"for {python}" if python else "here"
+    names = [*([", ".join(missing)] if missing else []), *(f"the module {name!r}" for name in modules)]
+    verb = "is" if len(missing) + len(modules) == 1 else "are"
+    what = (
+        f"converting {model.name} ({reason}) needs {' and '.join(names)}, which {verb} not installed {where}"
+    )
+    package = missing[0] if missing else "PACKAGE"
+    hints = []
+    if isolated:
+        hints.append(f"add its package to the entry: recipe.builder.requirements: [{package}==VERSION]")
+    elif missing or stack_of(model, precision):
+        hints.append(_ways(model, reference or model.name, precision, missing))
+    if modules and not isolated:
+        hints.append(
+            f"if {modules[0]!r} is among the model's files, add recipe.builder.paths; otherwise name the "
+            "package that provides it: recipe.builder.requirements: [PACKAGE==VERSION]"
+        )
+    hint = ". ".join(f"{text[:1].upper()}{text[1:]}" for text in hints) if len(hints) > 1 else hints[0]
+    raise MissingExtraError(what, left="nothing was published", hint=hint)
+
+
+def _ways(model: Model, reference: str, precision: str, missing: list[str]) -> str:
+    pins = _pins(model)
+    packages = [pins.get(canonical(name), name) for name in missing]
+    stack = stack_of(model, precision)
+    if stack is None:
+        return ways_to_install(packages, isolate=None)
+    option = "" if precision == model.precisions[0] else f" --precision {precision}"
+    isolate = (
+        f"run 'model-zoo convert --isolate {reference}{option}' (isolate=True, MODEL_ZOO_ISOLATE=1), "
+        f"which builds the environment {stack.name!r} in the cache once"
+    )
+    pip = not stack.exclusive and bool(packages)
+    return ways_to_install(packages, isolate=isolate, pip=pip, size=human_size(stack.size))
+
+
+def _pins(model: Model) -> dict[str, str]:
+    """Return the requirements of the recipe's builder by the normalised names of their packages."""
+    builder = model.recipe.builder
+    return {canonical(line.partition("==")[0]): line for line in (builder.requirements if builder else ())}

@@ -82,11 +82,6 @@ def toolchain(model: Model, precision: str, *, python: str | None = None) -> dic
     The versions come from the installed metadata. OpenVINO's carries the build number of its wheel, as in
     ``2026.4.1-22982``.
 
-    Args:
-        model: the catalog entry.
-        precision: the precision to convert to.
-        python: another interpreter to look into.
-
     Raises:
         UsageError: that interpreter cannot be run.
         ConversionError: it does not answer.
@@ -99,11 +94,8 @@ def toolchain_in(
 ) -> dict[str, str | None]:
     """Return what ``toolchain`` would return for an interpreter whose packages are known.
 
-    Args:
-        model: the catalog entry.
-        precision: the precision to convert to.
-        known: the version of each package, by its normalised name.
-        modules: the package that each top-level module belongs to.
+    ``known`` has the version of each package by its normalised name, ``modules`` the package of each
+    top-level module.
     """
     names = packages(model, precision)
     return installed.resolve(names, lambda name: known.get(installed.canonical(name)), lambda: modules)

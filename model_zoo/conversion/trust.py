@@ -42,11 +42,7 @@ def untrusted(model: Model) -> list[str]:
 def require_trust(model: Model, *, trusted: bool, name: str | None = None, hint: str = _HINT) -> None:
     """Refuse a conversion that would run code of others, unless that is trusted.
 
-    Args:
-        model: the catalog entry.
-        trusted: whether its code may run.
-        name: what to call the model in the message; default: its name.
-        hint: how to trust it.
+    ``name`` is what the message calls the model, if not by its name; ``hint`` says how to trust it.
 
     Raises:
         UntrustedCodeError: lists everything that would run code.

@@ -28,7 +28,7 @@ def local_model(model: Model, directory: Path, zoo: Zoo) -> Model:
     """
     from model_zoo.zoo import Request
 
-    known = zoo.plan_files(Request(model)).cached
+    known = zoo.planner.plan_files(Request(model)).cached
     entries = {entry.path: entry for entry in known.manifest.files} if known is not None else {}
     if entries and all(_matches(directory / path, entry) for path, entry in entries.items()):
         return model

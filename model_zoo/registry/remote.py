@@ -8,11 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from model_zoo.cache.intake import Imported, import_layer
-from model_zoo.errors import (
-    ModelZooError,
-    OfflineError,
-    SourceUnavailableError,
-)
+from model_zoo.errors import ModelZooError, OfflineError, SourceUnavailableError
 from model_zoo.events import Event, Report, ignore
 from model_zoo.files import as_cache_error
 from model_zoo.files.lock import lock

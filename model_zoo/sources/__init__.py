@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from model_zoo.schema import Source
-from model_zoo.sources.base import (
-    BundleLocation,
-    HttpLocation,
-    LocalLocation,
-    LocatedSource,
-    Location,
-)
+from model_zoo.sources.base import BundleLocation, HttpLocation, LocalLocation, LocatedSource, Location
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints

@@ -16,7 +16,7 @@ import msgspec
 
 from model_zoo.errors import CacheError, ConversionError, MissingExtraError, ModelZooError, WorkerCrashedError
 from model_zoo.events import Event
-from model_zoo.outcome import Outcome
+from model_zoo.outcome import Outcome, attempt
 from model_zoo.schema import ConvertedModel
 from model_zoo.settings import Settings, load_settings, require_cache
 from model_zoo.zoo import Conversion, Request, Zoo
@@ -83,12 +83,12 @@ def _distributed() -> Any:  # noqa: ANN401 - distributed has no types here
     return distributed
 
 
+@dataclass(frozen=True)
 class _Fleet:
-    def __init__(self, zoo: Zoo, how: Conversion, client: Any, report: Report) -> None:  # noqa: ANN401
-        self.zoo = zoo
-        self.how = how
-        self.client = client
-        self.report = report
+    zoo: Zoo
+    how: Conversion
+    client: Any
+    report: Report
 
     def convert(self, requests: Sequence[Request]) -> list[Outcome[ConvertedModel]]:
         remote = self.zoo.settings.remote
@@ -96,12 +96,14 @@ class _Fleet:
         outcomes: dict[int, Outcome[ConvertedModel]] = {}
         futures: dict[Any, int] = {}
         for index, request in enumerate(requests):
-            found = self._find(request)
-            if found is not None:
-                outcomes[index] = found
-                continue
-            task = Task(request, self.how, remote, shared)
-            futures[self.client.submit(work, task, pure=False)] = index
+            planned = attempt(self.zoo.planner.plan, request, self.how)
+            if planned.error is not None:
+                outcomes[index] = Outcome(error=planned.error)
+            elif (found := planned.unwrap().cached) is not None:
+                outcomes[index] = Outcome(found)
+            else:
+                task = Task(request, self.how, remote, shared)
+                futures[self.client.submit(work, task, pure=False)] = index
         try:
             for future, answer in self._answers(futures):
                 index = futures[future]
@@ -110,13 +112,6 @@ class _Fleet:
             self.client.cancel(list(futures))
             raise
         return [outcomes[index] for index in range(len(requests))]
-
-    def _find(self, request: Request) -> Outcome[ConvertedModel] | None:
-        try:
-            found = self.zoo.plan(request, self.how).cached
-        except ModelZooError as error:
-            return Outcome(error=error)
-        return Outcome(found) if found is not None else None
 
     def _answers(self, futures: dict[Any, int]) -> Iterator[tuple[Any, Any]]:
         for future in _distributed().as_completed(list(futures), loop=self.client.loop):
@@ -131,10 +126,7 @@ class _Fleet:
         if isinstance(answer, ModelZooError):
             self.report(Event(event="failed", model=request.model.name, message=str(answer)))
             return Outcome(error=answer)
-        try:
-            return Outcome(self._take(request, answer))
-        except ModelZooError as error:
-            return Outcome(error=error)
+        return attempt(self._take, request, answer)
 
     def _take(self, request: Request, key: str) -> ConvertedModel:
         """Return the IR a worker made, out of the shared folder or the registry."""

@@ -12,21 +12,19 @@ import msgspec
 
 from model_zoo.cache import declaration_of
 from model_zoo.conversion import ConversionJob, check_reproducible, convert
-from model_zoo.conversion.requirements import require_packages
+from model_zoo.conversion.stacks import require_packages
 from model_zoo.conversion.trust import require_trust
 from model_zoo.errors import CacheMissError, UnsupportedModelError
 from model_zoo.events import Event, ignore
-from model_zoo.zoo.locked import check_locked
+from model_zoo.zoo.policy import check_locked
 from model_zoo.zoo.resolver import resolution_of
 from model_zoo.zoo.waiting import locked, using_cache
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from model_zoo.cache import Cache
     from model_zoo.events import Report
     from model_zoo.registry.remote import Remote
-    from model_zoo.schema import ConvertedModel, FetchedModel
+    from model_zoo.schema import ConvertedModel, FetchedModel, KeyParts
     from model_zoo.settings import Settings
     from model_zoo.zoo.environments import Environments
     from model_zoo.zoo.plan import Plan
@@ -61,8 +59,8 @@ class Converter:
         return Remote(self.settings, self.cache)
 
     def pull(self, plan: Plan, report: Report) -> Plan:
-        """Return the plan with an IR that the shared registry has, without fetching the model's files."""
-        if plan.cached is not None or plan.key is None or self.remote is None:
+        """Return a plan with an IR that the shared registry has, without fetching the model's files."""
+        if plan.key is None or self.remote is None:
             return plan
         found = self.remote.find(plan.key, plan.request.model.name, report)
         return self.planner.look_up(plan) if found else plan
@@ -154,7 +152,7 @@ class Converter:
             check_reproducible(job, converted.manifest, report=report)
 
 
-def _job(plan: Plan, fetched: FetchedModel, parts: dict[str, Any], environment: str | None) -> ConversionJob:
+def _job(plan: Plan, fetched: FetchedModel, parts: KeyParts, environment: str | None) -> ConversionJob:
     conversion = plan.conversion
     return ConversionJob(
         plan.request.model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from model_zoo.cache.environments import (
@@ -108,23 +109,14 @@ class Environments:
 
     def _build(self, stack: Stack, plan: Plan, report: Report, *, alone: bool) -> Environment:
         """Build and publish an environment; its lock is held, and keeps others out if ``alone``."""
-        model = plan.request.model.name
-        title = f"{KIND}:{stack.name}"
         total = stack.size or None
 
-        def on_progress(message: str, size: int) -> None:
-            report(
-                Event(
-                    event="environment_progress",
-                    model=model,
-                    file=title,
-                    bytes=size,
-                    total=total,
-                    message=message,
-                )
-            )
+        event = partial(Event, model=plan.request.model.name, file=f"{KIND}:{stack.name}")
 
-        report(Event(event="environment_begin", model=model, file=title, total=total))
+        def on_progress(message: str, size: int) -> None:
+            report(event(event="environment_progress", bytes=size, total=total, message=message))
+
+        report(event(event="environment_begin", total=total))
         with self.cache.staging(KIND) as directory:
             if alone:
                 sweep_unfinished(self.cache, stack.digest)
@@ -135,6 +127,5 @@ class Environments:
         if found is None:
             what = f"the converter environment {stack.name!r} was removed from the cache while it was in use"
             raise CacheMissError(what, hint="run the same command again")
-        seconds = made.seconds
-        report(Event(event="environment_end", model=model, file=title, bytes=found.size, seconds=seconds))
+        report(event(event="environment_end", bytes=found.size, seconds=made.seconds))
         return found

@@ -22,7 +22,7 @@ from model_zoo.zoo.resolver import resolution_of
 from model_zoo.zoo.waiting import locked, using_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from model_zoo.cache import Cache
@@ -78,7 +78,7 @@ class Fetcher:
                 if self._find(request).cached is None:
                     missing += [(index, a) for a in request.artifacts if self.cache.find_blob(a) is None]
             except ModelZooError as error:
-                batch.fail(index, error)
+                batch.errors.setdefault(index, error)
         if missing:
             self._download(missing, batch)
         return batch.finish()
@@ -98,7 +98,7 @@ class Fetcher:
         def settled(position: int, outcome: Outcome[Download]) -> None:
             batch.arrived(pairs[position][0], outcome.error)
 
-        batch.expect(index for index, _ in pairs)
+        batch.expected.update(index for index, _ in pairs)
         download(
             [task for _, task in pairs],
             settings=self.settings,
@@ -127,8 +127,8 @@ class Fetcher:
         if self.settings.offline:
             remote = [(index, task.artifact) for index, task in pairs if not task.local_copies]
             for index, error in offline_errors(batch.requests, remote).items():
-                batch.fail(index, error)
-            pairs = [(index, task) for index, task in pairs if not batch.has_failed(index)]
+                batch.errors.setdefault(index, error)
+            pairs = [(index, task) for index, task in pairs if index not in batch.errors]
         _announce([task for _, task in pairs if not task.local_copies], batch.report)
         return pairs
 
@@ -143,7 +143,12 @@ class Fetcher:
             found = self._find(request).cached
             if found is not None:
                 return found
-            blobs = {artifact.path: self._blob(request, artifact) for artifact in request.artifacts}
+            blobs = {}
+            for artifact in request.artifacts:
+                blob = self.cache.find_blob(artifact)
+                if blob is None:
+                    raise _vanished(model.name, artifact.title)
+                blobs[artifact.path] = blob
             with self.cache.staging("files") as directory:
                 staged = directory / "tree"
                 staged.mkdir()
@@ -156,20 +161,14 @@ class Fetcher:
             raise _vanished(model.name, "its directory")
         return found
 
-    def _blob(self, request: Request, artifact: Artifact) -> Path:
-        blob = self.cache.find_blob(artifact)
-        if blob is None:
-            raise _vanished(request.model.name, artifact.title)
-        return blob
-
 
 class _Batch:
     """Several models under way: each is finished by whichever thread brings the last of its files.
 
-    Args:
-        requests: what is wanted; one may still be replaced in ``requests`` before its files are expected.
-        finish: materialises a model whose files are all there.
-        report: receives events; calls do not overlap.
+    Attributes:
+        requests: what is wanted; one may still be replaced before its files are expected.
+        expected: how many files of a model are about to arrive, by its index in ``requests``.
+        errors: why a model will not be there; the first reason counts.
     """
 
     def __init__(
@@ -180,8 +179,8 @@ class _Batch:
         self._report = report
         self._reporting = threading.Lock()
         self._counting = threading.Lock()
-        self._expected: Counter[int] = Counter()
-        self._errors: dict[int, ModelZooError] = {}
+        self.expected: Counter[int] = Counter()
+        self.errors: dict[int, ModelZooError] = {}
         self._outcomes: dict[int, Outcome[FetchedModel]] = {}
 
     def report(self, event: Event) -> None:
@@ -189,25 +188,13 @@ class _Batch:
         with self._reporting:
             self._report(event)
 
-    def fail(self, index: int, error: ModelZooError) -> None:
-        """Note why a model will not be there; the first reason counts."""
-        self._errors.setdefault(index, error)
-
-    def has_failed(self, index: int) -> bool:
-        """Whether a model is known not to come."""
-        return index in self._errors
-
-    def expect(self, indices: Iterable[int]) -> None:
-        """Say which models' files are about to arrive, once for each file."""
-        self._expected.update(indices)
-
     def arrived(self, index: int, error: ModelZooError | None) -> None:
         """Take note of one file's end; the last one of a model that lacks nothing finishes it."""
         with self._counting:
             if error is not None:
-                self.fail(index, error)
-            self._expected[index] -= 1
-            whole = self._expected[index] == 0 and index not in self._errors
+                self.errors.setdefault(index, error)
+            self.expected[index] -= 1
+            whole = self.expected[index] == 0 and index not in self.errors
         if whole:
             self._complete(index)
 
@@ -221,8 +208,8 @@ class _Batch:
     def _complete(self, index: int) -> None:
         request = self.requests[index]
         try:
-            if index in self._errors:
-                raise self._errors[index]
+            if index in self.errors:
+                raise self.errors[index]
             self._outcomes[index] = Outcome(self._finish(request, self.report))
         except ModelZooError as error:
             self.report(Event(event="failed", model=request.model.name, message=str(error)))

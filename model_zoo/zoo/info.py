@@ -41,9 +41,11 @@ def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
     stages = [zoo.catalog.get(name) for name in model.stages]
     levels = [integrity_of(artifact) for part in (model, *stages) for artifact in part.artifacts]
     request = Request(model)
-    fetched = zoo.plan_files(request).cached if model.artifacts else None
+    fetched = zoo.planner.plan_files(request).cached if model.artifacts else None
     short = summary(zoo, model)
     irs = zoo.planner.cached_irs(request) if model.artifacts else {}
+    is_folder = bool(model.artifacts) and model.is_folder
+    unopened = PIPELINES.get(model.task) if is_folder else None  # as far as the task tells
     return short | {
         "integrity": max(levels, key=LEVELS.index),
         "reason": model.reason,
@@ -58,14 +60,9 @@ def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
             "files": str(fetched.directory) if fetched else None,
             "ir": {precision: str(ir.path) if ir else None for precision, ir in irs.items()},
         },
-        "folder": bool(model.artifacts) and model.is_folder,
-        "opens": next((ir.manifest.opens for ir in irs.values() if ir), _opens(model)),
+        "folder": is_folder,
+        "opens": next((ir.manifest.opens for ir in irs.values() if ir), unopened),
     }
-
-
-def _opens(model: Model) -> str | None:
-    """Return what opens a folder model that is not cached, as far as its task tells."""
-    return PIPELINES.get(model.task) if model.artifacts and model.is_folder else None
 
 
 def _artifact(artifact: Artifact) -> dict[str, Any]:

@@ -16,11 +16,10 @@ from model_zoo.errors import (
     UntrustedCodeError,
 )
 from model_zoo.events import Event, ignore
-from model_zoo.outcome import Outcome
-from model_zoo.zoo.locked import check_locked
+from model_zoo.outcome import Outcome, attempt
 from model_zoo.zoo.plan import Request, Tools
 from model_zoo.zoo.planner import Planner
-from model_zoo.zoo.policy import check_bytes, check_request
+from model_zoo.zoo.policy import check_bytes, check_locked, check_request
 from model_zoo.zoo.resolver import Resolver
 from model_zoo.zoo.waiting import using_cache
 
@@ -165,9 +164,9 @@ class Pipeline:
 
         A failure of one does not stop the others.
         """
-        plans = [self._try_plan(request, conversion, report) for request in requests]
-        missing = [index for index, plan in enumerate(plans) if plan.result and _is_missing(plan.result)]
-        ready = [index for index in missing if self._has_tools(plans[index].unwrap())]
+        plans = [attempt(self._plan, request, conversion, report) for request in requests]
+        missing = [i for i, plan in enumerate(plans) if plan.result and _is_missing(plan.result)]
+        ready = [i for i in missing if attempt(self.converter.check, plans[i].unwrap()).error is None]
         outcomes = self.fetcher.fetch_all([plans[index].unwrap().request for index in ready], report)
         fetched = dict(zip(ready, outcomes, strict=True))
 
@@ -185,12 +184,6 @@ class Pipeline:
         made = dict(zip(missing, self._run_all(plans, missing, convert, jobs), strict=True))
         return [made[index] if index in made else convert(index) for index in range(len(requests))]
 
-    def _try_plan(self, request: Request, conversion: Conversion, report: Report) -> Outcome[Plan]:
-        try:
-            return Outcome(self._plan(request, conversion, report))
-        except ModelZooError as error:
-            return Outcome(error=error)
-
     def _plan(self, request: Request, conversion: Conversion, report: Report = ignore) -> Plan:
         """Return a plan, with the IR of the cache or of the shared registry: looking runs no code."""
         check_request(request, self.cache, require_pinned=self.require_pinned)
@@ -199,14 +192,7 @@ class Pipeline:
         except ModelZooError:  # of code that a lock brings, say so first
             require_trust(request.model, trusted=conversion.trust_code, name=request.name)
             raise
-        return self.converter.pull(plan, report)
-
-    def _has_tools(self, plan: Plan) -> bool:
-        try:
-            self.converter.check(plan)
-        except ModelZooError:
-            return False
-        return True
+        return plan if plan.cached is not None else self.converter.pull(plan, report)
 
     def _run_all(
         self,

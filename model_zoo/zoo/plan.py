@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from typing import Any
 
     from model_zoo.catalog.lockfile import LockedModel
     from model_zoo.conversion.stacks import Stack
     from model_zoo.events import Progress
-    from model_zoo.schema import Artifact, ConvertedModel, FetchedModel, FileEntry, IrManifest, Model
+    from model_zoo.schema import (
+        Artifact,
+        ConvertedModel,
+        FetchedModel,
+        FileEntry,
+        IrManifest,
+        KeyParts,
+        Model,
+    )
 
 
 class ConvertOptions(TypedDict, total=False):
@@ -129,7 +136,7 @@ class Plan:
     conversion: Conversion
     tools: Tools
     inputs: tuple[FileEntry, ...] | None = None
-    parts: dict[str, Any] | None = None
+    parts: KeyParts | None = None
     key: str | None = None
     cached: ConvertedModel | None = None
 
@@ -167,7 +174,7 @@ class Plan:
         assert self.inputs is not None  # noqa: S101 - asked of complete plans only
         return ir_key(self._parts(self.inputs, {}))
 
-    def _parts(self, inputs: tuple[FileEntry, ...], versions: Mapping[str, str | None]) -> dict[str, Any]:
+    def _parts(self, inputs: tuple[FileEntry, ...], versions: Mapping[str, str | None]) -> KeyParts:
         from model_zoo.conversion import key_parts
 
         calibration = self.conversion.calibration

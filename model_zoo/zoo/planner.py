@@ -14,7 +14,7 @@ from model_zoo.errors import UnknownModelError, UsageError
 from model_zoo.schema import ConvertedModel, FetchedModel, FileEntry
 from model_zoo.sources import floating_sources
 from model_zoo.zoo.plan import Conversion, FilesPlan, Plan, Request, Tools
-from model_zoo.zoo.policy import edited_files
+from model_zoo.zoo.policy import check_inputs, check_locked, edited_files, locked_ir
 from model_zoo.zoo.resolver import Resolver, floating, key_of
 
 if TYPE_CHECKING:
@@ -209,8 +209,6 @@ class Planner:
         """Return the plan of a locked IR that is in the cache."""
         if request.locked is None:
             return None
-        from model_zoo.zoo.locked import check_locked, locked_ir, refuse_other_inputs
-
         ir = locked_ir(request)
         hit = self.cache.find_ir(ir.key)
         if hit is None:
@@ -218,7 +216,7 @@ class Planner:
         inputs = [FileEntry(path=path, size=0, sha256=digest) for path, digest in ir.parts["inputs"]]
         known = self._known_inputs(request)
         if known is not None:
-            refuse_other_inputs(request.name, known, inputs)
+            check_inputs(request.name, known, inputs)
         plan = Plan(request, conversion, Tools(ir.parts["versions"])).with_inputs(inputs)
         check_locked(request, plan.parts or {})
         return replace(plan, key=ir.key, cached=_converted(plan, *hit))

@@ -1,15 +1,20 @@
-"""What a run refuses although it could be done."""
+"""What a run refuses although it could be done: what is unpinned, edited, or not as locked."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from model_zoo.errors import IntegrityError
+from model_zoo.catalog.lockfile import LOCK_AGAIN
+from model_zoo.conversion import differences, ir_key
+from model_zoo.errors import IntegrityError, UsageError
 from model_zoo.sources import LocatedSource, integrity_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from model_zoo.cache import Cache
-    from model_zoo.schema import ConvertedModel
+    from model_zoo.catalog.lockfile import LockedIr
+    from model_zoo.schema import ConvertedModel, FileEntry, KeyParts
     from model_zoo.zoo.plan import Request
 
 
@@ -19,18 +24,7 @@ def check_request(request: Request, cache: Cache, *, require_pinned: bool) -> No
     Raises:
         IntegrityError: an artifact is not pinned, where that is required, or a local file was edited.
     """
-    if require_pinned:
-        check_pinned(request)
-    check_unedited(request, cache)
-
-
-def check_pinned(request: Request) -> None:
-    """Refuse a model that has an artifact no full digest fixes.
-
-    Raises:
-        IntegrityError: names the artifact and its integrity level.
-    """
-    for artifact in request.artifacts:
+    for artifact in request.artifacts if require_pinned else ():
         level = integrity_of(artifact)
         if level != "pinned":
             raise IntegrityError(
@@ -39,6 +33,14 @@ def check_pinned(request: Request) -> None:
                 found=level,
                 hint="add its sha256 to the catalog entry, or lock the model with 'model-zoo lock'",
             )
+    lines = edited_files(request, cache)
+    if lines:
+        raise IntegrityError(
+            f"{request.model.name}: a file changed since its first use, which its catalog entry goes by",
+            found="; ".join(lines),
+            left="the cache has what was made of the earlier content",
+            hint=f"add its sha256 to the entry, or run 'model-zoo cache rm {request.name}' to start anew",
+        )
 
 
 def edited_files(request: Request, cache: Cache) -> list[str]:
@@ -56,22 +58,6 @@ def edited_files(request: Request, cache: Cache) -> list[str]:
     return lines
 
 
-def check_unedited(request: Request, cache: Cache) -> None:
-    """Refuse a model with a local file that is no longer what it was at first use.
-
-    Raises:
-        IntegrityError: names the file and both digests.
-    """
-    lines = edited_files(request, cache)
-    if lines:
-        raise IntegrityError(
-            f"{request.model.name}: a file changed since its first use, which its catalog entry goes by",
-            found="; ".join(lines),
-            left="the cache has what was made of the earlier content",
-            hint=f"add its sha256 to the entry, or run 'model-zoo cache rm {request.name}' to start anew",
-        )
-
-
 def check_bytes(cache: Cache, converted: ConvertedModel) -> None:
     """Refuse a locked IR of another cache whose files are not those that its manifest lists.
 
@@ -81,3 +67,65 @@ def check_bytes(cache: Cache, converted: ConvertedModel) -> None:
     if not cache.proofs.is_proven(converted.directory, converted.manifest):
         what = f"{converted.model.name}: the IR in {converted.directory} differs from its manifest"
         raise IntegrityError(what, hint="make that layer again, or leave it out of MODEL_ZOO_LAYERS")
+
+
+def locked_ir(request: Request) -> LockedIr:
+    """Return what is locked of a locked request's IR.
+
+    Raises:
+        UsageError: no IR of that precision is locked.
+    """
+    assert request.locked is not None  # noqa: S101 - asked of locked requests only
+    found = request.locked.ir.get(str(request.precision))
+    if found is None:
+        what = f"the lock file has no IR of {request.name} in {request.precision}"
+        hint = f"lock it too: 'model-zoo lock {request.name}@{request.precision} …'"
+        raise UsageError(what, found=", ".join(sorted(request.locked.ir)) or "files only", hint=hint)
+    return found
+
+
+def check_inputs(name: str, known: Sequence[FileEntry], locked: Sequence[FileEntry]) -> None:
+    """Refuse a locked IR that was not made from the files that the entry and the lock file pin.
+
+    Raises:
+        IntegrityError: names the files that differ.
+    """
+    ours, theirs = ({(entry.path, entry.sha256) for entry in entries} for entries in (known, locked))
+    if ours != theirs:
+        what = f"{name}: the locked IR was made from other files than those that are pinned"
+        found = ", ".join(sorted({path for path, _ in ours ^ theirs}))
+        raise IntegrityError(what, found=found, hint="lock again with 'model-zoo lock'")
+
+
+def check_locked(request: Request, parts: KeyParts, outputs: Sequence[FileEntry] | None = None) -> None:
+    """Refuse a conversion that is not as locked; without a lock file nothing is.
+
+    Args:
+        request: what is converted.
+        parts: everything that determines its IR.
+        outputs: the files of the IR, once they are known.
+
+    Raises:
+        UsageError: no IR of that precision is locked.
+        IntegrityError: says what differs.
+    """
+    if request.locked is None:
+        return
+    locked = locked_ir(request)
+    lines = differences(parts, locked.parts, label="locked")
+    if not lines and locked.key != ir_key(locked.parts):
+        lines = [f"key: locked {locked.key}, which is not the key of the locked parts"]
+    if lines:
+        what = f"{request.name}: converting it now would not reproduce the locked IR"
+        hint = f"use the locked versions and recipe; {LOCK_AGAIN}"
+        raise IntegrityError(what, found="; ".join(lines), left="nothing was published", hint=hint)
+    made = {entry.path: entry.sha256 for entry in outputs or ()}
+    for entry in locked.outputs if outputs is not None else ():
+        if made.get(entry.path) != entry.sha256:
+            raise IntegrityError(
+                f"{request.name}: {entry.path} of the IR differs from the locked one",
+                expected=f"sha256 {entry.sha256}",
+                found=f"sha256 {made.get(entry.path)}",
+                left="nothing was published",
+                hint=f"equal inputs should give equal bytes; {LOCK_AGAIN}",
+            )

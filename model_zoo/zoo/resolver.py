@@ -42,11 +42,8 @@ class Resolver:
     cache: Cache
 
     def known(self, request: Request) -> Request | None:
-        """Return a request with what its floating artifacts are known to mean; None if they are not."""
-        artifacts = request.model.artifacts
-        if not floating(artifacts):
-            return request
-        known = self._noted(artifacts)
+        """Return a floating request with what its artifacts are known to mean; None if that is unknown."""
+        known = self._noted(request.model.artifacts)
         return None if known is None else _with_artifacts(request, known)
 
     def resolve(self, request: Request, *, fresh: bool = False) -> Request:

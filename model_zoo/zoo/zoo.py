@@ -15,7 +15,7 @@ from model_zoo.settings import load_settings
 from model_zoo.zoo.plan import Conversion, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeVar
 
     import openvino
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from model_zoo.schema import ConvertedModel, FetchedModel, Model
     from model_zoo.settings import Settings
     from model_zoo.zoo.pipeline import Pipeline
-    from model_zoo.zoo.plan import ConvertOptions, FilesPlan, Plan
+    from model_zoo.zoo.plan import ConvertOptions
     from model_zoo.zoo.planner import Planner
 
     T = TypeVar("T")
@@ -157,50 +157,14 @@ class Zoo:
             UsageError: the reference is not one.
             CatalogError: its entry is wrong.
         """
-        return self.request(reference).model
-
-    def request(self, reference: str, precision: str | None = None) -> Request:
-        """Return the model a reference means, with the precision it or the argument names.
-
-        Raises:
-            UnknownModelError: no catalog has it.
-            UnknownPrecisionError: the model does not come in that precision.
-            UsageError: the reference is not one.
-            DownloadError: the source that a URI names cannot be asked, or does not have it.
-            IntegrityError: the catalog entry is not the locked one.
-        """
-        return self.planner.request(reference, precision)
-
-    def expand(self, references: Iterable[str], precision: str | None = None) -> list[Request]:
-        """Return the requests of several references, composites replaced by their stages, no doubles.
-
-        Raises:
-            UsageError: a reference, a stage or a precision is unknown.
-        """
-        return self.planner.expand(references, precision)
-
-    # --- plans
-
-    def plan_files(self, request: Request) -> FilesPlan:
-        """Return where a model's files are, or would be; nothing is transferred."""
-        return self.planner.plan_files(request)
-
-    def plan(self, request: Request, conversion: Conversion | None = None) -> Plan:
-        """Return what converting comes to: the IR key, and the IR if it is cached; nothing is done.
-
-        Raises:
-            UsageError: the precision, the interpreter or the calibration data does not exist.
-        """
-        return self.planner.plan(request, conversion)
+        return self.planner.request(reference).model
 
     def is_cached(self, model: Model) -> bool:
         """Whether a model's files, or an IR in one of its precisions, are in the cache."""
         if model.stages:
             return all(self.is_cached(self.catalog.get(stage)) for stage in model.stages)
         request = Request(model)
-        if self.planner.plan_files(request).cached is not None:
-            return True
-        return bool(self.planner.cached_precisions(request))
+        return bool(self.planner.plan_files(request).cached or self.planner.cached_precisions(request))
 
     # --- the five functions of the contract
 

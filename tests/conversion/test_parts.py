@@ -14,17 +14,16 @@ import pytest
 from PIL import Image
 
 from model_zoo.conversion import _empty as empty
-from model_zoo.conversion.labels import labels_of
+from model_zoo.conversion.job import labels_of
 from model_zoo.conversion.worker import (
     builders,
     calibrate,
     compress,
-    example_inputs,
     explain,
     frameworks,
     main,
-    model_info,
     ports,
+    preprocess,
 )
 from model_zoo.conversion.worker.job import Job
 from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedModelError
@@ -103,7 +102,7 @@ def test_model_info_is_text_as_its_readers_want_it(tmp_path: Path) -> None:
 
 def test_labels_that_model_info_has_stay() -> None:
     one = job(model_info={"labels": ["x"]}, labels=["a"])
-    assert model_info.entries(one, None) == {"labels": "x"}  # type: ignore[arg-type]
+    assert preprocess.model_info(one, None) == {"labels": "x"}  # type: ignore[arg-type]
 
 
 # --- examples
@@ -117,7 +116,7 @@ def test_examples_follow_the_recipe() -> None:
         {"name": "half", "shape": [1], "type": "f16", "mean": 2.0},
         {"name": "big", "shape": [1, "70.."]},
     ]
-    made = example_inputs.examples_of(job(recipe={"inputs": inputs}))
+    made = builders.examples_of(job(recipe={"inputs": inputs}))
     assert {k: (v.shape, str(v.dtype)) for k, v in made.items()} == {
         "image": ((1, 3, 64, 40), "float32"),
         "ids": ((2, 64), "int64"),
@@ -125,18 +124,18 @@ def test_examples_follow_the_recipe() -> None:
         "half": ((1,), "float32"),
         "big": ((1, 70), "float32"),
     }
-    again = example_inputs.examples_of(job(recipe={"inputs": inputs}))
+    again = builders.examples_of(job(recipe={"inputs": inputs}))
     np.testing.assert_array_equal(made["image"], again["image"])
 
 
 def test_recipe_may_give_examples_themselves() -> None:
     stated = {"a": {"shape": [2], "type": "i32", "fill": 7}, "b": [[1.5, 2]], "c": 16000}
-    made = example_inputs.examples_of(job(recipe={"example": stated}))
+    made = builders.examples_of(job(recipe={"example": stated}))
     assert made["a"].tolist() == [7, 7]
     assert made["a"].dtype == np.int32
     assert made["b"].tolist() == [[1.5, 2]]
     assert made["c"].tolist() == 16000
-    typed = example_inputs.examples_of(
+    typed = builders.examples_of(
         job(recipe={"example": {"c": 16000}, "inputs": [{"name": "c", "type": "i64"}]})
     )
     assert typed["c"].dtype == np.int64
@@ -152,7 +151,7 @@ def test_recipe_may_give_examples_themselves() -> None:
 )
 def test_examples_that_cannot_be_made(recipe: dict[str, Any], message: str) -> None:
     with pytest.raises(ConversionError, match=message):
-        example_inputs.examples_of(job(recipe=recipe))
+        builders.examples_of(job(recipe=recipe))
 
 
 # --- builders

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_zoo.conversion import pool
-from model_zoo.conversion.read_write_lock import ReadWriteLock
+from model_zoo.conversion.pool import ReadWriteLock
 from model_zoo.schema import FileEntry, IrManifest
 from tests.conversion import test_process
 from tests.conversion.support import entry

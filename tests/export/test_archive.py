@@ -22,7 +22,7 @@ from model_zoo.zoo import Conversion, Zoo
 
 
 def export(zoo, out, *references, what="both"):
-    contents = gather(zoo, zoo.expand(references), what, Conversion(), lambda event: None)
+    contents = gather(zoo, zoo.planner.expand(references), what, Conversion(), lambda event: None)
     assert contents.errors == []
     return export_tar(contents, zoo.cache, out, mtime=0)
 

@@ -202,7 +202,7 @@ def test_a_folder_with_one_network_is_served_as_that(warm, tmp_path):
 
 @pytest.mark.parametrize("what", ["ir", "both"])
 def test_a_seed_is_read_offline_and_always_the_same(warm, tmp_path, what):
-    requests = [warm.request(name) for name in (*KINDS, "plain")]
+    requests = [warm.planner.request(name) for name in (*KINDS, "plain")]
     found = gather(warm, requests, what, Conversion(), lambda _: None)
     assert not found.errors
     for name in ("a", "b"):
@@ -226,14 +226,14 @@ def test_compiled_blobs_are_for_single_networks_only(warm, tmp_path):
 
     made = irs(warm, "chat", "plain")
     assert len(blob_folders(made, "CPU")) == 1
-    found = gather(warm, [warm.request("chat")], "ir", Conversion(), lambda _: None)
+    found = gather(warm, [warm.planner.request("chat")], "ir", Conversion(), lambda _: None)
     write_seed(tmp_path / "seed", layer_members(found, warm.cache, 0), warm.cache, mtime=0)
     compile_into(found.irs, tmp_path / "seed", "CPU", mtime=0)
     assert not (tmp_path / "seed" / "compiled-v1").exists()
 
 
 def test_a_tar_carries_them_to_another_cache(warm, tmp_path):
-    requests = [warm.request(name) for name in KINDS]
+    requests = [warm.planner.request(name) for name in KINDS]
     found = gather(warm, requests, "both", Conversion(), lambda _: None)
     tar = export_tar(found, warm.cache, tmp_path / "t.tar", mtime=0)
     there = other(warm, tmp_path / "other", offline=True)

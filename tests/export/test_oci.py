@@ -403,7 +403,7 @@ def test_what_one_machine_converts_another_takes_without_the_files(catalog, regi
     assert got.bin.read_bytes() == made.bin.read_bytes()
     assert not list((tmp_path / "two").rglob("m.onnx"))
     assert any(remote in (event.message or "") for event in events)
-    assert two.convert_all(two.expand(["tiny"]), Conversion())[0].result.key == made.key
+    assert two.convert_all(two.planner.expand(["tiny"]), Conversion())[0].result.key == made.key
 
 
 @pytest.mark.system

@@ -26,7 +26,7 @@ from tests.tiny import entry, tiny_onnx, write_entry
 
 
 def seed(zoo, dest, *references, what="ir", mtime=0):
-    requests = zoo.expand(references)
+    requests = zoo.planner.expand(references)
     contents = gather(zoo, requests, what, Conversion(), lambda event: None)
     assert contents.errors == []
     return write_seed(dest, layer_members(contents, zoo.cache, mtime), zoo.cache, mtime=mtime)
@@ -56,7 +56,7 @@ def test_seed_answers_offline_with_nothing_else(zoo, catalog, tmp_path, what):
     for name, precision in (("tiny", "FP16"), ("third", None)):
         if what != "files":
             assert alone.read(name, precision=precision).inputs[0].get_any_name() == "x"
-            assert alone.plan(alone.request(name, precision)).cached.xml.is_relative_to(moved)
+            assert alone.planner.plan(alone.planner.request(name, precision)).cached.xml.is_relative_to(moved)
         if what != "ir":
             assert (alone.fetch(name).files["m.onnx"]).read_bytes() == (catalog / f"{name}.onnx").read_bytes()
     assert tree(moved) == before
@@ -199,9 +199,9 @@ def test_seed_is_written_over_nothing_else(zoo, tmp_path):
 
 def test_self_test_fails_on_a_model_that_is_not_there(zoo, tmp_path):
     seed(zoo, tmp_path / "seed", "tiny")
-    prove(zoo, tmp_path / "seed", zoo.expand(["tiny"]), "ir")
+    prove(zoo, tmp_path / "seed", zoo.planner.expand(["tiny"]), "ir")
     with pytest.raises(CacheError, match="the seed does not work"):
-        prove(zoo, tmp_path / "seed", zoo.expand(["other"]), "files")
+        prove(zoo, tmp_path / "seed", zoo.planner.expand(["other"]), "files")
 
 
 def test_self_test_fails_on_a_model_that_cannot_be_read(zoo, tmp_path):
@@ -210,7 +210,7 @@ def test_self_test_fails_on_a_model_that_cannot_be_read(zoo, tmp_path):
     xml.chmod(0o644)
     xml.write_bytes(b"<" * xml.stat().st_size)
     with pytest.raises(Exception, match="the seed does not work") as caught:
-        prove(zoo, tmp_path / "seed", zoo.expand(["tiny"]), "ir")
+        prove(zoo, tmp_path / "seed", zoo.planner.expand(["tiny"]), "ir")
     assert caught.value.exit_code == 8
 
 
@@ -261,7 +261,7 @@ def test_what_the_self_test_takes_for_forbidden(event, arguments, bad):
 def test_files_that_cannot_be_fetched_are_told(catalog, tmp_path):
     write_entry(tmp_path / "gone", entry("gone", b"never", {"file": "nonesuch.onnx"}))
     zoo = Zoo(settings=Settings(cache=tmp_path / "cache", catalogs=(tmp_path / "gone",)))
-    contents = gather(zoo, zoo.expand(["gone"]), "both", Conversion(), lambda event: None)
+    contents = gather(zoo, zoo.planner.expand(["gone"]), "both", Conversion(), lambda event: None)
     ((name, error),) = contents.errors
     assert (name, error.exit_code, contents.irs, contents.fetched) == ("gone", 4, [], [])
 
@@ -292,7 +292,7 @@ def test_self_test_that_dies_is_told(zoo, tmp_path, monkeypatch):
     seed(zoo, tmp_path / "seed", "tiny")
     monkeypatch.setattr(selftest, "_CHILD", "raise SystemExit('boom')")
     with pytest.raises(CacheError, match="self-test of the seed ended with exit code 1") as caught:
-        prove(zoo, tmp_path / "seed", zoo.expand(["tiny"]), "ir")
+        prove(zoo, tmp_path / "seed", zoo.planner.expand(["tiny"]), "ir")
     assert "boom" in str(caught.value)
 
 

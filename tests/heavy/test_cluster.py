@@ -151,7 +151,9 @@ def test_outcomes_are_in_order_and_errors_are_the_workers(inside, catalog, tmp_p
     zoo = Zoo(settings=Settings(cache=tmp_path / "cache", catalogs=(catalog,)))
     zoo.convert("m1")
     events = []
-    done = convert_on_cluster(zoo, zoo.expand(["m0", "broken", "m1"]), Conversion(), inside, events.append)
+    done = convert_on_cluster(
+        zoo, zoo.planner.expand(["m0", "broken", "m1"]), Conversion(), inside, events.append
+    )
     assert [outcome.result and outcome.result.model.name for outcome in done] == ["m0", None, "m1"]
     assert done[0].result.xml.is_file()
     assert isinstance(done[1].error, UnsupportedModelError)
@@ -163,7 +165,7 @@ def test_folder_that_workers_do_not_see_is_told(inside, catalog, tmp_path):
     from model_zoo.zoo.cluster import convert_on_cluster
 
     zoo = Zoo(settings=Settings(cache=tmp_path / "nonesuch", catalogs=(catalog,)))
-    (done,) = convert_on_cluster(zoo, zoo.expand(["m0"]), Conversion(), inside, lambda event: None)
+    (done,) = convert_on_cluster(zoo, zoo.planner.expand(["m0"]), Conversion(), inside, lambda event: None)
     assert done.error.exit_code == 6
     assert "does not see the cache" in str(done.error)
 
@@ -176,7 +178,7 @@ def test_no_scheduler(catalog, tmp_path, monkeypatch):
     zoo = Zoo(settings=Settings(cache=tmp_path / "cache", catalogs=(catalog,)))
     with pytest.raises(ConversionError, match="cannot be reached"):
         cluster.convert_on_cluster(
-            zoo, zoo.expand(["m0"]), Conversion(), "tcp://127.0.0.1:9", lambda event: None
+            zoo, zoo.planner.expand(["m0"]), Conversion(), "tcp://127.0.0.1:9", lambda event: None
         )
 
 
@@ -186,4 +188,6 @@ def test_without_distributed(catalog, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     zoo = Zoo(settings=Settings(cache=tmp_path / "cache", catalogs=(catalog,)))
     with pytest.raises(MissingExtraError, match="pip install distributed"):
-        convert_on_cluster(zoo, zoo.expand(["m0"]), Conversion(), "tcp://127.0.0.1:9", lambda event: None)
+        convert_on_cluster(
+            zoo, zoo.planner.expand(["m0"]), Conversion(), "tcp://127.0.0.1:9", lambda event: None
+        )

@@ -13,12 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_zoo.errors import (
-    ConversionError,
-    MissingExtraError,
-    UnsupportedModelError,
-    UntrustedCodeError,
-)
+from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedModelError, UntrustedCodeError
 from tests.conversion import support
 from tests.conversion.support import entry, run, run_here
 from tests.tools import require_module

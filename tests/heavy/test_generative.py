@@ -88,8 +88,8 @@ def entry(name, artifacts, **recipe):
 def llama(make_zoo):
     """The Llama-like model in three precisions, converted two at a time; with the events."""
     zoo, events = make_zoo(), []
-    requests = [zoo.request(f"hf:{LLAMA}", precision) for precision in ("FP16", "INT8")]
-    requests.append(zoo.request("tiny-llama", "INT4"))
+    requests = [zoo.planner.request(f"hf:{LLAMA}", precision) for precision in ("FP16", "INT8")]
+    requests.append(zoo.planner.request("tiny-llama", "INT4"))
     done = zoo.convert_all(requests, Conversion(), report=events.append, jobs=2)
     assert [one.error for one in done] == [None] * 3
     return {one.result.precision: one.result for one in done}, events
@@ -215,7 +215,7 @@ def test_a_classifier_s_logits_are_those_of_pytorch(make_zoo, models):
     with torch.no_grad():
         wanted = network(**tokens).logits.numpy()
     zoo = make_zoo()
-    requests = [zoo.request("tiny-bert", precision) for precision in ("FP16", "INT8", "INT4")]
+    requests = [zoo.planner.request("tiny-bert", precision) for precision in ("FP16", "INT8", "INT4")]
     done = zoo.convert_all(requests, Conversion(), jobs=2)
     for one, most in zip(done, (0.02, 0.15, 1.5), strict=True):
         assert one.error is None, one.error
@@ -256,8 +256,8 @@ def _embeddings(made, texts):
 def pictures(make_zoo, llama, tmp_path_factory):
     """A classifier of timm and a pipeline of diffusers, which only the converter environment can make."""
     folder, zoo = tmp_path_factory.mktemp("pictures"), make_zoo()
-    request = zoo.request("tiny-llama", "FP16")
-    python = zoo.pipeline().environments.require(zoo.plan(request), lambda _: None)
+    request = zoo.planner.request("tiny-llama", "FP16")
+    python = zoo.pipeline().environments.require(zoo.planner.plan(request), lambda _: None)
     done = subprocess.run(
         [python, Path(__file__).with_name("pictures.py"), Path(__file__).resolve().parents[2], folder],
         capture_output=True, text=True, timeout=300, check=False,
@@ -313,7 +313,7 @@ def test_what_an_export_asks_for(make_zoo, models, tmp_path):
     assert '<scale_estimation value="True" />' in made.files["openvino_model.xml"].read_text()
     with pytest.raises(errors.ConversionError, match="depth-estimation"):
         zoo.convert("wrong")
-    assert zoo.plan(Request(zoo.model("wrong"))).cached is None
+    assert zoo.planner.plan(Request(zoo.model("wrong"))).cached is None
 
 
 def test_code_that_comes_with_a_model_is_not_run(make_zoo, models, tmp_path):

@@ -15,12 +15,7 @@ import pytest
 
 from model_zoo.cache.environments import environments, faults_of
 from model_zoo.conversion import process
-from model_zoo.errors import (
-    CacheReadOnlyError,
-    ConversionError,
-    MissingExtraError,
-    OfflineError,
-)
+from model_zoo.errors import CacheReadOnlyError, ConversionError, MissingExtraError, OfflineError
 from model_zoo.events import Event
 from model_zoo.settings import Settings
 from model_zoo.zoo import Conversion, Zoo
@@ -124,23 +119,23 @@ def test_cached_ir_needs_neither_environment_nor_process(warm: Zoo, no_process: 
     again = Zoo(settings=warm.settings).convert("adder", isolate=True)
     assert again.key == made.key
     offline = Zoo(settings=warm.settings, offline=True)
-    assert offline.plan(offline.request("adder"), ISOLATED).cached is not None
+    assert offline.planner.plan(offline.planner.request("adder"), ISOLATED).cached is not None
 
 
 def test_ir_of_other_versions_is_not_taken_for_one_of_the_stack(warm: Zoo, index: Index) -> None:
     shutil.rmtree(warm.cache.writable.envs)
     try:
         index.stack("tensorflow", "openvino==2026.4.1", "tensorflow-cpu==2.22.0")
-        assert warm.plan(warm.request("adder"), ISOLATED).cached is None
+        assert warm.planner.plan(warm.planner.request("adder"), ISOLATED).cached is None
     finally:
         index.stack("tensorflow", "openvino==2026.4.1", "tensorflow-cpu==2.21.0")
-    assert warm.plan(warm.request("adder"), ISOLATED).cached is not None
-    assert warm.plan(warm.request("adder"), Conversion(isolate=False)).cached is None
+    assert warm.planner.plan(warm.planner.request("adder"), ISOLATED).cached is not None
+    assert warm.planner.plan(warm.planner.request("adder"), Conversion(isolate=False)).cached is None
 
 
 def test_environment_is_built_once_for_several_models(zoo: Zoo, index: Index) -> None:
     events: list[Event] = []
-    requests = [zoo.request("adder"), zoo.request("second")]
+    requests = [zoo.planner.request("adder"), zoo.planner.request("second")]
     done = zoo.convert_all(requests, ISOLATED, report=events.append, jobs=2)
     assert [one.error for one in done] == [None, None]
     assert [event.event for event in events].count("environment_begin") == 1
@@ -150,7 +145,7 @@ def test_environment_is_built_once_for_several_models(zoo: Zoo, index: Index) ->
 def test_failure_is_found_out_once_in_a_run(zoo: Zoo, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", os.devnull)
     events: list[Event] = []
-    requests = [zoo.request("adder"), zoo.request("second")]
+    requests = [zoo.planner.request("adder"), zoo.planner.request("second")]
     done = zoo.convert_all(requests, ISOLATED, report=events.append, jobs=2)
     assert {type(one.error) for one in done} == {ConversionError}
     assert [event.event for event in events].count("environment_begin") == 1
@@ -173,11 +168,11 @@ def test_settings_and_arguments_say_where_to_convert(warm: Zoo, no_process: None
 
     del no_process
     zoo = Zoo(settings=msgspec.structs.replace(warm.settings, isolate=True))
-    request = zoo.request("adder")
+    request = zoo.planner.request("adder")
     assert zoo.convert("adder").manifest["parts"]["versions"]["openvino"] == "2026.4.1-77"
-    assert zoo.plan(request, Conversion()).tools.stack is not None
-    assert zoo.plan(request, Conversion(isolate=False)).tools.stack is None
-    assert zoo.plan(request, Conversion(python=sys.executable)).tools.stack is None
+    assert zoo.planner.plan(request, Conversion()).tools.stack is not None
+    assert zoo.planner.plan(request, Conversion(isolate=False)).tools.stack is None
+    assert zoo.planner.plan(request, Conversion(python=sys.executable)).tools.stack is None
     assert zoo.load("adder", device="CPU", isolate=True)(np.zeros((1, 4), np.float32))[0].sum() == 4
 
 
@@ -275,7 +270,7 @@ def test_check_reproducible_converts_in_the_environment(warm: Zoo) -> None:
 
 def test_why_shows_the_environment_and_its_versions(warm: Zoo, no_process: None) -> None:
     del no_process
-    request = warm.request("adder")
+    request = warm.planner.request("adder")
     there = warm.planner.why(request, ISOLATED)
     assert "nothing differs" in there[0]
     assert there[-1] == (

@@ -260,7 +260,7 @@ def test_what_is_damaged_is_found_and_made_again(published, make_zoo, tmp_path):
         ("ir", "openvino_detokenizer.bin"),
         ("foreign", "stray"),
     }
-    assert make_zoo(offline=True).plan(zoo.request(URI)).cached is None, "it counts as whole"
+    assert make_zoo(offline=True).planner.plan(zoo.planner.request(URI)).cached is None, "it counts as whole"
     repaired = repair(cache, found)
     assert repaired.convert == {(made.model.name, "INT4")}
     again = make_zoo(offline=True).convert(URI)

@@ -147,9 +147,9 @@ def test_one_failure_does_not_stop_the_others(make_zoo, server, tmp_path):
     publish(server, tmp_path, "good")
     publish(server, tmp_path, "bad", tiny_onnx(2), Answer(status=404, body=b"no"))
     zoo = make_zoo()
-    done = zoo.fetch_all(zoo.expand(["bad", "good"]))
+    done = zoo.fetch_all(zoo.planner.expand(["bad", "good"]))
     assert [type(d.error).__name__ for d in done] == ["SourceUnavailableError", "NoneType"]
-    converted = zoo.convert_all(zoo.expand(["bad", "good"]), Conversion(), jobs=2)
+    converted = zoo.convert_all(zoo.planner.expand(["bad", "good"]), Conversion(), jobs=2)
     assert [c.result is not None for c in converted] == [False, True]
     assert len(server.seen("/bad.onnx")) == 2
 
@@ -173,7 +173,7 @@ def test_a_model_is_ready_as_soon_as_its_own_files_are(make_zoo, server, tmp_pat
             ready.set()
 
     zoo = make_zoo()
-    done = zoo.fetch_all(zoo.expand(["second", "first"]), report)
+    done = zoo.fetch_all(zoo.planner.expand(["second", "first"]), report)
     assert [d.result.files["m.onnx"].is_file() for d in done] == [True, True]
     assert [d.result.model.name for d in done] == ["second", "first"], "the order of the requests"
     assert told.index(("fetch_end", "first")) < told.index(("fetch_end", "second"))
@@ -214,7 +214,7 @@ def test_nothing_is_fetched_for_what_cannot_be_converted_here(make_zoo, server, 
     zoo = make_zoo()
     with pytest.raises(errors.MissingExtraError, match="noxnox"):
         zoo.convert("tiny", trust_code=True)
-    (done,) = zoo.convert_all(zoo.expand(["tiny"]), Conversion(trust_code=True), jobs=1)
+    (done,) = zoo.convert_all(zoo.planner.expand(["tiny"]), Conversion(trust_code=True), jobs=1)
     assert isinstance(done.error, errors.MissingExtraError)
     assert server.seen() == []
 
@@ -323,13 +323,13 @@ def test_composites(make_zoo, server, tmp_path):
     del composite["artifacts"], composite["framework"]
     write_entry(tmp_path / "catalog", composite)
     zoo = make_zoo()
-    assert [r.model.name for r in zoo.expand(["pair", "pair-b"])] == ["pair-a", "pair-b"]
+    assert [r.model.name for r in zoo.planner.expand(["pair", "pair-b"])] == ["pair-a", "pair-b"]
     for call in (zoo.fetch, zoo.convert, zoo.read, zoo.load):
         with pytest.raises(errors.UsageError, match="several models") as caught:
             call("pair")
         assert "pair-a, pair-b" in caught.value.hint
     assert not zoo.is_cached(zoo.model("pair"))
-    for done in zoo.fetch_all(zoo.expand(["pair"])):
+    for done in zoo.fetch_all(zoo.planner.expand(["pair"])):
         assert done.error is None
     assert zoo.is_cached(zoo.model("pair"))
     assert [m.name for m in zoo.list_models("pair*", cached=True)] == ["pair", "pair-a", "pair-b"]
@@ -418,7 +418,7 @@ def test_an_ir_of_other_versions_serves_where_none_can_be_made(make_zoo, server,
     assert found.key == converted.key
     assert [event.event for event in events] == ["note"]
     assert "no new one can be made here" in events[0].message
-    lines = zoo.planner.why(zoo.request("tiny"), Conversion())
+    lines = zoo.planner.why(zoo.planner.request("tiny"), Conversion())
     assert "9999.0" in "\n".join(lines)
     assert make_zoo().convert("tiny").key != converted.key
 
@@ -427,11 +427,11 @@ def test_why(make_zoo, server, tmp_path):
     publish(server, tmp_path)
     zoo = make_zoo()
 
-    assert zoo.plan(zoo.request("tiny")).cached is None
-    assert "not in the cache" in zoo.planner.why(zoo.request("tiny"), Conversion())[0]
+    assert zoo.planner.plan(zoo.planner.request("tiny")).cached is None
+    assert "not in the cache" in zoo.planner.why(zoo.planner.request("tiny"), Conversion())[0]
     zoo.convert("tiny")
-    assert "nothing differs" in zoo.planner.why(zoo.request("tiny"), Conversion())[0]
-    lines = zoo.planner.why(zoo.request("tiny@FP16"), Conversion())
+    assert "nothing differs" in zoo.planner.why(zoo.planner.request("tiny"), Conversion())[0]
+    lines = zoo.planner.why(zoo.planner.request("tiny@FP16"), Conversion())
     assert any("precision" in line for line in lines)
 
 
@@ -494,5 +494,5 @@ def test_requests_know_their_artifacts(make_zoo, server, tmp_path):
     request = Request(make_zoo().model("tiny"))
     assert [a.path for a in request.artifacts] == ["m.onnx"]
     with pytest.raises(errors.UsageError):
-        make_zoo().request("no such/thing here")
+        make_zoo().planner.request("no such/thing here")
     assert Path(make_zoo().settings.cache).name == "cache"

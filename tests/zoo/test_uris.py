@@ -129,14 +129,14 @@ def test_a_path_is_what_it_holds_now_and_a_catalog_s_name_comes_first(make_zoo, 
         for reference in ("m.onnx", "./m.onnx", str(path), f"file:{path}"):
             assert outcome(make_zoo().load(reference, device="CPU")).tolist() == [[value] * 4]
     assert make_zoo().convert("m.onnx@FP16").precision == "FP16"
-    assert make_zoo().request("./m.onnx@FP16").precision == "FP16"
+    assert make_zoo().planner.request("./m.onnx@FP16").precision == "FP16"
     with pytest.raises(errors.UnknownPrecisionError):
-        make_zoo().request("m.onnx@FP61")
+        make_zoo().planner.request("m.onnx@FP61")
     (tmp_path / "m.onnx@FP16").write_bytes(b"")
     with pytest.raises(errors.UsageError, match="cannot tell the framework"):
-        make_zoo().request("m.onnx@FP16")
+        make_zoo().planner.request("m.onnx@FP16")
     (tmp_path / "silero-vad").write_bytes(b"")
-    assert make_zoo().request("silero-vad").model.framework == "onnx"
+    assert make_zoo().planner.request("silero-vad").model.framework == "onnx"
 
 
 def test_external_data_beside_a_local_file(make_zoo, tmp_path):

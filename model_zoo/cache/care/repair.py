@@ -19,14 +19,7 @@ from model_zoo.cache.manifest import is_named, is_whole, read_manifest
 from model_zoo.cache.notes import Notes, files_manifests
 from model_zoo.cache.proof import fault_of
 from model_zoo.errors import CacheError, CacheReadOnlyError
-from model_zoo.files import (
-    as_cache_error,
-    copy_file,
-    fsync_directory,
-    fsync_file,
-    has_digest,
-    set_mode,
-)
+from model_zoo.files import as_cache_error, copy_file, fsync_directory, fsync_file, has_digest, set_mode
 from model_zoo.schema import FilesManifest, IrManifest
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ def info_command(session: Session, reference: str) -> None:
     """Print everything known about a model: license, files, sources, integrity, and what is cached."""
     from model_zoo.zoo.info import facts
 
-    model = session.zoo.request(reference).model
+    model = session.zoo.planner.request(reference).model
     origins = {artifact.path: session.zoo.cache.adopted_from(artifact) for artifact in model.artifacts}
     known = facts(session.zoo, model) | {
         "adopted": {path: origin for path, origin in origins.items() if origin}

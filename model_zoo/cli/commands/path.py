@@ -22,14 +22,14 @@ def path_command(session: Session, reference: str) -> None:
     """Print the path of a cached IR, or exit with 6; never uses the network, never converts."""
     session.override(offline=True)
     try:
-        request = session.zoo.request(reference)
+        request = session.zoo.planner.request(reference)
     except OfflineError as error:
         raise _not_cached(reference, f"run 'model-zoo convert {reference}'") from error
     model = request.model
     if model.stages:
         what = f"{model.name} consists of several models"
         raise UsageError(what, hint=f"name one of its stages: {', '.join(model.stages)}")
-    found = session.zoo.planner.substitute(session.zoo.plan(request))
+    found = session.zoo.planner.substitute(session.zoo.planner.plan(request))
     if found is None:
         raise _not_cached(reference, _how_to_get(session, reference, request))
     path = str(found.path)
@@ -60,6 +60,6 @@ def why_command(session: Session, reference: str, python: str | None, *, isolate
     """Print how the IR key that a conversion would have now differs from those of the cached IRs."""
     from model_zoo.zoo import Conversion
 
-    request = session.zoo.request(reference)
+    request = session.zoo.planner.request(reference)
     lines = session.zoo.planner.why(request, Conversion(python=python, isolate=isolate))
     session.print_result("\n".join(lines), lines)

@@ -25,12 +25,7 @@ def samples_of(
 ) -> tuple[list[Sample], str]:
     """Return up to ``limit`` samples, each an array for every input by name, and the name of the data.
 
-    Args:
-        job: the conversion.
-        model: the network they are for, as it will be used.
-        info: its ``model_info``.
-        dataset: what the recipe names; calibration data named by the caller comes first.
-        limit: the largest number of samples.
+    Calibration data that the caller names comes before ``dataset``, which the recipe names.
 
     Raises:
         ConversionError: there is no data, or it does not fit the inputs.

@@ -43,10 +43,8 @@ def select(job: Job, model: ov.Model) -> ov.Model:
 def find_tensor(model: ov.Model, name: str, field: str) -> ov.Output:
     """Return the node output that a name means: a tensor's name, or a node's friendly name (first output).
 
-    Args:
-        model: where to look.
-        name: the name; ``node:2`` means output 2 of a node, ``0:node`` the tensor at its input 0.
-        field: the field of the recipe, for the message.
+    ``node:2`` means output 2 of a node, ``0:node`` the tensor at its input 0. ``field`` is the recipe's, for
+    the message.
 
     Raises:
         ConversionError: nothing has that name; close names are offered.
@@ -101,10 +99,8 @@ def rebuild(
 
     Inputs that no output depends on any more are dropped; so are states that need them.
 
-    Args:
-        model: the model; it must not be used afterwards.
-        outputs: name and node output of each result, in order; None keeps the model's.
-        inputs: name and node output of each tensor that becomes a parameter.
+    The model itself must not be used afterwards. ``outputs`` has the name and node output of each result, in
+    order (None keeps the model's), ``inputs`` those of each tensor that becomes a parameter.
 
     Raises:
         ConversionError: no output depends on one of the new inputs.

@@ -37,10 +37,8 @@ _FULL = re.compile(r"No space left on device|Disk quota exceeded|File too large"
 def needs(purpose: str, *packages: str, pip: bool = True) -> Iterator[None]:
     """Import packages inside of this context; one that is missing becomes an error with the ways to get it.
 
-    Args:
-        purpose: what they are needed for, such as ``converting a PyTorch model``.
-        packages: as pip takes them.
-        pip: whether they can be installed beside this package.
+    ``purpose`` is such as ``converting a PyTorch model``; ``pip`` says whether pip can install the packages
+    beside this one.
 
     Raises:
         MissingExtraError: one of them cannot be imported.

@@ -123,9 +123,7 @@ class Job:
     def file(self, name: str, field: str) -> Path:
         """Return a file or directory of the model.
 
-        Args:
-            name: its path relative to the model's files.
-            field: the field of the recipe that names it, for messages.
+        ``field`` is the recipe's field that names it, for messages.
 
         Raises:
             ConversionError: the model has no such file, or the path leaves the model's directory.

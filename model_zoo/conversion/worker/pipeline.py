@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import openvino as ov
 
-from model_zoo.conversion.worker import compress, cut, frameworks, model_info, preprocess
+from model_zoo.conversion.worker import compress, cut, frameworks, preprocess
 from model_zoo.conversion.worker.explain import no_space, reasons
 from model_zoo.conversion.worker.job import Job
 from model_zoo.conversion.worker.ports import describe_ports, find_input, shape_error
@@ -25,10 +25,6 @@ _ADDRESS = re.compile(r"\d{9,}")
 def run(request: dict[str, Any], on_stage: Callable[[str], None]) -> dict[str, Any]:
     """Convert as the request says; see ``Job`` for its fields.
 
-    Args:
-        request: plain JSON data.
-        on_stage: called with the name of each stage.
-
     Returns:
         ``ports``, and where they apply ``report`` and ``untouched``; of a folder model ``irs``.
     """
@@ -40,12 +36,12 @@ def run(request: dict[str, Any], on_stage: Callable[[str], None]) -> dict[str, A
     model = reader.read(job)
     if job.ready and not _changes_anything(job):
         return {"ports": describe_ports(model), "untouched": _ready_files(job)}
-    info = model_info.entries(job, model)
+    info = preprocess.model_info(job, model)
     _reshape(job, model)
     model = preprocess.apply(model, job.inputs, embed=job.recipe.get("preprocess", "embed") == "embed")
     model = _without_machine_data(job, model)
     model, report = compress.apply(job, model, info, on_stage)
-    model_info.write(model, info)
+    preprocess.write_model_info(model, info)
     on_stage("save")
     # The weights of ready-made files have their precision already.
     half = not job.ready and job.precision.startswith("FP16")

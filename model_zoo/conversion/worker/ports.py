@@ -92,10 +92,7 @@ def shape_error(shapes: Mapping[str, ov.PartialShape | None], found: str) -> Con
 def convert_traced(job: Job, network: object, **options: object) -> ov.Model:
     """Convert a framework's object, whose ports get the recipe's names; keep the outputs it chooses.
 
-    Args:
-        job: the conversion.
-        network: what ``openvino.convert_model`` accepts.
-        options: more of its arguments.
+    ``network`` and ``options`` are what ``openvino.convert_model`` takes.
     """
     model = ov.convert_model(network, extension=job.extensions or None, **options)
     name_ports(job, model)

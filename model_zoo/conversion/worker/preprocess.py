@@ -6,7 +6,7 @@ scale are in the channel order that the network sees.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import openvino as ov
 from openvino.preprocess import PrePostProcessor
@@ -22,6 +22,8 @@ from model_zoo.text import counted
 if TYPE_CHECKING:
     from openvino.preprocess import InputInfo
 
+    from model_zoo.conversion.worker.job import Job
+
 _COLOUR_CHANNELS = 3
 """Channels of an image if the network does not show their number."""
 
@@ -29,10 +31,7 @@ _COLOUR_CHANNELS = 3
 def apply(model: ov.Model, inputs: list[InputSpec], *, embed: bool) -> ov.Model:
     """Put the recipe's types and layouts on the inputs, and its normalisation into the graph.
 
-    Args:
-        model: the model, its input shapes already set.
-        inputs: the recipe's inputs.
-        embed: whether mean, scale and reversal become part of the graph.
+    With ``embed``, mean, scale and reversal become part of the graph.
 
     Raises:
         ConversionError: an input does not exist, a layout does not fit its shape, or the channels that
@@ -151,3 +150,47 @@ def _channels(spec: InputSpec, port: ov.Output) -> int | None:
         return None
     dim = port.get_partial_shape()[inside.strip("[]").replace(",", "").index("C")]
     return int(dim.get_length()) if dim.is_static else None
+
+
+_NORMALISING = ("mean_values", "scale_values", "reverse_input_channels")
+
+
+def text(value: object) -> str:
+    """Return a value as rt_info has it: items of lists separated by spaces, booleans as True and False."""
+    if isinstance(value, (list, tuple)):
+        return " ".join(text(item) for item in value)
+    return str(value)
+
+
+def label_text(labels: list[str]) -> str:
+    """Return labels separated by spaces; a space inside a label becomes an underscore."""
+    return " ".join("_".join(label.split()) or "_" for label in labels)
+
+
+def model_info(job: Job, model: ov.Model) -> dict[str, str]:
+    """Return everything to be written under ``model_info``.
+
+    Raises:
+        ConversionError: model_info asks the caller to normalise what the graph already normalises.
+    """
+    info: dict[str, Any] = dict(job.model_info)
+    if job.recipe.get("preprocess", "embed") == "declare":
+        info = {**declared(model, job.inputs), **info}
+    else:
+        embedded = declared(model, job.inputs)
+        twice = sorted(embedded.keys() & {name for name in _NORMALISING if info.get(name)})
+        if twice:
+            what = f"model_info declares {', '.join(twice)}, but the recipe embeds the same in the graph"
+            hint = "remove it from model_info, or set recipe.preprocess: declare; otherwise it is done twice"
+            raise ConversionError(what, hint=hint)
+        if embedded.get("reverse_input_channels"):
+            info.setdefault("color_order", "BGR")  # what the graph now takes; other readers ignore it
+    if job.labels is not None and "labels" not in info:
+        info["labels"] = label_text(job.labels)
+    return {key: text(value) for key, value in info.items()}
+
+
+def write_model_info(model: ov.Model, info: dict[str, str]) -> None:
+    """Put the entries into the model's run-time information."""
+    for key, value in sorted(info.items()):
+        model.set_rt_info(value, ["model_info", key])

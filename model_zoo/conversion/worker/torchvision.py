@@ -26,13 +26,9 @@ if TYPE_CHECKING:
 def build(
     name: str, kwargs: dict[str, Any], weights: Path | None, read: Callable[[Path], Any]
 ) -> tuple[Any, bool]:
-    """Build a network; nothing is downloaded.
+    """Build the network ``torchvision.models.get_model`` knows by this name; nothing is downloaded.
 
-    Args:
-        name: for ``torchvision.models.get_model``.
-        kwargs: more of its arguments.
-        weights: the file of the weights.
-        read: reads such a file safely.
+    ``read`` reads a file of weights safely.
 
     Returns:
         The network, and whether it already has the weights.

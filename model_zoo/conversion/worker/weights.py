@@ -43,9 +43,7 @@ def config_of(job: Job, tokenizer: str) -> dict[str, Any] | None:
     What neither precision nor recipe say is optimum-intel's default: all weights in 8 bits, or in 4 bits with
     a zero point per group of 128. With 8 bits, only the mode and the ignored scope of a recipe apply.
 
-    Args:
-        job: the conversion.
-        tokenizer: the directory of the model's tokenizer, for calibration texts.
+    ``tokenizer`` is the directory of the model's tokenizer, for calibration texts.
 
     Raises:
         UnknownPrecisionError: optimum-intel cannot export to it.
@@ -84,11 +82,7 @@ def _group_options(job: Job, recipe: dict[str, Any], dtype: str, tokenizer: str)
 
 
 def _mode(name: str, dtype: str) -> dict[str, Any]:
-    """Return the options for a mode of NNCF; none if it is for another number of bits.
-
-    Raises:
-        ConversionError: there is no such mode.
-    """
+    """Return the options for a mode of NNCF; none if it is for another number of bits."""
     mode = _MODES.get(name.upper().replace("-", "_"))
     if mode is None:
         what = f"recipe.compress.mode: {name!r} is not a mode for exported models"
@@ -103,11 +97,7 @@ def ignored_scope(scopes: list[str]) -> dict[str, list[str]]:
 
 
 def _texts(job: Job, dataset: str | None) -> list[str] | str:
-    """Return calibration texts: the lines of a file, or ``auto`` for texts that the model generates.
-
-    Raises:
-        ConversionError: there is no such file, or no text in it.
-    """
+    """Return calibration texts: the lines of a file, or ``auto`` for texts that the model generates."""
     chosen = job.calibration or str(dataset)
     if chosen == "auto":
         return chosen

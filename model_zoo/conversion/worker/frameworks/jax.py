@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from model_zoo.conversion.worker.builders import builder_of, callable_of
-from model_zoo.conversion.worker.example_inputs import examples_of
+from model_zoo.conversion.worker.builders import builder_of, callable_of, examples_of
 from model_zoo.conversion.worker.explain import needs
 from model_zoo.conversion.worker.ports import convert_traced
 

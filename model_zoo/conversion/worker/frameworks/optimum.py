@@ -169,9 +169,6 @@ def _refuse_code(job: Job) -> None:
     """Refuse a model whose classes are defined by code among its files, unless that is trusted.
 
     Transformers asks by itself; diffusers and sentence-transformers import such code of a local directory.
-
-    Raises:
-        UntrustedCodeError: it has such code, and the library has no classes of its own for it.
     """
     if job.trust_code:
         return
@@ -194,11 +191,7 @@ def _refuse_code(job: Job) -> None:
 
 
 def _task_of(library: str) -> str:
-    """Return the task of a model, from the class that its configuration names.
-
-    Raises:
-        ConversionError: it names no class that has a task.
-    """
+    """Return the task of a model, from the class that its configuration names."""
     if library == "timm":
         return "image-classification"
     if library == "sentence_transformers":
@@ -236,11 +229,7 @@ def _with_past(task: str, tasks: Any) -> str:  # noqa: ANN401
 
 
 def _check(job: Job, library: str, *, tokenizers: bool) -> None:
-    """Refuse an incomplete result: optimum-intel only warns if it cannot convert a tokenizer.
-
-    Raises:
-        ConversionError: there is no IR, or none of the model's tokenizer.
-    """
+    """Refuse an incomplete result: optimum-intel only warns if it cannot convert a tokenizer."""
     if not any(job.staging.rglob("openvino*.xml")):
         raise ConversionError("optimum-intel wrote no IR", hint="run again with -v -v, and report the output")
     if library in {"diffusers", "timm"} or not tokenizers:

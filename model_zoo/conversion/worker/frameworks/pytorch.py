@@ -9,8 +9,14 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 from model_zoo.conversion.worker import torchvision
-from model_zoo.conversion.worker.builders import FILES, arguments_of, builder_of, callable_of, untrusted_code
-from model_zoo.conversion.worker.example_inputs import examples_of
+from model_zoo.conversion.worker.builders import (
+    FILES,
+    arguments_of,
+    builder_of,
+    callable_of,
+    examples_of,
+    untrusted_code,
+)
 from model_zoo.conversion.worker.explain import needs
 from model_zoo.conversion.worker.ports import convert_traced
 from model_zoo.errors import ConversionError, UnsupportedModelError
@@ -160,10 +166,6 @@ def _refuse_reaching_out(path: Path) -> None:
 
     TorchScript is a program for PyTorch's own interpreter. It knows no Python, but parts of it run while it
     is loaded, and two of its operators read and write any file.
-
-    Raises:
-        UntrustedCodeError: its code names such operators, or what could stand for them.
-        RuntimeError: it is no archive of PyTorch.
     """
     import torch
 
