@@ -10,7 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_zoo.catalog.index import Index, read_entry
+from model_zoo.catalog.index import (
+    OMZ_NAMES,
+    Index,
+    find_entries,
+    read_entry,
+    settled_stamp_of,
+    unique_names,
+)
 from model_zoo.catalog.reader import artifacts_from, parse_model, read_model, with_labels
 from model_zoo.catalog.references import (
     Reference,
@@ -19,28 +26,28 @@ from model_zoo.catalog.references import (
     pick_precision,
     unknown_model,
 )
-from model_zoo.catalog.scan import find_entries, name_of, settled_stamp_of
 from model_zoo.schema import Labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from model_zoo.catalog.scan import Stamp
+    from model_zoo.catalog.index import Stamp
     from model_zoo.schema import Model
 
 __all__ = [
+    "OMZ_NAMES",
     "Catalog",
     "Reference",
     "artifacts_from",
     "builtin_catalog",
     "find_entries",
     "match_names",
-    "name_of",
     "parse_model",
     "parse_reference",
     "pick_precision",
     "read_entry",
     "read_model",
+    "unique_names",
 ]
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from model_zoo.catalog import parse_reference
-from model_zoo.catalog.licenses import spdx_expression
 from model_zoo.catalog.uri import slug
 from model_zoo.errors import UsageError
 from model_zoo.events import ignore
@@ -119,3 +119,21 @@ def _card(artifacts: tuple[Artifact, ...], settings: Settings) -> tuple[str | No
     stated = spdx_expression(listing.license) if listing.license else None
     task = listing.task
     return stated, _TASKS.get(task, task.replace("-", "_")) if task else None
+
+
+_GNU = re.compile(r"[AL]?GPL-\d\.\d")
+
+
+def spdx_expression(stated: str) -> str | None:
+    """Return a licence in SPDX's own spelling, such as ``Apache-2.0``; None if SPDX does not know it.
+
+    A bare GNU licence is that version only, as SPDX's current identifiers say: ``gpl-3.0`` is
+    ``GPL-3.0-only``.
+    """
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression  # rarely needed
+
+    try:
+        expression = str(canonicalize_license_expression(stated))
+    except InvalidLicenseExpression:
+        return None
+    return f"{expression}-only" if _GNU.fullmatch(expression) else expression

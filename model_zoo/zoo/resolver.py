@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from model_zoo.catalog import artifacts_from
-from model_zoo.catalog.hf_layout import required_files
+from model_zoo.catalog.detect import required_files
 from model_zoo.errors import DownloadError, ModelZooError, OfflineError, SourceUnavailableError
 from model_zoo.schema import EXPORTED, Digest, Resolution
 from model_zoo.sources import floating_sources

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_zoo.catalog.hf_layout import framework_of, required_files
+from model_zoo.catalog.detect import framework_of, required_files
 from model_zoo.catalog.uri import model_from_uri, parse_uri
 from model_zoo.schema import EXPORTED, Artifact, Model
 

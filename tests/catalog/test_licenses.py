@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from model_zoo.catalog.licenses import spdx_expression
+from model_zoo.zoo.add import spdx_expression
 
 
 @pytest.mark.parametrize(

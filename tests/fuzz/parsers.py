@@ -41,7 +41,7 @@ def catalog_labels(data: bytes) -> object:
 
 
 def omz_tree(data: bytes) -> object:
-    from model_zoo.catalog.omz.tree import read_omz
+    from model_zoo.catalog.omz.entry import read_omz
 
     with tempfile.TemporaryDirectory(prefix="model-zoo-fuzz-") as folder:
         path = Path(folder) / "public" / "odd" / "model.yml"

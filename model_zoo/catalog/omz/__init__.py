@@ -1,12 +1,11 @@
 """Open Model Zoo's own model descriptions: trees of ``model.yml`` and ``composite-model.yml`` as catalogs.
 
-``tree`` finds the files, ``entry`` turns one into a ``Model``, ``recipe`` turns converter arguments into a
+``entry`` turns one into a ``Model``, ``recipe`` turns converter arguments into a
 recipe or the reason why there is none, and ``special_cases`` has what those arguments do not tell.
 """
 
 from __future__ import annotations
 
-from model_zoo.catalog.omz.entry import OmzOrigin, to_composite, to_model
-from model_zoo.catalog.omz.tree import models_root, read_omz
+from model_zoo.catalog.omz.entry import OmzOrigin, models_root, read_omz, to_composite, to_model
 
 __all__ = ["OmzOrigin", "models_root", "read_omz", "to_composite", "to_model"]

@@ -1,4 +1,4 @@
-"""One ``model.yml`` or ``composite-model.yml``, as plain data → one ``Model``."""
+"""One ``model.yml`` or ``composite-model.yml`` of a tree → one ``Model``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from model_zoo.catalog import OMZ_NAMES
 from model_zoo.catalog.omz.recipe import recipe_of
-from model_zoo.catalog.reader import to_struct
+from model_zoo.catalog.plain_yaml import load_yaml
+from model_zoo.catalog.reader import read_text, to_struct
 from model_zoo.errors import CatalogError
 from model_zoo.schema import PRECISIONS, Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 T = TypeVar("T")
 FRAMEWORKS = {"dldt": "openvino", "onnx": "onnx", "pytorch": "pytorch", "tf": "tensorflow"}
@@ -167,3 +170,47 @@ def _inputs(raw: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
         for ports in (raw.get("input_info"), recipe.get("inputs"))
     )
     return {} if described == converted else {"inputs": described}
+
+
+MODEL, COMPOSITE = OMZ_NAMES
+
+
+def read_omz(path: Path, root: Path) -> Model:
+    """Read one ``model.yml`` or ``composite-model.yml`` of a tree.
+
+    Args:
+        path: the file.
+        root: the root of the tree, which holds ``intel`` and ``public``.
+
+    Raises:
+        CatalogError: it cannot be read, or is not such a description.
+    """
+    text = read_text(path)
+    raw = load_yaml(text, str(path))
+    directory = path.parent
+    if not isinstance(raw, dict):
+        raise CatalogError(f"{path}: not a model description of Open Model Zoo", hint="correct the file")
+    composite = directory.parent.name if (directory.parent / COMPOSITE).is_file() else None
+    origin = OmzOrigin(directory.name, directory.relative_to(root).as_posix(), composite, str(path))
+    if path.name == MODEL:
+        return to_model(raw, origin, text=text)
+    model = to_composite(raw, origin, text=text)
+    for stage in model.stages:
+        if not stage.startswith(f"{directory.name}-") or not (directory / stage / MODEL).is_file():
+            what = f"{path}: stages_order names {stage}, which is not a model below it"
+            expected = f"a folder {directory.name}-… with a {MODEL}"
+            raise CatalogError(what, expected=expected, hint="correct the file")
+    return model
+
+
+def models_root(directory: Path) -> Path:
+    """Return the root of the tree in a checkout of Open Model Zoo, or the directory itself.
+
+    Raises:
+        CatalogError: there is no such directory.
+    """
+    for candidate in (directory / "models", directory):
+        if candidate.is_dir():
+            return candidate
+    what = f"{directory}: no such tree of models"
+    raise CatalogError(what, hint="check the path (OMZ_ROOT, --models_root)")

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from model_zoo.catalog.omz.tree import models_root, read_omz
+from model_zoo.catalog import find_entries, unique_names
+from model_zoo.catalog.omz.entry import models_root, read_omz
 from model_zoo.catalog.reader import read_without_labels
-from model_zoo.catalog.scan import find_entries, unique_names
 from model_zoo.catalog.writer import to_yaml
 from model_zoo.errors import CatalogError
 from model_zoo.files import as_cache_error, make_directory, write_file
