@@ -47,9 +47,7 @@ class Detection:
 def detect_network(paths: Sequence[str], name: str) -> Detection:
     """Return what a model of these files is.
 
-    Args:
-        paths: its files, relative, POSIX.
-        name: what the user calls it, for messages.
+    ``paths`` are relative, with slashes; ``name`` is what the user calls the model.
 
     Raises:
         UsageError: none of them is a network, or several are and none has a usual name.
@@ -157,12 +155,7 @@ _MODULE = re.compile(r"\d+_\w+")
 
 
 def framework_of(paths: Sequence[str], name: str) -> Framework | None:
-    """Return the framework of a whole directory; None if one of its files is the network.
-
-    Args:
-        paths: its files, relative, POSIX.
-        name: what the user calls it.
-    """
+    """Return the framework of a whole directory; None if one of its files is the network."""
     names = set(paths)
     irs = [p for p in paths if p.endswith(".xml") and f"{p[:-4]}.bin" in names]
     if "model_index.json" in names:

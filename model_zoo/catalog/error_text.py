@@ -25,10 +25,8 @@ _SAME = {
 def explain_field(problem: str, steps: tuple[str | int, ...], parent: object = None) -> str:
     """Return what is wrong with a field, with the names or values that are allowed there.
 
-    Args:
-        problem: as msgspec states it, without the field.
-        steps: the path to the field, the field itself last.
-        parent: the mapping that has the field.
+    ``problem`` is what msgspec states, without the field that ``steps`` lead to; ``parent`` is the mapping
+    that has the field.
     """
     if steps == ("schema",) and problem.startswith("invalid enum value "):
         version = problem.removeprefix("invalid enum value ")

@@ -184,10 +184,7 @@ def _address(source: object) -> dict[str, Any]:
 def changes(model: Model, locked: LockedModel, precision: str | None) -> list[str]:
     """Return, one line each, how a catalog entry changed since it was locked.
 
-    Args:
-        model: as the catalog has it now.
-        locked: as it was.
-        precision: consider only the files of this one; None for all.
+    Only the files of ``precision`` count, if one is given.
     """
     now = {a.path: identity(a) for a in model.files_of(precision)}
     paths = {a.path for a in model.artifacts}

@@ -45,12 +45,7 @@ def weights_of(name: str) -> str:
 
 
 def torchvision_model(weights: str, name: str) -> Model:
-    """Return the model of one weights entry.
-
-    Args:
-        weights: such as ``ResNet50_Weights.IMAGENET1K_V2``.
-        name: what the model is to be called.
-    """
+    """Return the model, under that name, of one weights entry such as ``ResNet50_Weights.IMAGENET1K_V2``."""
     facts = weight_table().weights[weights]
     source = TorchvisionSource(torchvision=weights)
     path = facts.file.rpartition("/")[2]

@@ -27,9 +27,8 @@ _BLOCK = {"artifacts", "sources", "replace", "inputs"}
 def to_yaml(model: Model, *, comment: str = "") -> str:
     """Return the text of a model's catalog file.
 
-    Args:
-        model: the model, its paths relative as the file should say them.
-        comment: lines to put first, without the number sign.
+    Paths are as the file should say them, so relative; ``comment`` has lines to put first, without number
+    sign.
     """
     # Through JSON, so that tuples are lists.
     data: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(model))

@@ -25,11 +25,7 @@ _LARGEST = 1280
 
 
 def guess_layout(shape: Sequence[int | None]) -> str | None:
-    """Return NCHW or NHWC if a shape of four dimensions shows clearly which one is the channels.
-
-    Args:
-        shape: sizes; None for a dynamic one.
-    """
+    """Return NCHW or NHWC if four sizes, None where dynamic, clearly show which one is the channels."""
     if len(shape) != 4:  # noqa: PLR2004 - batch, channels, height, width
         return None
     for channels in ({1, 3}, {4}):  # grey and colour are what most networks take

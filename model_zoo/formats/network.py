@@ -24,13 +24,8 @@ def choose_network(
 ) -> Path:
     """Return the file or directory to read: the recipe's, or the only one of the framework's formats.
 
-    Args:
-        directory: where the model's files are.
-        artifacts: the declared files and directories to choose from, relative to it.
-        framework: the model's framework.
-        recipe_model: ``recipe.model`` of the catalog entry.
-        model: the model's name, for messages.
-        error: the class to raise.
+    ``artifacts`` are the declared files and directories below ``directory``, ``recipe_model`` is the entry's
+    ``recipe.model``, ``model`` the name for messages.
 
     Raises:
         ModelZooError: of the class given: there is no such file, or several and the recipe does not choose.

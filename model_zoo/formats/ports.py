@@ -44,12 +44,7 @@ def image_layout(port: Port) -> str | None:
 
 
 def choose_shape(shape: ov.PartialShape, size: int = 32) -> tuple[int, ...]:
-    """Return a shape within the bounds of a dynamic one.
-
-    Args:
-        shape: whose dynamic dimensions are to be filled in.
-        size: preferred for every dynamic dimension but the first, the batch, which becomes 1.
-    """
+    """Return a shape within the bounds of a dynamic one: 1 for the batch, else ``size`` where that fits."""
     return tuple(_choose_size(dim, size if axis else 1) for axis, dim in enumerate(shape))
 
 

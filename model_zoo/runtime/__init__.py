@@ -49,10 +49,7 @@ def read(xml: Path) -> openvino.Model:
 def read_direct(model: Model, files: Path, precision: str | None = None) -> openvino.Model:
     """Read a model's original file with OpenVINO: no recipe, no preprocessing, no cache.
 
-    Args:
-        model: the catalog entry, of a framework whose files OpenVINO reads by itself.
-        files: the directory of its files.
-        precision: which of several ready-made IRs; default: the model's first.
+    ``precision`` is which of several ready-made IRs, by default the model's first.
 
     Raises:
         LoadError: OpenVINO cannot read the format, or the file.

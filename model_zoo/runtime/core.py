@@ -83,8 +83,7 @@ def available_devices() -> list[str]:
 def check_device(device: str) -> None:
     """Refuse a device that this machine does not have.
 
-    Args:
-        device: ``CPU``, ``GPU.1``, ``AUTO``, ``AUTO:GPU,CPU``, ``MULTI:…``, ``HETERO:…``, ``BATCH:GPU(4)``.
+    Devices are ``CPU``, ``GPU.1``, ``AUTO``, ``AUTO:GPU,CPU``, ``MULTI:…``, ``HETERO:…``, ``BATCH:GPU(4)``.
 
     Raises:
         DeviceUnavailableError: names those that it has.

@@ -90,11 +90,7 @@ def read_digits(text: str) -> str:
 
 
 def check_relative_path(path: str, field: str = "path") -> None:
-    """Refuse a declared path that could leave its directory or is invalid on some file system.
-
-    Args:
-        path: the path.
-        field: the field that declares it, for the message.
+    """Refuse a path that ``field`` declares, if it leaves its directory or some file system cannot have it.
 
     Raises:
         ValueError: says which rule the path breaks.

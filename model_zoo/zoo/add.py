@@ -39,12 +39,8 @@ _TASKS = {
 def entry_of(zoo: Zoo, uri: str, *, target: Path | None = None, report: Report = ignore) -> Model:
     """Fetch what a URI means now, and return the catalog entry that means exactly that.
 
-    Args:
-        zoo: whose cache and settings to use.
-        uri: or a path that exists.
-        target: the file the entry is for: its stem is the model's name, and local files are named relative to
-            its folder.
-        report: receives the events.
+    ``target`` is the file the entry is for: its stem is the model's name, and local files are named relative
+    to its folder.
 
     Raises:
         UsageError: it is no URI, cannot be told what it is, or holds a password or a signature.

@@ -48,15 +48,8 @@ def convert_on_cluster(
 ) -> list[Outcome[ConvertedModel]]:
     """Convert models on the workers of a cluster; what is in the cache already is not asked for.
 
-    Args:
-        zoo: whose cache the results are to be in.
-        requests: which models; composites are expanded already.
-        how: how to convert.
-        address: of the scheduler, such as ``tcp://scheduler:8786``.
-        report: gets the workers' events, with the worker's name in the message.
-
-    Returns:
-        One outcome per request, in their order.
+    ``address`` is the scheduler's, such as ``tcp://scheduler:8786``. Events get the worker's name into their
+    message. There is one outcome per request, in their order.
 
     Raises:
         MissingExtraError: ``distributed`` is not installed.
@@ -165,11 +158,7 @@ def work(task: Task) -> str | ModelZooError:
 
 
 def _settings_here(task: Task) -> Settings:
-    """Return the worker's own settings, with what both sides share.
-
-    Raises:
-        CacheError: the shared folder is not here.
-    """
+    """Return the worker's own settings, with what both sides share."""
     if task.remote is not None:
         return load_settings(remote=task.remote)
     if not Path(str(task.shared)).is_dir():

@@ -33,13 +33,8 @@ def lock_models(
     What floats is asked for anew: locking is how a model moves on to a newer state of its branch. A model
     that cannot be converted is locked with its files only.
 
-    Args:
-        zoo: without a lock of its own.
-        references: names, ``NAME@PRECISION``, URIs; a name without a precision means all of its files, and
-            the IR in its first precision.
-        conversion: as for converting.
-        convert: False locks files only.
-        report: receives the events.
+    ``zoo`` has no lock of its own. A name without a precision means all of its files, and the IR in its first
+    precision. ``convert=False`` locks files only.
 
     Raises:
         ModelZooError: of the first model that fails; there is no lock of a part.

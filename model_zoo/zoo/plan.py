@@ -183,11 +183,8 @@ class Plan:
     def explain(self, others: Sequence[tuple[Path, IrManifest]]) -> list[str]:
         """Say which parts of the key differ between the IR this plan makes and the cached ones.
 
-        Args:
-            others: directory and manifest of every IR of the model in the cache.
-
-        Returns:
-            Readable lines; the first says whether the planned IR is there.
+        ``others`` are directory and manifest of every IR of the model in the cache. The first line says
+        whether the planned IR is there.
         """
         from model_zoo.conversion import differences
 

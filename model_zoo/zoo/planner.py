@@ -52,10 +52,7 @@ class Planner:
     def request(self, reference: str, precision: str | None = None, *, fresh: bool = False) -> Request:
         """Return the model a reference means, with the precision it or the argument names.
 
-        Args:
-            reference: a catalog name or a path that exists, perhaps with ``@PRECISION``, or a URI.
-            precision: instead of the reference's.
-            fresh: ask the sources of a URI again, even where their answer is known.
+        ``fresh`` asks the sources of a URI again, even where their answer is known.
 
         Raises:
             UnknownModelError: no catalog has it.
@@ -190,8 +187,7 @@ class Planner:
     def why(self, request: Request, conversion: Conversion) -> list[str]:
         """Say which parts of the IR key differ between what would be made now and what is cached.
 
-        Returns:
-            Readable lines; the first says whether the wanted IR is there.
+        The first line says whether the wanted IR is there.
         """
         if not request.model.convertible:
             return [f"{request.model.name} cannot be converted: {request.model.reason}"]
@@ -252,11 +248,7 @@ def _converted(plan: Plan, directory: Path, manifest: IrManifest) -> ConvertedMo
 
 
 def _text(reference: object) -> str:
-    """Return a reference as text; a ``Path`` is one too.
-
-    Raises:
-        UsageError: it is neither.
-    """
+    """Return a reference as text; a ``Path`` is one too."""
     if isinstance(reference, (str, os.PathLike)):
         return str(os.fspath(reference))
     what = f"{reference!r} is not a model reference"

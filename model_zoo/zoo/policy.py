@@ -100,10 +100,7 @@ def check_inputs(name: str, known: Sequence[FileEntry], locked: Sequence[FileEnt
 def check_locked(request: Request, parts: KeyParts, outputs: Sequence[FileEntry] | None = None) -> None:
     """Refuse a conversion that is not as locked; without a lock file nothing is.
 
-    Args:
-        request: what is converted.
-        parts: everything that determines its IR.
-        outputs: the files of the IR, once they are known.
+    ``outputs`` are the files of the IR, once they are known.
 
     Raises:
         UsageError: no IR of that precision is locked.

@@ -74,12 +74,9 @@ class Resolver:
     ) -> tuple[Artifact, ...]:
         """Return what the artifacts mean, all at one state of their sources.
 
-        Args:
-            artifacts: of one model.
-            label: what messages call the model.
-            reference: what to type to fetch it.
-            needed: returns which of all files the model consists of, by their names.
-            fresh: ask even where an answer is noted.
+        ``label`` is what messages call the model, ``reference`` what to type to fetch it. ``needed`` returns
+        which of all files the model consists of, by their names. ``fresh`` asks even where an answer is
+        noted.
 
         Raises:
             OfflineError: a source would have to be asked, and the run is offline.

@@ -42,12 +42,7 @@ class OmzOrigin:
 
 
 def to_model(raw: dict[str, Any], origin: OmzOrigin, *, text: str = "") -> Model:
-    """Turn the content of a ``model.yml`` into a model.
-
-    Args:
-        raw: the parsed YAML.
-        origin: where it was found.
-        text: the YAML itself, for line numbers in errors.
+    """Turn the parsed content of a ``model.yml`` into a model; ``text`` is the YAML itself, for line numbers.
 
     Raises:
         CatalogError: a field is missing or wrong.
@@ -176,11 +171,7 @@ MODEL, COMPOSITE = OMZ_NAMES
 
 
 def read_omz(path: Path, root: Path) -> Model:
-    """Read one ``model.yml`` or ``composite-model.yml`` of a tree.
-
-    Args:
-        path: the file.
-        root: the root of the tree, which holds ``intel`` and ``public``.
+    """Read one ``model.yml`` or ``composite-model.yml`` of a tree, whose root holds ``intel`` and ``public``.
 
     Raises:
         CatalogError: it cannot be read, or is not such a description.

@@ -26,9 +26,8 @@ MANY_LABELS = 32
 def import_tree(folder: Path, target: Path) -> list[Path]:
     """Write every model of a tree as ``target/NAME.yaml`` and return the files, sorted by name.
 
-    Args:
-        folder: the tree, or a checkout that holds it as ``models``.
-        target: where to write; other files in it are left alone.
+    ``folder`` is the tree, or a checkout that holds it as ``models``. Other files in ``target`` are left
+    alone.
 
     Raises:
         CatalogError: there is no such tree, or a description is wrong; nothing was written.

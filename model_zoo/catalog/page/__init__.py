@@ -30,9 +30,7 @@ def write_site(models: Sequence[dict[str, Any]], directory: Path) -> Path:
     Files of an earlier page are replaced, others in the directory are left alone. No path of this machine is
     written, and equal input gives equal bytes.
 
-    Args:
-        models: what ``model_zoo.zoo.info`` says about each, in the order to list them.
-        directory: where to write; it is created.
+    ``models`` is what ``model_zoo.zoo.info`` says about each, in the order to list them.
 
     Raises:
         CacheError: the directory cannot be written.

@@ -88,10 +88,8 @@ def read_feeds(
 ) -> Iterator[Feed]:
     """Yield the inferences for one source: audio makes several if the network takes windows of it.
 
-    Args:
-        source: an image, ``.npy``, ``.npz`` or ``.wav`` file, any other file as raw bytes; None for zeros.
-        ports: the network's inputs; those that the source has nothing for are zeros.
-        info: ``model_info`` as text.
+    The source is an image, a ``.npy``, ``.npz`` or ``.wav`` file, or any other file as raw bytes; None means
+    zeros, which inputs without a source of their own get too.
 
     Raises:
         UsageError: the file does not exist.
