@@ -15,17 +15,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from model_zoo.cache.manifest import encode, read_manifest
-from model_zoo.cache.notes import Notes
-from model_zoo.files import (
-    as_cache_error,
-    fsync_directory,
-    fsync_file,
-    hash_file,
-    is_alive,
-    remove_tree,
-    set_mode,
-)
+from model_zoo.cache.manifest import read_manifest, write_manifest
+from model_zoo.files import as_cache_error, fsync_directory, fsync_file, hash_file, is_alive, remove_tree
 from model_zoo.files.tree import directory_names, measure
 from model_zoo.schema import EnvironmentManifest
 
@@ -37,10 +28,20 @@ if TYPE_CHECKING:
     from model_zoo.cache.store import Cache
 
 KIND = "env"
-READ_ONLY = 0o444
 _STAGING = re.compile(r"stage-env-(\d+)-[0-9a-f]+")
 _CLAIM = "builds"
 """The file in a staging directory that says which environment is being built in it."""
+_UNKNOWN = EnvironmentManifest(
+    schema=1,
+    digest="",
+    stack="unknown",
+    requirements=(),
+    packages={},
+    modules={},
+    python="",
+    size=0,
+    files=0,
+)
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,14 @@ class Environment:
     Attributes:
         layer: where.
         digest: its name.
-        manifest: None where it is missing or damaged.
+        manifest: says nothing where it is missing or damaged.
         published: when, in seconds since 1970.
         used: when it was last noted to be used.
     """
 
     layer: Layer
     digest: str
-    manifest: EnvironmentManifest | None = field(compare=False)
+    manifest: EnvironmentManifest = field(default=_UNKNOWN, compare=False)
     published: float = 0.0
     used: float = field(default=0.0, compare=False)
 
@@ -69,52 +70,25 @@ class Environment:
     @property
     def python(self) -> Path:
         """Its interpreter."""
-        return (
-            self.directory / "Scripts" / "python.exe"
-            if os.name == "nt"
-            else self.directory / "bin" / "python"
-        )
+        return self.directory / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
     @property
     def stack(self) -> str:
         """The name of its stack."""
-        return self.manifest.stack if self.manifest else "unknown"
+        return self.manifest.stack
 
     @property
-    def python_version(self) -> str | None:
-        """The version of Python it was made with."""
-        return self.manifest.python if self.manifest else None
-
-    @property
-    def requirements(self) -> list[str]:
-        """What pip was given."""
-        return list(self.manifest.requirements) if self.manifest else []
-
-    @property
-    def pinned(self) -> list[str]:
-        """The canonical names of the required packages."""
-        names = (re.split(r"[=\[;]", line)[0].strip() for line in self.requirements)
-        return [re.sub(r"[-_.]+", "-", name).lower() for name in names]
-
-    @property
-    def packages(self) -> dict[str, str]:
-        """The version of every package in it, by canonical name."""
-        return self.manifest.packages if self.manifest else {}
-
-    @property
-    def modules(self) -> dict[str, str]:
-        """The package that each top-level module in it belongs to."""
-        return self.manifest.modules if self.manifest else {}
-
-    @property
-    def size(self) -> int:
-        """Its bytes."""
-        return self.manifest.size if self.manifest else 0
+    def pinned_versions(self) -> dict[str, str]:
+        """The versions of the required packages in it, by canonical name."""
+        names = (re.split(r"[=\[;]", line)[0].strip() for line in self.manifest.requirements)
+        canonical = [re.sub(r"[-_.]+", "-", name).lower() for name in names]
+        packages = self.manifest.packages
+        return {name: packages[name] for name in canonical if name in packages}
 
     @property
     def fault(self) -> str | None:
         """Why it cannot be used, as far as that shows without starting anything."""
-        if self.manifest is None:
+        if self.manifest is _UNKNOWN:
             return "its manifest is missing or damaged"
         if not os.path.exists(self.python):  # noqa: PTH110 - pathlib's raises PermissionError
             return f"its base interpreter {os.path.realpath(self.python)} no longer exists"
@@ -141,7 +115,7 @@ def find_environment(cache: Cache, digest: str) -> Environment | None:
 def note_use(cache: Cache, environment: Environment) -> None:
     """Note that something is converted in an environment, at most once a day."""
     if environment.layer is cache.top:
-        Notes(environment.layer, writable=True).note_use(KIND, environment.digest, environment.published)
+        environment.layer.note_use(KIND, environment.digest, environment.published)
 
 
 def _read(layer: Layer, digest: str) -> Environment:
@@ -151,7 +125,7 @@ def _read(layer: Layer, digest: str) -> Environment:
         changed = 0.0
         with contextlib.suppress(OSError):
             changed = directory.lstat().st_mtime
-        return Environment(layer, digest, None, changed, changed)
+        return Environment(layer, digest, published=changed, used=changed)
     used = stored.published
     with contextlib.suppress(OSError):
         used = max(used, layer.used(KIND, digest).lstat().st_mtime)
@@ -162,18 +136,12 @@ def publish_environment(cache: Cache, staged: Path, manifest: EnvironmentManifes
     """Write the manifest, flush everything, and rename a staged environment to its final name.
 
     The caller holds its lock. An environment that has the name already is unusable, and is removed.
-
-    Raises:
-        CacheError: the layer cannot be written.
     """
     layer = cache.writable
     target = layer.check_own(layer.envs) / manifest.digest
     with as_cache_error(target):
         _flush(staged)
-        path = staged / manifest.FILE_NAME
-        path.write_bytes(encode(manifest))
-        set_mode(path, READ_ONLY)
-        fsync_file(path)
+        fsync_file(write_manifest(staged, manifest))
         fsync_directory(staged)
         target.parent.mkdir(parents=True, exist_ok=True)
         with cache.staging("old") as aside:

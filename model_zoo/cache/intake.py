@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 from model_zoo.cache.layout import NOTES, TAG_NAME
 from model_zoo.cache.manifest import M, encode, read_manifest
-from model_zoo.cache.proof import fault_of, fault_of_derived, is_derived
+from model_zoo.cache.proof import fault_of, fault_of_derived
 from model_zoo.cache.unpack import MAX_MEMBERS, MAX_RATIO, SLACK
 from model_zoo.errors import CacheFullError, IntegrityError
-from model_zoo.files import CHUNK, as_cache_error, hash_file, link_file, set_mode
+from model_zoo.files import CHUNK, READ_ONLY, as_cache_error, hash_file, link_file, set_mode
 from model_zoo.files.lock import lock
 from model_zoo.files.tar import Member, read_tar, refused
 from model_zoo.schema import EXPORTED, NAME, Artifact, Digest, FilesManifest, IrManifest, check_relative_path
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from model_zoo.schema import ArtifactRecord, FileEntry
 
 XML, BIN = "model.xml", "model.bin"
+_NOTHING, _AGAIN = "nothing of it was published", "get it again from its publisher"
 SEED_NOTE = "seed.json"
 _BLOB = re.compile(r"blobs-v1/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})")
 _FILES = re.compile(r"files-v1/([0-9A-Za-z._-]+)/([0-9a-f]{64})/(.+)")
@@ -68,10 +69,7 @@ class _Staged:
 class LayerImport:
     """One import into the writable layer: files are staged, verified together, and then published.
 
-    Args:
-        cache: where they go.
-        staging: an empty directory from ``cache.staging``.
-        name: what to call the import in errors.
+    ``staging`` is an empty directory from ``cache.staging``; ``name`` is what errors call the import.
     """
 
     def __init__(self, cache: Cache, staging: Path, name: str) -> None:
@@ -110,7 +108,7 @@ class LayerImport:
 
     def _target(self, path: str) -> Path:
         known = _BLOB.fullmatch(path) or _FILES.fullmatch(path) or _NOTE.fullmatch(path)
-        if not known and not self._may_be_of_ir(path):
+        if not known and not _may_be_of_ir(path):
             raise refused(self.name, "something that is no part of a cache", path)
         if path in self._staged or len(self._staged) >= MAX_MEMBERS:
             raise refused(self.name, "a path twice, or too many of them", path)
@@ -166,25 +164,14 @@ class LayerImport:
                 found.append(directory)
         return found
 
-    def _may_be_of_ir(self, path: str) -> bool:
-        """Whether a path may be a file of an IR: in a directory, and not leading out of it.
-
-        Which files an IR has, its manifest says.
-        """
-        try:
-            check_relative_path(path)
-        except ValueError:
-            return False
-        return "/" in path
-
     def _compare(self, path: str, staged: _Staged, sha256: str, size: int | None = None) -> None:
         if staged.sha256 != sha256 or (size is not None and size != staged.size):
             raise IntegrityError(
                 f"{self.name}: {path} does not match its digest",
                 expected=f"sha256 {sha256}",
                 found=f"sha256 {staged.sha256}, {staged.size} bytes",
-                left="nothing of it was published",
-                hint="get it again from its publisher",
+                left=_NOTHING,
+                hint=_AGAIN,
             )
 
     def _manifest(self, directory: str, kind: type[M]) -> M:
@@ -193,9 +180,8 @@ class LayerImport:
         stored = read_manifest(self._staged[path].path.parent, kind, check=True)
         if stored is None or not stored.sealed:
             raise refused(self.name, "a manifest that was damaged or changed", path)
-        present = {
-            p[len(directory) + 1 :]: s for p, s in self._staged.items() if p.startswith(f"{directory}/")
-        }
+        below = f"{directory}/"
+        present = {p.removeprefix(below): s for p, s in self._staged.items() if p.startswith(below)}
         del present[kind.FILE_NAME]
         for entry in stored.manifest.entries:
             staged = present.pop(entry.path, None)
@@ -213,8 +199,9 @@ class LayerImport:
         if key != Digest.of_json(parts).hex or named != key:
             raise refused(self.name, "an IR whose key does not follow from its parts", directory)
         bare = {**parts, "versions": {}}
-        plain = {name: value for name, value in bare.items() if name != "calibration"}
-        if manifest.request not in {Digest.of_json(bare).hex, Digest.of_json(plain).hex}:
+        requests = {Digest.of_json(bare).hex}
+        bare.pop("calibration", None)
+        if manifest.request not in {*requests, Digest.of_json(bare).hex}:
             raise refused(self.name, "an IR that claims to answer another request", directory)
         is_folder = manifest.is_folder and parts.get("converter") in _FOLDERS
         if not is_folder and [entry.path for entry in manifest.outputs] != [XML, BIN]:
@@ -230,14 +217,10 @@ class LayerImport:
             self._verify_names(artifact, directory)
         folder = self._tree / directory
         fault = fault_of(folder, manifest)
-        if fault is None and is_derived(manifest):
+        if fault is None:
             fault = fault_of_derived(manifest, self._blob, self._tree.with_name("derived") / digest, folder)
         if fault is not None:
-            raise IntegrityError(
-                f"{self.name}: {directory}: {fault}",
-                left="nothing of it was published",
-                hint="get it again from its publisher",
-            )
+            raise IntegrityError(f"{self.name}: {directory}: {fault}", left=_NOTHING, hint=_AGAIN)
         self._verify_inputs(directory, digest, manifest.files)
         self._files[model, digest] = manifest
 
@@ -259,9 +242,7 @@ class LayerImport:
     def _verify_inputs(self, directory: str, declaration: str, entries: Sequence[FileEntry]) -> None:
         """Refuse what contradicts what this cache itself found a declaration to contain."""
         known = self.cache.find_inputs(declaration)
-        if known is None:
-            return
-        if {e.path: e.sha256 for e in entries} != {e.path: e.sha256 for e in known}:
+        if known is not None and {(e.path, e.sha256) for e in entries} != {(e.path, e.sha256) for e in known}:
             raise refused(self.name, "other files of a model than were fetched here", directory)
 
     def _verify_nothing_else(self) -> None:
@@ -274,39 +255,28 @@ class LayerImport:
             if not covered:
                 raise refused(self.name, "a file without its manifest", path)
         if not (self._irs or self._files):
-            raise IntegrityError(
-                f"{self.name} contains no whole model",
-                left="nothing of it was published",
-                hint="the file may be cut short; copy it again",
-            )
+            what = f"{self.name} contains no whole model"
+            raise IntegrityError(what, left=_NOTHING, hint="the file may be cut short; copy it again")
 
     # --- publishing
 
     def publish(self, timeout: float) -> Imported:
-        """Publish what was verified, under the cache's locks; what is there already stays.
-
-        Raises:
-            CacheError: the layer cannot be written, or a lock was not free in time.
-        """
+        """Publish what was verified, under the cache's locks; what is there already stays."""
         layer = self.cache.writable
-        imported = Imported()
         for sha256, path in self._blobs.items():
             staged = self._staged[path].path
             keep = staged.with_name("kept")  # the directories below still need the bytes
             link_file(staged, keep, symlink=False)
             self.cache.publish_blob(keep, sha256, Artifact(path="blob", sha256=sha256))
-            imported.blobs.append(sha256)
         for (model, digest), manifest in self._files.items():
             directory = self._tree / "files-v1" / model / digest
             with lock(layer.locks / f"files-{model}-{digest[:16]}.lock", timeout=timeout):
                 self._share_blobs(directory, manifest)
                 self._publish(directory, layer.files(model, digest), manifest)
-            imported.files.append((model, digest))
         for key, (path, ir) in self._irs.items():
             with lock(layer.locks / f"ir-{key[:32]}.lock", timeout=timeout):
                 self._publish(self._tree / path, layer.ir(key), ir)
-            imported.irs.append(key)
-        return imported
+        return Imported([*self._irs], [*self._files], [*self._blobs])
 
     def _share_blobs(self, directory: Path, manifest: FilesManifest) -> None:
         """Replace a staged file by a link to the published blob that has the same bytes."""
@@ -319,10 +289,19 @@ class LayerImport:
     def _publish(self, directory: Path, target: Path, manifest: FilesManifest | IrManifest) -> None:
         with as_cache_error(target):
             (directory / manifest.FILE_NAME).unlink()
-            for entry in manifest.entries:
-                if not (directory / entry.path).is_symlink():
-                    set_mode(directory / entry.path, 0o444)
+            for path in (directory / entry.path for entry in manifest.entries):
+                if not path.is_symlink():
+                    set_mode(path, READ_ONLY)
         self.cache.publish_directory(directory, target, manifest)
+
+
+def _may_be_of_ir(path: str) -> bool:
+    """Whether a path is in a directory and leads nowhere else; which files an IR has, its manifest says."""
+    try:
+        check_relative_path(path)
+    except ValueError:
+        return False
+    return "/" in path
 
 
 def import_layer(cache: Cache, sources: Mapping[str, Path], name: str, *, timeout: float) -> Imported:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from model_zoo.errors import CacheDamagedError
+from model_zoo.errors import CacheDamagedError, CacheError
 from model_zoo.files import as_cache_error, exists, has_link, make_directory, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+DAY = 86400.0
 TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# This folder is a cache of model-zoo; backup programs may leave it out (bford.info/cachedir).\n"
@@ -21,11 +25,36 @@ COMPLETE = "complete"
 NOTES = ("aliases", "requests", "inputs", "resolutions")
 
 
+def _below(path: str) -> cached_property[Path]:
+    return cached_property(lambda layer: layer.root / path)
+
+
 @dataclass(frozen=True)
 class Layer:
     """A cache directory, writable or not."""
 
     root: Path
+
+    blobs = _below("blobs-v1/sha256")
+    """Blobs by their sha256, in 256 directories."""
+    models = _below("files-v1")
+    """The files of models, by model and declaration."""
+    irs = _below("ir-v1")
+    """IRs by key."""
+    compiled = _below("compiled-v1")
+    """Compiled blobs of devices."""
+    envs = _below("envs-v1")
+    """Converter environments by digest."""
+    partials = _below("partial-v1")
+    """Unfinished transfers and staging directories."""
+    locks = _below("locks-v1")
+    """Lock files."""
+    state = _below("state-v1")
+    """Notes, which can be derived again from the rest."""
+    pins = _below("pins-v1")
+    """One small file for each pinned reference; nothing could derive these again."""
+    foreign = _below("foreign-v1")
+    """Files that ``repair`` found in the cache and did not recognise, kept for their owner."""
 
     def blob(self, sha256: str) -> Path:
         """The blob with that sha256."""
@@ -71,62 +100,24 @@ class Layer:
         """The mark that no note of one kind is missing."""
         return self.state / notes / COMPLETE
 
-    @property
-    def blobs(self) -> Path:
-        """Blobs by their sha256, in 256 directories."""
-        return self.root / "blobs-v1" / "sha256"
+    def note_use(self, kind: str, name: str, published: float) -> None:
+        """Note that an entry is used, at most once a day and if that can be written.
 
-    @property
-    def models(self) -> Path:
-        """The files of models, by model and declaration."""
-        return self.root / "files-v1"
-
-    @property
-    def irs(self) -> Path:
-        """IRs by key."""
-        return self.root / "ir-v1"
-
-    @property
-    def compiled(self) -> Path:
-        """Compiled blobs of devices."""
-        return self.root / "compiled-v1"
-
-    @property
-    def envs(self) -> Path:
-        """Converter environments by digest."""
-        return self.root / "envs-v1"
-
-    @property
-    def partials(self) -> Path:
-        """Unfinished transfers and staging directories."""
-        return self.root / "partial-v1"
-
-    @property
-    def locks(self) -> Path:
-        """Lock files."""
-        return self.root / "locks-v1"
-
-    @property
-    def state(self) -> Path:
-        """Notes, which can be derived again from the rest."""
-        return self.root / "state-v1"
-
-    @property
-    def pins(self) -> Path:
-        """One small file for each pinned reference; nothing could derive these again."""
-        return self.root / "pins-v1"
-
-    @property
-    def foreign(self) -> Path:
-        """Files that ``repair`` found in the cache and did not recognise, kept for their owner."""
-        return self.root / "foreign-v1"
+        Having been ``published``, in seconds since 1970, counts as a use.
+        """
+        now = time.time()
+        if abs(now - published) < DAY:
+            return
+        mark = self.used(kind, name)
+        with contextlib.suppress(OSError):
+            if abs(now - mark.lstat().st_mtime) < DAY:
+                return
+        with contextlib.suppress(OSError, CacheError):
+            self.check_own(mark).parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
 
     def prepare(self) -> None:
-        """Create the layer's directory and its CACHEDIR.TAG.
-
-        Raises:
-            CacheError: it cannot be created or written.
-        """
+        """Create the layer's directory and its CACHEDIR.TAG, or raise a CacheError."""
         tag = self.root / TAG_NAME
         if exists(tag):
             return

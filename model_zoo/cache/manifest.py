@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
+from model_zoo.files import READ_ONLY, set_mode
 from model_zoo.files.read import UNREADABLE, read_bounded
 from model_zoo.schema import Digest, FilesManifest, IrManifest, Manifest
 
@@ -45,13 +46,18 @@ def encode(manifest: Manifest | Mapping[str, Any]) -> bytes:
     return msgspec.json.format(sealed, indent=1) + b"\n"
 
 
+def write_manifest(directory: Path, manifest: Manifest) -> Path:
+    """Write a sealed manifest, which nobody may change, into a staged directory; return its path."""
+    path = directory / manifest.FILE_NAME
+    path.write_bytes(encode(manifest))
+    set_mode(path, READ_ONLY)
+    return path
+
+
 def read_manifest(directory: Path | str, kind: type[M], *, check: bool = False) -> Stored[M] | None:
     """Return the manifest of a directory, or None where it is absent or of another shape.
 
-    Args:
-        directory: where it is.
-        kind: which manifest.
-        check: compare it with its seal; without, ``sealed`` is True unread.
+    Only with ``check`` it is compared with its seal; without, ``sealed`` is True unread.
     """
     try:
         data, published = read_bounded(f"{directory}{os.sep}{kind.FILE_NAME}")
@@ -91,11 +97,8 @@ def is_whole(root: str, directory: str, entries: Sequence[FileEntry]) -> bool:
 def size_below(root: str, directory: str, path: str, seen: set[str]) -> int | None:
     """Return the size of the regular file ``directory/path``, or None for anything that must not be read.
 
-    Args:
-        root: the layer, which a link may not leave.
-        directory: a directory of the layer.
-        path: relative, POSIX; as some manifest says it.
-        seen: directories known to be real ones; extended.
+    ``path`` is what some manifest says; a link may not leave the layer ``root``. ``seen`` collects the
+    directories known to be real ones.
     """
     if not is_inside(path):
         return None

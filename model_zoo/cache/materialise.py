@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from model_zoo.cache.substitute import MAX_TEXT, Substitution
 from model_zoo.cache.unpack import unpack
 from model_zoo.errors import CacheError, CatalogError
-from model_zoo.files import as_cache_error, hash_file, link_file, set_mode
-from model_zoo.files.bounded import read_bounded
+from model_zoo.files import READ_ONLY, as_cache_error, hash_file, link_file, set_mode
+from model_zoo.files.read import read_bounded
 from model_zoo.schema import FileEntry, check_unique_paths
 from model_zoo.text import counted, plain_reason
 
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
     from model_zoo.schema import Artifact, Model, Replacement
 
-READ_ONLY = 0o444
-
 
 def materialise(
     model: Model, artifacts: tuple[Artifact, ...], blobs: Mapping[str, Path], directory: Path, own: Path
 ) -> tuple[FileEntry, ...]:
-    """Fill an empty staging directory with a model's files and return them, sorted by path.
+    """Fill an empty staging directory with some artifacts of a model and return the files, sorted by path.
 
     Args:
         model: whose replacements apply.
@@ -43,10 +41,9 @@ def materialise(
         with as_cache_error(directory):
             return _fill(model, artifacts, blobs, directory, own)
     except CacheError as error:
-        if isinstance(error.__cause__, (FileExistsError, NotADirectoryError, IsADirectoryError)):
-            what = (
-                f"{model.name}: {error.__cause__.filename} is needed both as a file and as a folder, or twice"
-            )
+        cause = error.__cause__
+        if isinstance(cause, (FileExistsError, NotADirectoryError, IsADirectoryError)):
+            what = f"{model.name}: {cause.filename} is needed both as a file and as a folder, or twice"
             raise CatalogError(what, hint="change path, into or strip") from error
         raise
 
@@ -73,16 +70,13 @@ def _fill(
         check_unique_paths(sorted(entries))
     except ValueError as error:
         raise CatalogError(f"{model.name}: after unpacking, {error}", hint="change path or strip") from error
+    of_other_precisions = {a.path for a in model.artifacts} - {a.path for a in artifacts}
     with Substitution() as substitution:
         for replacement in model.replace:
-            if replacement.file in entries or not _of_other_precision(model, artifacts, replacement.file):
+            if replacement.file in entries or replacement.file not in of_other_precisions:
                 for path in edit(directory, replacement, model.name, substitution):
                     entries[path] = _entry(directory, path)
     return tuple(entries[path] for path in sorted(entries))
-
-
-def _of_other_precision(model: Model, artifacts: tuple[Artifact, ...], file: str) -> bool:
-    return file in {a.path for a in model.artifacts} - {a.path for a in artifacts}
 
 
 def _entry(directory: Path, path: str) -> FileEntry:
@@ -94,8 +88,7 @@ def _entry(directory: Path, path: str) -> FileEntry:
 def edit(directory: Path, replacement: Replacement, name: str, substitution: Substitution) -> list[str]:
     """Apply one replacement to a file of the staging directory, as a new file: the shared blob is kept.
 
-    Returns:
-        The paths written: the file, and with ``omz`` its original unless an earlier edit kept it.
+    Returns the paths written: the file, and with ``omz`` its original unless an earlier edit kept it.
 
     Raises:
         CatalogError: the file is not there or not text, the pattern is not found as often as declared, or
@@ -104,7 +97,7 @@ def edit(directory: Path, replacement: Replacement, name: str, substitution: Sub
     path = directory / replacement.file
     where = f"{name}: replace in {replacement.file}"
     try:
-        text = read_bounded(path, MAX_TEXT).decode("utf-8")
+        text = read_bounded(path, MAX_TEXT)[0].decode("utf-8")
     except (OSError, ValueError) as error:
         what = f"{where}: cannot edit the file: {plain_reason(error)}"
         raise CatalogError(what, hint="correct replace.file") from error

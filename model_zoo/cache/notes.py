@@ -1,10 +1,8 @@
 """Notes: an index of the manifests, one small file each, so that a look-up need not read every manifest.
 
-A note says one fact: another digest or the address of a blob, an IR that answers a request, the content of a
-declaration, what floating artifacts were found to mean. Nothing here is the only copy of anything: where
-notes are missing or damaged they are derived again from the manifests, in memory for a read-only layer, and
-on disk for a writable one. Beside them are marks of the last use, and remarks on where a blob was adopted
-from.
+A note says one fact, as ``Layer`` lists them. Nothing here is the only copy of anything: where notes are
+missing or damaged they are derived again from the manifests, in memory for a read-only layer, and on disk for
+a writable one. Beside them are marks of the last use, and remarks on where a blob was adopted from.
 """
 
 from __future__ import annotations
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from model_zoo.cache.layout import Layer
     from model_zoo.schema import Artifact
 
-DAY = 86400.0
 _log = logging.getLogger(__name__)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"(sha384|sha512|source):([0-9a-f]{64,128})")
@@ -44,10 +41,9 @@ _Inputs = tuple[FileEntry, ...]
 
 def alias_names(artifact: Artifact) -> list[tuple[str, str]]:
     """Return the names, other than its sha256, that an artifact's blob is noted under: ``(kind, hex)``."""
-    names: list[tuple[str, str]] = [(d.algorithm, d.hex) for d in artifact.digests if d.algorithm != "sha256"]
     if not artifact.digests:
-        names.append(("source", address_digest(artifact).hex))
-    return names
+        return [("source", address_digest(artifact).hex)]
+    return [(digest.algorithm, digest.hex) for digest in artifact.digests if digest.algorithm != "sha256"]
 
 
 def address_digest(artifact: Artifact) -> Digest:
@@ -91,7 +87,11 @@ class Derived:
 
 
 class Notes:
-    """The notes of one layer; derived ones are written down where that layer is ``writable``."""
+    """The notes of one layer; derived ones are written down where that layer is ``writable``.
+
+    What writes raises OSError where the layer cannot be written, CacheDamagedError where a symlink is in
+    the way.
+    """
 
     def __init__(self, layer: Layer, *, writable: bool = False) -> None:
         self.layer = layer
@@ -142,16 +142,11 @@ class Notes:
     # --- writing
 
     def note_alias(self, kind: str, digest: str, sha256: str) -> None:
-        """Note another name of a blob.
-
-        Raises:
-            OSError: the layer cannot be written.
-            CacheDamagedError: a symlink is in the way.
-        """
+        """Note another name of a blob."""
         self._write(self.layer.alias(kind, digest), f"{sha256}\n".encode("ascii"))
 
     def note_request(self, request: str, key: str, made: float | None = None) -> None:
-        """Note that the IR with ``key`` answers ``request``; raises as ``note_alias``."""
+        """Note that the IR with ``key`` answers ``request``."""
         path = self.layer.check_own(self.layer.request(request) / key)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -159,11 +154,11 @@ class Notes:
             os.utime(path, (made, made))
 
     def note_inputs(self, declaration: str, entries: _Inputs) -> None:
-        """Note the content of a declaration; raises as ``note_alias``."""
+        """Note the content of a declaration."""
         self._write(self.layer.inputs(declaration), msgspec.json.encode(entries))
 
     def note_resolution(self, declared: str, artifacts: Sequence[object]) -> None:
-        """Note what floating artifacts were found to mean; raises as ``note_alias``."""
+        """Note what floating artifacts were found to mean."""
         self._write(self.layer.resolution(declared), msgspec.json.encode(artifacts))
 
     def note_adopted(self, sha256: str, origin: str) -> None:
@@ -172,7 +167,7 @@ class Notes:
             self._write(self.layer.adopted(sha256), origin.encode("utf-8", "replace"))
 
     def note_manifest(self, manifest: FilesManifest | IrManifest) -> None:
-        """Note all that a manifest about to be published says; raises as ``note_alias``.
+        """Note all that a manifest about to be published says.
 
         Before and not after publishing: a note of something that was never published does no harm, something
         published that is not found does.
@@ -184,25 +179,6 @@ class Notes:
             derived.add_files(manifest)
         self.write_all(derived)
 
-    def note_use(self, kind: str, name: str, published: float) -> None:
-        """Note that an entry is used, at most once a day and if that can be written.
-
-        Args:
-            kind: "files" or "ir".
-            name: of the entry.
-            published: when it was published, which counts as a use; seconds since 1970.
-        """
-        now = time.time()
-        if abs(now - published) < DAY:
-            return
-        mark = self.layer.used(kind, name)
-        with contextlib.suppress(OSError):
-            if abs(now - mark.lstat().st_mtime) < DAY:
-                return
-        with contextlib.suppress(OSError, CacheError):
-            self.layer.check_own(mark).parent.mkdir(parents=True, exist_ok=True)
-            mark.touch()
-
     def _write(self, path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             if path.read_bytes() == data and not path.is_symlink():
@@ -211,7 +187,7 @@ class Notes:
         write_file(path, data, durable=False)
 
     def write_all(self, derived: Derived) -> None:
-        """Write notes that are not there yet; raises as ``note_alias``."""
+        """Write notes that are not there yet."""
         for (kind, digest), sha256 in derived.aliases.items():
             self.note_alias(kind, digest, sha256)
         for request, keys in derived.requests.items():
@@ -242,8 +218,7 @@ class Notes:
         with lock(self.layer.check_own(self.layer.locks) / "state.lock", timeout=0):
             try:
                 self.write_all(derived)
-                for notes in NOTES:
-                    mark = self.layer.complete(notes)
+                for mark in map(self.layer.complete, NOTES):
                     make_directory(mark.parent)
                     mark.touch()
             except OSError as error:
@@ -283,10 +258,10 @@ def _manifests(root: Path, kind: type[M]) -> Iterator[tuple[Path, Stored[M]]]:
 def read_alias(path: Path) -> str | None:
     """Return the sha256 that the note of an alias says; None where it is missing or damaged."""
     try:
-        text = read_bounded(path)[0].decode("ascii")
+        text = read_bounded(path)[0].decode("ascii").removesuffix("\n")
     except UNREADABLE:
         return None
-    return text.removesuffix("\n") if _is_sha256(text.removesuffix("\n")) else None
+    return text if _is_sha256(text) else None
 
 
 def _is_sha256(value: object) -> bool:

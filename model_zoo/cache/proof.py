@@ -7,8 +7,6 @@ needs no catalog: what a manifest states of its artifacts is either what the ent
 from __future__ import annotations
 
 import contextlib
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,10 +15,11 @@ from model_zoo.cache.materialise import materialise
 from model_zoo.cache.notes import address_digest
 from model_zoo.errors import ModelZooError
 from model_zoo.files import hash_file
-from model_zoo.schema import Artifact, Digest, FileEntry, FilesManifest, Model, Replacement
+from model_zoo.schema import Artifact, Digest, FilesManifest, Model, Replacement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from model_zoo.schema import ArtifactRecord, Unpack
 
@@ -50,10 +49,7 @@ def fault_of(
 ) -> str | None:
     """Return why a manifest of files is not one of the directory's name; None if it is.
 
-    Args:
-        directory: named by its declaration, below one named by its model.
-        manifest: what it says it holds.
-        blob: where the blob of a sha256 is, if known, to compute its declared digests of other algorithms.
+    ``blob`` says where the blob of a sha256 is, if known, to compute its declared digests of other kinds.
     """
     if (manifest.model, manifest.declaration) != (directory.parent.name, directory.name):
         return "its manifest is that of another directory"
@@ -61,8 +57,8 @@ def fault_of(
     if _digest(declared, manifest.replace) != manifest.declaration:
         paths = ", ".join(sorted(record.path for record in manifest.artifacts))
         return f"its declaration does not pin what its manifest says of {paths}"
-    fault = next(filter(None, (_fault_of_blob(record, blob) for record in manifest.artifacts)), None)
-    return fault or _fault_of_files(manifest)
+    faults = (_fault_of_blob(record, blob) for record in manifest.artifacts)
+    return next(filter(None, faults), None) or _fault_of_files(manifest)
 
 
 def _pins(record: ArtifactRecord) -> list[str]:
@@ -107,18 +103,6 @@ def is_derived(manifest: FilesManifest) -> bool:
     return bool(manifest.replace) or any(record.unpack for record in manifest.artifacts)
 
 
-def fault_with_derived(
-    directory: Path, manifest: FilesManifest, blob: Callable[[str], Path | None]
-) -> str | None:
-    """Return what ``fault_of`` or, where all blobs are there, ``fault_of_derived`` finds."""
-    fault = fault_of(directory, manifest, blob)
-    blobs = {record.sha256: blob(record.sha256) for record in manifest.artifacts}
-    if fault or not is_derived(manifest) or None in blobs.values():
-        return fault
-    with tempfile.TemporaryDirectory(prefix="model-zoo-") as staging:
-        return fault_of_derived(manifest, lambda sha256: blobs[sha256], Path(staging) / "tree", Path(staging))
-
-
 def fault_of_derived(
     manifest: FilesManifest, blob: Callable[[str], Path | None], staging: Path, own: Path
 ) -> str | None:
@@ -130,8 +114,10 @@ def fault_of_derived(
         staging: a new directory to work in.
         own: the root of the writable layer.
     """
-    files = {entry.path: entry for entry in manifest.files}
+    if not is_derived(manifest):
+        return None
     records = manifest.artifacts
+    files = {entry.path: entry for entry in manifest.files}
     try:
         edits = msgspec.convert(manifest.replace, tuple[Replacement, ...])
         model = Model(
@@ -148,7 +134,7 @@ def fault_of_derived(
         if len(blobs) < len(records):
             return "a blob that it follows from is missing"
         staging.mkdir(parents=True)
-        made: Sequence[FileEntry] = materialise(model, model.artifacts, blobs, staging, own)
+        made = materialise(model, model.artifacts, blobs, staging, own)
     except (ModelZooError, ValueError) as error:
         return f"what its declaration pins cannot be materialised: {error}"
     wrong = {entry.path for entry in made} ^ files.keys()

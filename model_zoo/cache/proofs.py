@@ -30,10 +30,7 @@ _log = logging.getLogger(__name__)
 class Proofs:
     """What was found out about the bytes of a cache's lower layers, and of local files.
 
-    Args:
-        top: the writable layer, if there is one.
-        layers: all of them.
-        staging: gives an empty directory of the writable layer.
+    ``top`` is the writable one of its ``layers``; ``staging`` gives an empty directory there.
     """
 
     def __init__(
@@ -112,19 +109,19 @@ class Proofs:
         It is hashed only if it was written to since ``first``, its sha256 at first use, was noted.
         """
         (alias,) = alias_names(artifact)
+        note = self._top.alias(*alias) if self._top is not None else None
         try:
             found = path.stat()
-            if self._top is not None:
+            if note is not None:
                 with contextlib.suppress(OSError):
-                    noted = self._top.alias(*alias).stat().st_mtime_ns
-                    if max(found.st_mtime_ns, found.st_ctime_ns) < noted:
+                    if max(found.st_mtime_ns, found.st_ctime_ns) < note.stat().st_mtime_ns:
                         return first
             now = hash_file(path)["sha256"].hex
         except OSError:
             return None
-        if now == first and self._top is not None:
+        if now == first and note is not None and self._top is not None:
             with contextlib.suppress(OSError, CacheError):
-                self._top.check_own(self._top.alias(*alias)).touch()
+                self._top.check_own(note).touch()
         return now
 
 

@@ -8,28 +8,37 @@ import logging
 import os
 import stat
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from model_zoo.cache.layout import Layer
-from model_zoo.cache.manifest import M, Stored, encode, is_whole, read_manifest
+from model_zoo.cache.manifest import M, Stored, is_whole, read_manifest, write_manifest
 from model_zoo.cache.notes import Notes, alias_names, ir_manifests
 from model_zoo.cache.proof import fault_of
 from model_zoo.cache.proofs import Proofs
 from model_zoo.cache.usage_lock import UsageLock
 from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
-from model_zoo.files import as_cache_error, fsync_directory, fsync_file, has_digest, remove_tree, set_mode
+from model_zoo.files import (
+    READ_ONLY,
+    as_cache_error,
+    fsync_directory,
+    fsync_file,
+    has_digest,
+    remove_tree,
+    set_mode,
+)
 from model_zoo.schema import FileEntry, FilesManifest, IrManifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from model_zoo.schema import Artifact
 
-READ_ONLY = 0o444
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
-_TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.EACCES, errno.EPERM}
-"""Errors of a rename onto a directory: the first two of POSIX, the others of Windows."""
+_TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EACCES, errno.EPERM}
+"""Errors of a rename onto something else: the first three of POSIX, the others of Windows."""
 
 
 class Cache:
@@ -39,26 +48,27 @@ class Cache:
     use: a published name is whole by construction, and sizes are compared with the manifest. ``verify``
     hashes everything again. What a layer below holds was made elsewhere: its blobs are hashed before they are
     used, and its directories where ``proofs`` is asked.
+
+    What writes raises a CacheError where the writable layer cannot be written, or there is none.
     """
 
     def __init__(self, top: Path | None, below: Sequence[Path] = ()) -> None:
         self.top = Layer(top.absolute()) if top is not None else None
         self.below = tuple(Layer(root.absolute()) for root in below)
-        self._notes = tuple(Notes(layer, writable=layer is self.top) for layer in self.layers)
-        self.proofs = Proofs(self.top, self.layers, self.staging)
+        self.layers = (*([self.top] if self.top else []), *self.below)  # in the order of look-up
 
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """All layers in the order of look-up."""
-        return ((self.top,) if self.top else ()) + self.below
+    @cached_property
+    def _notes(self) -> tuple[Notes, ...]:
+        return tuple(Notes(layer, writable=layer is self.top) for layer in self.layers)
+
+    @cached_property
+    def proofs(self) -> Proofs:
+        """What was found out about bytes that were not made here."""
+        return Proofs(self.top, self.layers, self.staging)
 
     @property
     def writable(self) -> Layer:
-        """The top layer, prepared for writing.
-
-        Raises:
-            CacheError: there is none, or it cannot be written.
-        """
+        """The top layer, prepared for writing."""
         if self.top is None:
             what = "no writable cache layer: this account has no home directory, and no cache was named"
             raise CacheReadOnlyError(what, hint="set MODEL_ZOO_CACHE or pass --cache DIR")
@@ -71,8 +81,9 @@ class Cache:
     def _usage_lock(self) -> UsageLock:
         return UsageLock(self.writable)
 
-    @contextlib.contextmanager
-    def use(self, on_wait: Callable[[str], None] | None = None, *, timeout: float = 3600.0) -> Iterator[bool]:
+    def use(
+        self, on_wait: Callable[[str], None] | None = None, *, timeout: float = 3600.0
+    ) -> AbstractContextManager[bool]:
         """Keep ``gc``, ``rm`` and ``repair`` from removing anything while something is made available.
 
         Any number of processes and threads may be inside at once; it may be entered again from inside. A
@@ -84,29 +95,23 @@ class Cache:
             CacheDamagedError: there is a symlink where the lock files should be.
         """
         try:
-            usage = self._usage_lock
+            return self._usage_lock.use(timeout, on_wait)
         except CacheDamagedError:
             raise
         except CacheError:  # the next write reports what is wrong
-            yield False
-            return
-        with usage.use(timeout, on_wait) as works:
-            yield works
+            return contextlib.nullcontext(enter_result=False)
 
-    @contextlib.contextmanager
     def exclusive(
         self, on_wait: Callable[[str], None] | None = None, *, timeout: float = 3600.0
-    ) -> Iterator[bool]:
+    ) -> AbstractContextManager[bool]:
         """Wait until no process is inside ``use``, and let none in; not to be called from inside ``use``.
 
         Yields False where the file system has no locks: other processes may go on.
 
         Raises:
-            CacheError: the layer cannot be written.
             LockTimeoutError: a user did not finish in time.
         """
-        with self._usage_lock.exclusive(timeout, on_wait) as works:
-            yield works
+        return self._usage_lock.exclusive(timeout, on_wait)
 
     # --- blobs
 
@@ -143,10 +148,8 @@ class Cache:
     def publish_blob(self, staged: Path, sha256: str, artifact: Artifact) -> Path:
         """Move verified, flushed bytes into the writable layer and note their other names.
 
-        An existing blob stays, as other files may share it, unless it turns out to be damaged.
-
-        Raises:
-            CacheError: the layer cannot be written; ``staged`` is left where it is.
+        An existing blob stays, as other files may share it, unless it turns out to be damaged. Where it
+        fails, ``staged`` is left where it is.
         """
         layer = self.writable
         target = layer.check_own(layer.blob(sha256))
@@ -170,8 +173,7 @@ class Cache:
     def adopted_from(self, artifact: Artifact) -> str | None:
         """Return the file of another program that an artifact's blob was adopted from, if it was."""
         sha256 = self.sha256_of(artifact)
-        found = (notes.adopted(sha256) for notes in self._notes) if sha256 else iter(())
-        return next((origin for origin in found if origin is not None), None)
+        return self._first(lambda notes: notes.adopted(sha256)) if sha256 else None
 
     def note_aliases(self, artifact: Artifact, sha256: str) -> None:
         """Note the other digests, or the address, that the blob is looked up by."""
@@ -179,15 +181,12 @@ class Cache:
             with as_cache_error(self.writable.alias(kind, digest)):
                 self._notes[0].note_alias(kind, digest, sha256)
 
-    # --- files of models
+    # --- files of models, and IRs
 
     def find_files(self, model: str, digest: str) -> tuple[Path, FilesManifest] | None:
         """Return the directory of a model's files and its manifest, if it is whole in some layer."""
-        return self._find(
-            "files", f"{model}@{digest}", lambda layer: layer.files(model, digest), FilesManifest
-        )
-
-    # --- IRs
+        name = f"{model}@{digest}"
+        return self._find("files", name, lambda layer: layer.files(model, digest), FilesManifest)
 
     def find_ir(self, key: str) -> tuple[Path, IrManifest] | None:
         """Return the directory of an IR and its manifest, if it is whole in some layer."""
@@ -196,12 +195,12 @@ class Cache:
     def _find(
         self, kind: str, name: str, where: Callable[[Layer], Path], manifest: type[M]
     ) -> tuple[Path, M] | None:
-        for layer, notes in zip(self.layers, self._notes, strict=True):
+        for layer in self.layers:
             directory = where(layer)
             if (stored := _whole(layer, directory, manifest)) is not None:
                 _log.debug("hit: %s", directory)
                 if layer is self.top:
-                    notes.note_use(kind, name, stored.published)
+                    layer.note_use(kind, name, stored.published)
                 return directory, stored.manifest
         _log.debug("miss: %s %s", kind, name)
         return None
@@ -226,26 +225,22 @@ class Cache:
 
     def ir_manifests(self) -> Iterator[IrManifest]:
         """Yield the manifest of every IR, layer by layer."""
-        for layer in self.layers:
-            for _, stored in ir_manifests(layer):
-                yield stored.manifest
+        return (stored.manifest for layer in self.layers for _, stored in ir_manifests(layer))
 
     def find_inputs(self, declaration: str) -> tuple[FileEntry, ...] | None:
         """Return the content that a declaration was once found to have."""
-        found = (notes.inputs(declaration) for notes in self._notes)
-        return next((inputs for inputs in found if inputs is not None), None)
+        return self._first(lambda notes: notes.inputs(declaration))
 
     def find_resolution(self, declared: str) -> list[Any] | None:
         """Return, as plain data, the artifacts that floating ones were once found to mean."""
-        found = (notes.resolution(declared) for notes in self._notes)
-        return next((artifacts for artifacts in found if artifacts is not None), None)
+        return self._first(lambda notes: notes.resolution(declared))
+
+    def _first(self, ask: Callable[[Notes], T | None]) -> T | None:
+        """Return what the notes of the topmost layer that has any say."""
+        return next((found for notes in self._notes if (found := ask(notes)) is not None), None)
 
     def note_resolution(self, declared: str, artifacts: Sequence[object]) -> None:
-        """Note what floating artifacts mean, so that no later run has to ask again.
-
-        Raises:
-            CacheError: the layer cannot be written.
-        """
+        """Note what floating artifacts mean, so that no later run has to ask again."""
         with as_cache_error(self.writable.resolution(declared)):
             self._notes[0].note_resolution(declared, artifacts)
 
@@ -253,14 +248,10 @@ class Cache:
 
     @contextlib.contextmanager
     def staging(self, purpose: str) -> Iterator[Path]:
-        """Give an empty directory on the writable layer's file system; it is removed afterwards.
-
-        Raises:
-            CacheError: it cannot be created.
-        """
+        """Give an empty directory on the writable layer's file system; it is removed afterwards."""
         layer = self.writable
-        root = layer.check_own(layer.partials)
-        directory = root / f"stage-{purpose}-{os.getpid()}-{os.urandom(6).hex()}"
+        name = f"stage-{purpose}-{os.getpid()}-{os.urandom(6).hex()}"
+        directory = layer.check_own(layer.partials) / name
         with as_cache_error(directory):
             directory.mkdir(parents=True)
         try:
@@ -273,15 +264,11 @@ class Cache:
 
         The caller holds the lock of ``target``. A target that is already there and whole stays: where locks
         do not work, another process may have been faster. One that is not whole is moved aside and removed.
-
-        Raises:
-            CacheError: the layer cannot be written.
         """
         layer = self.writable
         layer.check_own(target.parent)
         with as_cache_error(target):
-            (staged / manifest.FILE_NAME).write_bytes(encode(manifest))
-            set_mode(staged / manifest.FILE_NAME, READ_ONLY)
+            write_manifest(staged, manifest)
             _flush(staged)
             self._notes[0].note_manifest(manifest)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -312,7 +299,7 @@ def _rename(staged: Path, target: Path) -> bool:
     try:
         staged.rename(target)
     except OSError as error:
-        if error.errno in _TAKEN | {errno.ENOTDIR} and (target.is_symlink() or target.exists()):
+        if error.errno in _TAKEN and (target.is_symlink() or target.exists()):
             return False
         raise
     return True

@@ -59,11 +59,7 @@ for line in sys.stdin.buffer:
 
 
 class Substitution:
-    """The replacements of one model, one after the other; a context manager, which ends the child.
-
-    Args:
-        seconds: how long all of them may take.
-    """
+    """The replacements of one model, one after the other; a context manager, which ends the child."""
 
     def __init__(self, seconds: float = MAX_SECONDS) -> None:
         self._child: subprocess.Popen[bytes] | None = None
@@ -82,19 +78,13 @@ class Substitution:
     def apply(self, replacement: Replacement, text: str, where: str) -> tuple[bytes, int]:
         """Return a text with a pattern replaced, as UTF-8, and how often that was done.
 
-        Args:
-            replacement: pattern, replacement and count.
-            text: the text.
-            where: what the message of an error starts with.
-
         Raises:
             CatalogError: it takes too long, or the result is too large.
             OSError: no process can be started.
         """
         if self._child is None:
-            argv = [sys.executable, "-I", "-S", "-c", _CHILD]
-            pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-            self._child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=nowhere)
+            argv, pipe = [sys.executable, "-I", "-S", "-c", _CHILD], subprocess.PIPE
+            self._child = subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL)
         child, began = self._child, time.monotonic()
         timer = threading.Timer(self._left, child.kill)
         timer.start()

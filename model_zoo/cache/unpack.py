@@ -58,13 +58,7 @@ Member = tuple[str, int, IO[bytes]]
 
 
 def unpack(archive: Path, how: Unpack, directory: Path, name: str) -> list[str]:
-    """Unpack an archive into ``directory`` and return the paths of its files below it, sorted.
-
-    Args:
-        archive: the file to read.
-        how: its format, and how many leading parts of each path to drop.
-        directory: an existing directory on the cache's file system.
-        name: what to call the archive in errors.
+    """Unpack an archive, which errors call ``name``, into a directory; return the paths of its files, sorted.
 
     Raises:
         IntegrityError: the archive is damaged, or holds something that must not be unpacked.
@@ -83,7 +77,11 @@ def unpack(archive: Path, how: Unpack, directory: Path, name: str) -> list[str]:
                 if shutil.disk_usage(directory).free < size:
                     what = f"{name}: not enough space to unpack {path}"
                     raise CacheFullError(what, expected=f"{size} bytes free", hint="free space and run again")
-                _add(paths, path, name)
+                try:
+                    check_relative_path(path)
+                    paths.add(path)
+                except ValueError as error:
+                    raise refused(name, f"clashing paths: {error}", path) from error
                 _write(stream, directory / path, size)
             limit.drain()
     except _DAMAGED as error:
@@ -97,15 +95,6 @@ def unpack(archive: Path, how: Unpack, directory: Path, name: str) -> list[str]:
         what = f"{name}: the archive contains no file" + (f" below {how.strip} folders" if how.strip else "")
         raise IntegrityError(what, hint="check unpack.strip in the catalog")
     return paths.files
-
-
-def _add(paths: UniquePaths, path: str, archive: str) -> None:
-    """Add a path; refuse one that leaves the directory, or that clashes with another."""
-    try:
-        check_relative_path(path)
-        paths.add(path)
-    except ValueError as error:
-        raise refused(archive, f"clashing paths: {error}", path) from error
 
 
 class _Limit:
@@ -136,8 +125,7 @@ class _Entry(tarfile.TarInfo):
     def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
         special = {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE}
         if self.type in special | {tarfile.SOLARIS_XHDTYPE} and self.size > MAX_HEADER:
-            msg = f"the header of {self.name!r} is absurdly large"
-            raise tarfile.ReadError(msg)
+            raise tarfile.ReadError(f"the header of {self.name!r} is absurdly large")
         return cast("tarfile.TarInfo", super()._proc_member(archive))  # type: ignore[misc]
 
 
@@ -198,8 +186,7 @@ def _write(stream: IO[bytes], target: Path, size: int) -> None:
             with as_cache_error(target):
                 out.write(data)
     if left:
-        msg = f"{target.name} does not have the size that the archive states"
-        raise EOFError(msg)
+        raise EOFError(f"{target.name} does not have the size that the archive states")
 
 
 def _damaged(name: str, how: Unpack, error: Exception) -> IntegrityError:

@@ -47,12 +47,9 @@ class UsageLock:
 
     @contextlib.contextmanager
     def use(self, timeout: float, on_wait: Callable[[str], None] | None = None) -> Iterator[bool]:
-        """Be one of the users; the threads of a process count as one.
+        """Be one of the users, or raise a LockTimeoutError; the threads of a process count as one.
 
         Yields False where locks do not work, or the layer cannot be written.
-
-        Raises:
-            LockTimeoutError: an exclusive process did not finish in time.
         """
         with self._guard:
             if self._inside == 0:
@@ -79,12 +76,7 @@ class UsageLock:
 
     @contextlib.contextmanager
     def exclusive(self, timeout: float, on_wait: Callable[[str], None] | None = None) -> Iterator[bool]:
-        """Be alone; yields False where locks do not work.
-
-        Raises:
-            LockTimeoutError: a user did not finish in time.
-            CacheError: the entry lock cannot be created.
-        """
+        """Be alone, or raise a LockTimeoutError; yields False where locks do not work."""
         deadline = time.monotonic() + timeout
         while True:
             with _quietly(self.entry, max(0.0, deadline - time.monotonic()), on_wait) as works:

@@ -11,7 +11,7 @@ import msgspec
 from model_zoo.catalog.error_text import explain_field
 from model_zoo.catalog.plain_yaml import line_of, load_yaml
 from model_zoo.errors import CatalogError
-from model_zoo.files.bounded import TooLargeError, read_bounded
+from model_zoo.files.read import TooLargeError, read_bounded
 from model_zoo.schema import Artifact, Labels, Model, Source
 from model_zoo.sources import LocatedSource, integrity_of, source_hook
 from model_zoo.text import plain_reason, plain_types
@@ -57,7 +57,7 @@ def read_text(path: Path) -> str:
         CatalogError: it cannot be read, is too large, or is not UTF-8.
     """
     try:
-        data = read_bounded(path, MAX_BYTES)
+        data, _ = read_bounded(path, MAX_BYTES)
         text = data.decode("utf-8")
     except OSError as error:
         raise CatalogError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from error
@@ -222,7 +222,7 @@ def with_labels(model: Model, path: Path) -> Model:
         what = f"{path}: labels.file: {file} is not below the folder of the entry"
         raise CatalogError(what, hint="move the labels there, and correct the path")
     try:
-        text = read_bounded(file, MAX_LABELS).decode("utf-8")
+        text = read_bounded(file, MAX_LABELS)[0].decode("utf-8")
         return msgspec.structs.replace(model, labels=read_labels(text, model.labels.key))
     except (OSError, ValueError) as error:
         what = f"{path}: labels.file: {plain_reason(error)}"

@@ -33,7 +33,7 @@ from model_zoo.errors import (
     TransferInterruptedError,
 )
 from model_zoo.files import as_cache_error
-from model_zoo.sources.base import BundleLocation, HttpLocation, LocalLocation, LocatedSource
+from model_zoo.sources.base import HttpLocation, LocalLocation, LocatedSource
 
 if TYPE_CHECKING:
     import threading
@@ -116,9 +116,7 @@ class ArtifactDownload:
         """Return the first local copy that is proven to be the artifact; the others say nothing wrong."""
         for path, check in self.task.local_copies:
             try:
-                download = copy_file(
-                    self.task, path, self._copy_target(), str(path), self.context.stop, check=check
-                )
+                download = self._copy(path, str(path), check=check)
             except (SourceUnavailableError, IntegrityError) as error:
                 _log.debug("%s: not adopted: %s", self.task.label, error.what)
             else:
@@ -127,10 +125,9 @@ class ArtifactDownload:
         return None
 
     def _queue_sources(self) -> None:
-        offline = self.context.settings.offline
-        for source in self.task.artifact.sources:
-            if isinstance(source, LocatedSource) and not (offline and source.online):
-                self._sources.append(source)
+        offline, sources = self.context.settings.offline, self.task.artifact.sources
+        located = [source for source in sources if isinstance(source, LocatedSource)]
+        self._sources.extend(source for source in located if not (offline and source.online))
         if self._sources:
             return
         if offline:
@@ -232,24 +229,23 @@ class ArtifactDownload:
         if isinstance(location, HttpLocation):
             return self._transfer(candidate, location)
         if isinstance(location, LocalLocation):
-            return self._copy(location.path, candidate.name)
-        assert isinstance(location, BundleLocation)  # noqa: S101 - there are three kinds
-        return self._copy(self.context.bundles.member(location, self.task, self.progress), candidate.name)
-
-    def _copy_target(self) -> Path:
-        """Return where a copy goes: beside the partial, whose bytes may still be needed if it is wrong."""
-        return self.partial.path.with_suffix(".copy")
-
-    def _copy(self, path: Path, source: str) -> Download:
+            path = location.path
+        else:
+            path = self.context.bundles.member(location, self.task, self.progress)
         self.progress.begin()
-        return copy_file(
-            self.task,
-            path,
-            self._copy_target(),
-            source,
-            self.context.stop,
-            on_progress=self.progress.update,
-        )
+        return self._copy(path, candidate.name, on_progress=self.progress.update)
+
+    def _copy(
+        self,
+        path: Path,
+        source: str,
+        *,
+        on_progress: Callable[[int], None] | None = None,
+        check: Callable[[Path], None] | None = None,
+    ) -> Download:
+        """Copy a file to beside the partial, whose bytes may still be needed if the copy is wrong."""
+        target, stop = self.partial.path.with_suffix(".copy"), self.context.stop
+        return copy_file(self.task, path, target, source, stop, on_progress=on_progress, check=check)
 
     def _transfer(self, candidate: Candidate, location: HttpLocation) -> Download:
         self.progress.begin()
@@ -257,19 +253,13 @@ class ArtifactDownload:
         transfer.run()
         size = self.partial.size
         if size is None or self.partial.prefix_length() != size:  # never publish a file with holes
-            what = f"{candidate.name}: parts of the file are missing"
-            raise TransientError(what)
+            raise TransientError(f"{candidate.name}: parts of the file are missing")
         with as_cache_error(self.partial.path):
             digests = self._hasher.digests(size)
         try:
+            vouched, check = location.digest, location.check
             check_content(
-                self.task,
-                self.partial.path,
-                size,
-                digests,
-                candidate.name,
-                vouched=location.digest,
-                check=location.check,
+                self.task, self.partial.path, size, digests, candidate.name, vouched=vouched, check=check
             )
         except IntegrityError as error:
             raise self._judge(error, candidate, transfer) from error

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-import shutil
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import ModelZooError, SourceUnavailableError
-from model_zoo.files import make_directory
+from model_zoo.files import make_directory, remove_tree
 from model_zoo.files.lock import lock
 from model_zoo.sources.base import BundleLocation, LocatedSource
 
@@ -37,13 +37,9 @@ class _Bundle:
 
 
 class Bundles:
-    """Every bundle of one call; the unpacked members stay in staging until ``close``.
+    """Every bundle of one call; the unpacked members stay in staging, below ``partials``, until ``close``.
 
-    Args:
-        tasks: all of them, so that one run can serve every member.
-        settings: for the sources, and the lock's timeout.
-        partials: where staging directories are made.
-        locks: where locks are.
+    It gets all tasks of the call, so that one run can serve every member.
     """
 
     def __init__(
@@ -54,7 +50,7 @@ class Bundles:
         self._locks = locks
         self._guard = threading.Lock()
         self._bundles: dict[str, _Bundle] = {}
-        self._staged: list[Path] = []
+        self._staged = contextlib.ExitStack()
         for task in tasks:
             self._expect(task)
 
@@ -84,8 +80,7 @@ class Bundles:
                 self._produce(bundle, location, progress)
             path = bundle.files.get(location.member)
         if path is None or not path.is_file():
-            what = f"{task.label}: no file {location.member} in {location.key}"
-            raise SourceUnavailableError(what)
+            raise SourceUnavailableError(f"{task.label}: no file {location.member} in {location.key}")
         return path
 
     def _produce(self, bundle: _Bundle, location: BundleLocation, progress: ProgressReporter) -> None:
@@ -104,26 +99,14 @@ class Bundles:
     ) -> dict[str, Path]:
         _log.info("producing %d members of %s", len(members), location.key)
         name = hashlib.sha256(location.key.encode()).hexdigest()[:32]
-        with lock(
-            self._locks / f"bundle-{name}.lock",
-            timeout=self._settings.lock_timeout,
-            on_wait=progress.waiting,
-        ):
-            files = location.produce(
-                self._staging(name), members, lambda text: progress.message("source", text)
-            )
+        path, timeout = self._locks / f"bundle-{name}.lock", self._settings.lock_timeout
+        with lock(path, timeout=timeout, on_wait=progress.waiting):
+            make_directory(self._partials)
+            directory = Path(tempfile.mkdtemp(prefix=f"bundle-{name}-", dir=self._partials))
+            self._staged.callback(remove_tree, directory, ignore_errors=True)
+            files = location.produce(directory, members, lambda text: progress.message("source", text))
             return {member: Path(file) for member, file in files.items()}
-
-    def _staging(self, name: str) -> Path:
-        import tempfile  # only bundles need it
-
-        make_directory(self._partials)
-        directory = Path(tempfile.mkdtemp(prefix=f"bundle-{name}-", dir=self._partials))
-        with self._guard:
-            self._staged.append(directory)
-        return directory
 
     def close(self) -> None:
         """Remove the staging directories."""
-        for directory in self._staged:
-            shutil.rmtree(directory, ignore_errors=True)
+        self._staged.close()

@@ -37,29 +37,20 @@ def shortage(tasks: Iterable[DownloadTask], partials: Path) -> CacheFullError | 
     A task with local copies is not counted: a copy may share the extents of the original.
     """
     sizes = {task.key: task.artifact.size or 0 for task in tasks if not task.local_copies}
-    return _shortage(partials, sum(max(0, size - _kept_bytes(partials, key)) for key, size in sizes.items()))
+    missing = (max(0, size - _kept_bytes(partials, key)) for key, size in sizes.items())
+    return shortage_of(sum(missing), partials)
 
 
-def require_space(partials: Path, needed: int) -> None:
-    """Refuse a file whose size only its source told, if it does not fit.
-
-    Raises:
-        CacheFullError: names the directory and both figures.
-    """
-    if (error := _shortage(partials, needed)) is not None:
-        raise error
-
-
-def _shortage(partials: Path, needed: int) -> CacheFullError | None:
+def shortage_of(needed: int, partials: Path) -> CacheFullError | None:
+    """Return the error for a disk that cannot hold so many bytes more; None for one that can."""
     free = free_space(partials)
     if free is None or needed <= free:
         return None
+    more = needed - free
     return CacheFullError(
         f"not enough disk space in {partials}",
         expected=f"{needed} bytes free",
         found=f"{free} bytes free",
         left="everything as it was; nothing was downloaded",
-        hint=(
-            f"free {needed - free} bytes, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE at a larger disk"
-        ),
+        hint=f"free {more} bytes, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE at a larger disk",
     )

@@ -46,10 +46,6 @@ _STOP_TIMEOUT = 0.8
 """Seconds given to the workers to finish after an interrupt."""
 
 
-def _no_callback(index: int, outcome: Outcome[Download]) -> None:
-    del index, outcome
-
-
 def download(
     tasks: Sequence[DownloadTask],
     *,
@@ -58,7 +54,7 @@ def download(
     locks: Path,
     present: Callable[[DownloadTask], bool],
     publish: Callable[[Download], None],
-    settled: Callable[[int, Outcome[Download]], None] = _no_callback,
+    settled: Callable[[int, Outcome[Download]], None] = lambda *_: None,
     report: Report = ignore,
 ) -> list[Outcome[Download]]:
     """Download artifacts and publish them; one that fails stops no other.
@@ -144,11 +140,7 @@ class _WorkerPool:
             return self._client
 
     def run(self) -> None:
-        """Start a few workers, more while they mostly wait for servers, and wait for all of them.
-
-        Raises:
-            KeyboardInterrupt: the run was interrupted.
-        """
+        """Start a few workers, more while they mostly wait for servers, and wait for all of them."""
         limit = max(1, min(self.settings.jobs or JOBS, self._count))
         for _ in range(min(limit, _FIRST_JOBS)):
             self._start_worker()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from model_zoo.download.disk_space import require_space
+from model_zoo.download.disk_space import shortage_of
 from model_zoo.download.failures import ContentChangedError, RangeError, TransientError
 from model_zoo.download.http import redirect_target
 from model_zoo.download.local import wrong_size
@@ -28,12 +29,7 @@ _MAX_PAGE_SIZE = 1 << 20
 
 @dataclass
 class Exchange:
-    """The requests of one attempt at one candidate.
-
-    Attributes:
-        address: a digest of the URL, which may hold secrets.
-        page_target: where the page before the file led to.
-    """
+    """The requests of one attempt at one candidate; ``page_target`` is where the page before the file led."""
 
     client: Client
     task: DownloadTask
@@ -42,11 +38,11 @@ class Exchange:
     partial: Partial
     progress: ProgressReporter
     page_target: str = ""
-    address: str = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Derive the address."""
-        self.address = hashlib.sha256(self.location.url.encode()).hexdigest()
+    @cached_property
+    def address(self) -> str:
+        """A digest of the URL, which may hold secrets."""
+        return hashlib.sha256(self.location.url.encode()).hexdigest()
 
     @property
     def name(self) -> str:
@@ -74,11 +70,7 @@ class Exchange:
         return state.validator if state.address == self.address and not self.candidate.unconditional else ""
 
     def send(self, request: RangeRequest) -> CheckedResponse:
-        """Send a request and check the response.
-
-        Raises:
-            AttemptError: the response is not what was requested, or none came.
-        """
+        """Send a request and check the response; AttemptError where it is not what was requested."""
         url = self.location.url
         response = self.client.get(self.page_target or url, url, self.location.headers, request.headers())
         try:
@@ -87,8 +79,7 @@ class Exchange:
             if request.ranged:
                 raise
             self.candidate.ranges = True
-            what = f"{error}, although no range was requested"
-            raise TransientError(what) from error
+            raise TransientError(f"{error}, although no range was requested") from error
 
     def skip_pages(
         self, response: CheckedResponse, request: RangeRequest, onward: Callable[[str], str]
@@ -107,13 +98,11 @@ class Exchange:
         return response
 
     def identify(self, validator: str, total: int | None) -> None:
-        """Note which content the bytes are parts of.
-
-        Raises:
-            CacheFullError: the size was not declared, and the file does not fit.
-        """
+        """Note which content the bytes are parts of; CacheFullError where the disk turns out too small."""
         if total is not None and total != self.partial.size and self.task.artifact.size is None:
-            require_space(self.partial.path.parent, total - self.partial.bytes_done())
+            short = shortage_of(total - self.partial.bytes_done(), self.partial.path.parent)
+            if short is not None:
+                raise short
         self.partial.identify(source=self.name, address=self.address, validator=validator, size=total)
         if total is not None:
             self.progress.set_total(total)
@@ -130,13 +119,11 @@ class Exchange:
         if response.total is not None and expected is not None and response.total != expected:
             if declared is not None:
                 raise self.wrong_size(response.total)
-            what = f"{self.name}: the size of the file changed during the download"
-            raise ContentChangedError(what)
+            raise ContentChangedError(f"{self.name}: the size of the file changed during the download")
         validator = state.validator if state.address == self.address else ""
         changed = bool(validator) and validator != response.validator
         if changed and not self.verifiable:
-            what = f"{self.name}: the file changed during the download"
-            raise ContentChangedError(what)
+            raise ContentChangedError(f"{self.name}: the file changed during the download")
         if changed or self.partial.bytes_done():
             self.partial.mixed = True
         self.identify(validator or response.validator, expected or response.total)

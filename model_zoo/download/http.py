@@ -159,13 +159,10 @@ class _Adapter(HTTPAdapter):
     """Requests' adapter over watched connections."""
 
     def __init__(self, watchdog: Watchdog) -> None:
-        kinds = {
-            "http": (HTTPConnectionPool, HTTPConnection),
-            "https": (HTTPSConnectionPool, HTTPSConnection),
-        }
+        plain, tls = _watched(HTTPConnection, watchdog), _watched(HTTPSConnection, watchdog)
         self._pools = {
-            scheme: type("Pool", (pool,), {"ConnectionCls": _watched(connection, watchdog)})
-            for scheme, (pool, connection) in kinds.items()
+            "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+            "https": type("Pool", (HTTPSConnectionPool,), {"ConnectionCls": tls}),
         }
         super().__init__(pool_connections=_POOL, pool_maxsize=_POOL, max_retries=0)
 
@@ -203,11 +200,8 @@ class Client:
     ) -> requests.Response:
         """Send a GET request, following redirects; the body is still to be read.
 
-        Args:
-            url: may hold a user and password, which go only to its own host.
-            origin: the URL that ``private`` belongs to.
-            private: headers for the host of ``origin`` only.
-            headers: headers for every host on the way.
+        A user and password in ``url`` go only to its own host, the ``private`` headers only to that of
+        ``origin``, the other ``headers`` to every host on the way.
 
         Raises:
             RefusedError: a redirect is not allowed, or the URL is invalid.
@@ -216,8 +210,7 @@ class Client:
         """
         current = url
         if not _is_valid(origin):
-            what = f"{safe_url(origin)}: invalid URL"
-            raise RefusedError(what)
+            raise RefusedError(f"{safe_url(origin)}: invalid URL")
         for _ in range(MAX_REDIRECTS + 1):
             allowed = private if may_share_credentials(origin, current) else {}
             response = self._send(current, {**headers, **allowed}, first=current == origin)
@@ -227,8 +220,7 @@ class Client:
             response.close()
             current = redirect_target(current, target)
             _log.debug("redirected to %s", safe_url(current))
-        what = f"{safe_url(url)}: more than {MAX_REDIRECTS} redirects"
-        raise RefusedError(what)
+        raise RefusedError(f"{safe_url(url)}: more than {MAX_REDIRECTS} redirects")
 
     def _send(self, url: str, headers: dict[str, str], *, first: bool) -> requests.Response:
         if self.watchdog.stop.is_set():
@@ -236,7 +228,7 @@ class Client:
         try:
             bare, login = _split_login(url)
             # netrc is for the URL a person wrote, not for one a server sent us to, nor beside a token
-            auth = login or (None if first and "Authorization" not in headers else _no_netrc)
+            auth = login or (None if first and "Authorization" not in headers else lambda request: request)
             request = requests.Request("GET", bare, headers=headers, auth=auth)
             prepared = self._session.prepare_request(request)
             environment = self._environment(bare)
@@ -249,9 +241,8 @@ class Client:
             _log.debug("GET failed: %s", failure)
             raise failure from None
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug(
-                "GET %s (%s): %d", safe_url(url), headers.get("Range", "whole file"), response.status_code
-            )
+            part = headers.get("Range", "whole file")
+            _log.debug("GET %s (%s): %d", safe_url(url), part, response.status_code)
         return response
 
     def _environment(self, url: str) -> dict[str, Any]:
@@ -262,10 +253,6 @@ class Client:
             merged = self._session.merge_environment_settings(url, {}, None, None, None)
             self._environments[key] = {name: merged[name] for name in ("proxies", "verify", "cert")}
         return self._environments[key]
-
-
-def _no_netrc(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _split_login(url: str) -> tuple[str, tuple[str, str] | None]:
@@ -308,22 +295,19 @@ def redirect_target(url: str, location: str | None) -> str:
     """
     start = safe_url(url)
     if not location:
-        what = f"{start}: redirect without a Location header"
-        raise RefusedError(what)
+        raise RefusedError(f"{start}: redirect without a Location header")
     with contextlib.suppress(UnicodeError):
         location = location.encode("latin-1").decode("utf-8")  # header bytes arrive as latin-1
     try:
         target = urljoin(url, location)
         scheme, valid = urlsplit(target).scheme, _is_valid(target)
     except ValueError:
-        what = f"{start}: redirect to an invalid URL"
-        raise RefusedError(what) from None
+        raise RefusedError(f"{start}: redirect to an invalid URL") from None
     if scheme not in {"http", "https"} or not valid:
         what = f"{start}: redirect to {f'a {scheme} URL' if scheme else 'an invalid URL'} refused"
         raise RefusedError(what)
     if urlsplit(url).scheme == "https" and scheme == "http":
-        what = f"{start}: redirect from https down to http refused"
-        raise RefusedError(what)
+        raise RefusedError(f"{start}: redirect from https down to http refused")
     return target
 
 

@@ -42,11 +42,10 @@ def check_content(
         digests: those already known, by algorithm; others are computed.
         source: named in errors.
         vouched: the digest that the source itself states.
-        check: the source's own check, which raises IntegrityError.
+        check: the source's own check.
 
     Raises:
-        SizeMismatchError: the number of bytes differs.
-        DigestMismatchError: a digest differs, or the source's own check says so.
+        IntegrityError: the size or a digest differs, or the source's own check says so.
     """
     check_size(task, size, source)
     for expected in (*task.artifact.digests, *([vouched] if vouched is not None else [])):
@@ -60,11 +59,7 @@ def check_content(
 
 
 def check_size(task: DownloadTask, size: int, source: str) -> None:
-    """Compare a size with the declared one.
-
-    Raises:
-        SizeMismatchError: they differ.
-    """
+    """Raise a SizeMismatchError unless a size is the declared one."""
     declared = task.artifact.size
     if declared is not None and declared != size:
         raise wrong_size(source, declared, size)
@@ -149,5 +144,4 @@ def _as_unavailable(source: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = f"cannot read {source}: {error.strerror or error}"
-        raise SourceUnavailableError(what) from error
+        raise SourceUnavailableError(f"cannot read {source}: {error.strerror or error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from model_zoo.download.failures import (
@@ -80,31 +81,18 @@ class OpenSegment(NamedTuple):
     end: int
 
 
+@dataclass
 class ParallelTransfer:
     """The segments of one transfer, and the connections that work on them.
 
-    Args:
-        exchange: sends the requests.
-        write: writes a body, as ``BodyWriter.write`` does.
-        segments: what is to be fetched.
-        budget: limits the connections beyond the first, over all files.
-        stop: set when the run is interrupted.
+    ``write`` is ``BodyWriter.write``; ``budget`` limits the connections beyond the first, over all files.
     """
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        write: Callable[[Body | DecodedBody, bytes, int, int, SegmentQueue], int],
-        segments: SegmentQueue,
-        budget: threading.BoundedSemaphore,
-        stop: threading.Event,
-    ) -> None:
-        self._exchange = exchange
-        self._write = write
-        self._segments = segments
-        self._budget = budget
-        self._stop = stop
-        self._candidate = exchange.candidate
+    exchange: Exchange
+    write: Callable[[Body | DecodedBody, bytes, int, int, SegmentQueue], int]
+    segments: SegmentQueue
+    budget: threading.BoundedSemaphore
+    stop: threading.Event
 
     def run(self, opened: OpenSegment) -> None:
         """Fetch every segment, starting with the one that is open.
@@ -114,9 +102,9 @@ class ParallelTransfer:
             IntegrityError: the candidate has something else than what is declared.
             CacheError: the bytes cannot be written.
         """
-        segments, threads = self._segments, []
-        for _ in range(min(self._candidate.connections - 1, len(segments))):
-            if not self._budget.acquire(blocking=False):
+        segments, threads = self.segments, []
+        for _ in range(min(self.exchange.candidate.connections - 1, len(segments))):
+            if not self.budget.acquire(blocking=False):
                 break
             thread = threading.Thread(target=self._help, name="model-zoo-part", daemon=True)
             thread.start()
@@ -140,13 +128,13 @@ class ParallelTransfer:
         try:
             self._work(None)
         except BaseException as error:  # noqa: BLE001 - raised again by the thread that waits
-            self._segments.fatal = self._segments.fatal or error
+            self.segments.fatal = self.segments.fatal or error
         finally:
-            self._budget.release()
+            self.budget.release()
 
     def _work(self, opened: OpenSegment | None) -> None:
         """Fetch segments until none are left, or until this connection is not welcome."""
-        segments, fruitless = self._segments, 0
+        segments, fruitless = self.segments, 0
         while True:
             segment = (opened.first, opened.end) if opened else segments.claim()
             if segment is None:
@@ -168,19 +156,19 @@ class ParallelTransfer:
             finally:
                 opened = None
             if refused or fruitless >= _MAX_FRUITLESS:
-                self._candidate.connections = max(1, self._candidate.connections - 1)
+                self.exchange.candidate.connections = max(1, self.exchange.candidate.connections - 1)
                 return
-            if self._stop.wait(backoff(fruitless, None)):
+            if self.stop.wait(backoff(fruitless, None)):
                 raise CancelledError
 
     def _missing(self, first: int, end: int) -> list[tuple[int, int]]:
-        gaps = self._exchange.partial.gaps(end)
+        gaps = self.exchange.partial.gaps(end)
         return [(max(start, first), stop) for start, stop in gaps if stop > first]
 
     def _fetch(self, first: int, end: int, opened: OpenSegment | None) -> None:
         body, head, *_ = opened or OpenSegment(self._request(first, end), b"", first, end)
         try:
-            self._write(body, head, first, end, self._segments)
+            self.write(body, head, first, end, self.segments)
         except BaseException:
             body.close()
             raise
@@ -191,7 +179,7 @@ class ParallelTransfer:
 
     def _request(self, first: int, end: int) -> Body:
         """Request one segment; return the body of the response."""
-        exchange = self._exchange
+        exchange = self.exchange
         request = RangeRequest(first, end, ranged=True, condition=exchange.condition())
         response = exchange.send(request)
         try:
@@ -199,11 +187,9 @@ class ParallelTransfer:
                 exchange.accept_part(response)
                 return response.body
             if exchange.verifiable and request.condition and response.validator != request.condition:
-                self._candidate.unconditional = True
-                what = f"{exchange.name}: ETag changed"
-                raise TransientError(what)  # noqa: TRY301
-            what = f"{exchange.name} answered a range request with the whole file"
-            raise RangeError(what)  # noqa: TRY301
+                self.exchange.candidate.unconditional = True
+                raise TransientError(f"{exchange.name}: ETag changed")  # noqa: TRY301
+            raise RangeError(f"{exchange.name} answered a range request with the whole file")  # noqa: TRY301
         except BaseException:
             response.body.close()
             raise

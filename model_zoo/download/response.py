@@ -182,8 +182,7 @@ def _part(response: requests.Response, request: RangeRequest, name: str) -> Chec
         elif length is not None and length != last + 1 - first:
             fault = f"{length} bytes as range {first}-{last}"
     if fault:
-        what = f"{name} sent {fault}"
-        raise RangeError(what)
+        raise RangeError(f"{name} sent {fault}")
     count = last + 1 - first
     validator = _strong_validator(response)
     return CheckedResponse(Body(response, count), first, count, whole=False, total=total, validator=validator)
@@ -319,8 +318,7 @@ def _decompress(body: Body, *, may_be_bare: bool) -> Iterator[bytes]:
                 piece = inflate.decompress(data, PIECE)
             except zlib.error as error:
                 if not may_be_bare:
-                    what = f"the compressed response is damaged: {error}"
-                    raise TransientError(what) from error
+                    raise TransientError(f"the compressed response is damaged: {error}") from error
                 window = _NO_WRAPPER
                 inflate = zlib.decompressobj(window)
                 piece = b""
@@ -330,8 +328,7 @@ def _decompress(body: Body, *, may_be_bare: bool) -> Iterator[bytes]:
             if piece:
                 yield piece
     if not inflate.eof:
-        what = "the compressed response is incomplete"
-        raise TransientError(what)
+        raise TransientError("the compressed response is incomplete")
 
 
 def looks_like_html(head: bytes, *, ended: bool) -> bool | None:

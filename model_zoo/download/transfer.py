@@ -134,8 +134,7 @@ class Transfer:
             )
         if self._may_be_same_content(response, request):
             self._candidate.unconditional = True
-            what = f"{self._name}: ETag changed"
-            raise RangeError(what)
+            raise RangeError(f"{self._name}: ETag changed")
         if not response.framed and declared is None and not exchange.verifiable:
             what = f"{self._name} does not say where the file ends, and no size or digest is declared"
             raise RefusedError(what)
@@ -165,8 +164,7 @@ class Transfer:
             response.encoding = ""
             response.total = response.length
         elif response.encoding not in {"gzip", "deflate"}:
-            what = f"{self._name} sent an unsupported Content-Encoding: {response.encoding}"
-            raise RefusedError(what)
+            raise RefusedError(f"{self._name} sent an unsupported Content-Encoding: {response.encoding}")
 
     def _may_be_same_content(self, response: CheckedResponse, request: RangeRequest) -> bool:
         """Whether other nodes of a network may give the same bytes another ETag.
@@ -215,8 +213,7 @@ class Transfer:
         elif declared is not None and response.framed:
             raise self.exchange.wrong_size(position)
         elif declared is not None:
-            what = f"{self._name} closed the connection after {position} of {declared} bytes"
-            raise TransientError(what)
+            raise TransientError(f"{self._name} closed the connection after {position} of {declared} bytes")
         self.end_unproven = not response.framed
         self.exchange.identify(self._partial.state.validator, position)
 

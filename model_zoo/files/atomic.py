@@ -24,9 +24,7 @@ _STEM = 100
 def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Give a path beside ``path``; what is written there becomes ``path`` unless the block fails.
 
-    Args:
-        path: the file to make or replace; a link there is replaced, not followed.
-        durable: flush the bytes and the name to the disk.
+    A link at ``path`` is replaced, not followed. ``durable`` flushes the bytes and the name to the disk.
 
     Raises:
         OSError: it cannot be written; what was there before is untouched.
@@ -58,9 +56,7 @@ def sweep_staged(path: Path) -> None:
 def is_begun(directory: Path, marker: str) -> bool:
     """Whether a directory may be filled by us: it is absent, has no file at all, or an earlier run began it.
 
-    Args:
-        directory: where to write.
-        marker: the file that is written there first; what a killed process left of it counts as none.
+    ``marker`` is the file that is written there first; what a killed process left of it counts as none.
     """
     if not is_directory(directory):
         return not os.path.lexists(directory)
@@ -88,11 +84,7 @@ def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def write_stream(chunks: Iterable[bytes], out: Path) -> Path:
-    """Write a file whole or not at all, and return its absolute path.
-
-    Raises:
-        CacheError: it cannot be written.
-    """
+    """Write a file whole or not at all, and return its absolute path; else raise a CacheError."""
     out = out.absolute()
     with as_cache_error(out, hint=ELSEWHERE):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -103,22 +95,14 @@ def write_stream(chunks: Iterable[bytes], out: Path) -> Path:
 
 
 def make_directory(path: Path) -> Path:
-    """Create a directory and its parents with the umask's modes.
-
-    Raises:
-        CacheError: it cannot be created.
-    """
+    """Create a directory and its parents with the umask's modes, or raise a CacheError."""
     with as_cache_error(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def fsync_file(path: Path) -> None:
-    """Flush a file's bytes to the disk.
-
-    Raises:
-        OSError: the disk refused them.
-    """
+    """Flush a file's bytes to the disk; OSError where it refuses them."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

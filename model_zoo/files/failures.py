@@ -14,19 +14,14 @@ if TYPE_CHECKING:
 
 ELSEWHERE = "free space there and make it writable, or choose another place to write to"
 """The hint where what cannot be written is not in the cache."""
-
-
 _OTHER_FOLDER = "use another folder (for the cache: MODEL_ZOO_CACHE or --cache), or move that file away"
 
 
 @contextlib.contextmanager
 def as_cache_error(path: Path, *, left: str | None = None, hint: str | None = None) -> Iterator[None]:
-    """Turn an ``OSError`` of the block into the CacheError that names the path and the way out.
+    """Turn an ``OSError`` of the block into a CacheError; ``left`` is on disk then.
 
-    Args:
-        path: what is written or read.
-        left: what is on disk then.
-        hint: the way out, where ``path`` is not in the cache.
+    ``hint`` is the way out where ``path`` is not in the cache.
     """
     try:
         yield
@@ -46,28 +41,21 @@ def cache_error(
 ) -> CacheError:
     """Return the CacheError that an ``OSError`` at ``path`` stands for."""
     where = error.filename or path
+    kind, what = CacheError, f"cannot use {where}: {error.strerror or error}"
+    usual = "check the disk and the path"
     if error.errno in {errno.EEXIST, errno.ENOTDIR} and (file := _file_at(where)) is not None:
+        what = f"{file} is a file, not a folder"
         hint = "choose another folder, or move that file away" if hint else _OTHER_FOLDER
-        return CacheError(f"{file} is a file, not a folder", left=left, hint=hint)
-    if error.errno == errno.EFBIG:
+    elif error.errno == errno.EFBIG:
+        kind = CacheFullError
         what = f"{where} would be larger than this file system or the limit of this process allows"
-        return CacheFullError(what, left=left, hint="raise the limit (ulimit -f), or use another file system")
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return CacheFullError(
-            f"no space left for {where}: {error.strerror}",
-            left=left,
-            hint=hint or "free space, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE at a larger disk",
-        )
-    if error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
-        return CacheReadOnlyError(
-            f"cannot write {where}: {error.strerror}",
-            left=left,
-            hint=hint or "make the folder writable, or point MODEL_ZOO_CACHE (or --cache) at one that is",
-        )
-    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        hint = "raise the limit (ulimit -f), or use another file system"
+    elif error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        kind, what = CacheFullError, f"no space left for {where}: {error.strerror}"
+        usual = "free space, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE at a larger disk"
+    elif error.errno in {errno.EROFS, errno.EACCES, errno.EPERM}:
+        kind, what = CacheReadOnlyError, f"cannot write {where}: {error.strerror}"
+        usual = "make the folder writable, or point MODEL_ZOO_CACHE (or --cache) at one that is"
+    elif error.errno in {errno.EMFILE, errno.ENFILE}:
         hint = "raise the limit on open files (ulimit -n), or do less at once (-j)"
-    return CacheError(
-        f"cannot use {where}: {error.strerror or error}",
-        left=left,
-        hint=hint or "check the disk and the path",
-    )
+    return kind(what, left=left, hint=hint or usual)

@@ -21,11 +21,7 @@ DIGESTS = "digests.json"
 
 
 def hash_file(path: Path, algorithms: Iterable[str] = ("sha256",)) -> dict[str, Digest]:
-    """Read a file once and return its digest in each algorithm.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
+    """Read a file once and return its digest in each algorithm; OSError where it cannot be read."""
     hashes = {name: hashlib.new(name) for name in algorithms}
     with path.open("rb", buffering=0) as stream:
         buffer = bytearray(CHUNK)
@@ -45,11 +41,7 @@ def has_digest(path: Path, sha256: str) -> bool:
 
 
 def tree_digest(path: Path) -> str:
-    """Return the sha256 (hex) of the sha256 digests of every 2 MiB of a file, computed on all cores.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
+    """Return the sha256 (hex) of the sha256 digests of every 2 MiB of a file, computed on all cores."""
     from concurrent.futures import ThreadPoolExecutor  # not needed without blobs
 
     def digest_of(start: int) -> bytes:

@@ -13,6 +13,8 @@ from model_zoo.files.hash import CHUNK
 if TYPE_CHECKING:
     from pathlib import Path
 
+READ_ONLY = 0o444
+"""The mode of what is published, less the umask."""
 _AT_ONCE = 1 << 30
 _STATUS = "/proc/self/status"
 _FICLONE = 0x40049409  # linux/fs.h: share the extents of one file with another
@@ -33,10 +35,7 @@ def current_umask() -> int:
 
 
 def set_mode(path: Path, mode: int) -> None:
-    """Give a file or folder ``mode`` less the umask; a folder keeps its setgid bit.
-
-    File systems without modes are left as they are.
-    """
+    """Give a file or folder ``mode`` less the umask, where it can; a folder keeps its setgid bit."""
     with contextlib.suppress(OSError, NotImplementedError):
         kept = path.stat().st_mode & 0o2000 if path.is_dir() else 0
         path.chmod((mode & ~current_umask()) | kept)
@@ -60,11 +59,7 @@ def clone(source: Path, target: Path) -> bool:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy the bytes to a new file of its own: reflink where possible, else in the kernel, else by hand.
-
-    Raises:
-        OSError: the target exists or cannot be written.
-    """
+    """Copy the bytes to a new file of its own: reflink where possible, else in the kernel, else by hand."""
     if not clone(source, target):
         with source.open("rb", buffering=0) as reading, target.open("xb", buffering=0) as writing:
             with contextlib.suppress(OSError, AttributeError):  # not everywhere, not between all file systems
@@ -84,12 +79,8 @@ def link_file(source: Path, target: Path, *, symlink: bool = True) -> None:
         return
     if clone(source, target):
         return
-    if not symlink:
-        copy_file(source, target)
-        return
-    try:
-        target.symlink_to(os.path.relpath(source, target.parent))
-    except (OSError, NotImplementedError):
-        if target.is_symlink() or target.exists():
-            raise
-        copy_file(source, target)
+    if symlink:
+        with contextlib.suppress(OSError, NotImplementedError):
+            target.symlink_to(os.path.relpath(source, target.parent))
+            return
+    copy_file(source, target)

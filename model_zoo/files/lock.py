@@ -47,7 +47,7 @@ def lock(
         path: the lock file; it is created, and stays behind.
         timeout: seconds to wait for another owner.
         on_wait: called once with ``"PID 123 on HOST"`` when another process or thread holds the lock.
-        shared: share the lock with other shared holders.
+        shared: whether other shared holders may have it too.
         stop: ends the wait when it is set.
 
     Raises:

@@ -1,10 +1,11 @@
-"""Reading small files of others, or of an earlier run: whatever is in them, it ends and is no bug."""
+"""Reading small files of others, or of an earlier run: never a device, a pipe, or more than was agreed."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
+import stat
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -20,24 +21,32 @@ T = TypeVar("T")
 _DIGEST_SIZE = 32
 
 
+class TooLargeError(ValueError):
+    """A file has more bytes than its reader takes."""
+
+
 def read_bounded(path: Path | str, limit: int = LIMIT) -> tuple[bytes, float]:
-    """Return the bytes of a file and when it was written, in seconds since 1970; a pipe is not waited for.
+    """Return the bytes of a regular file and when it was written, in seconds since 1970.
 
     Raises:
-        OSError: it cannot be read, or has more than ``limit`` bytes.
+        OSError: it cannot be read, or is no regular file.
+        TooLargeError: it has more than ``limit`` bytes; the message states both sizes.
+        ValueError: no file can have that name.
     """
     with open(path, "rb", buffering=0, opener=_open) as stream:
         found = os.fstat(stream.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
         data = b""
-        while chunk := stream.read(max(found.st_size + 1 - len(data), 1 << 16)):
+        while chunk := stream.read(max(min(found.st_size, limit) + 1 - len(data), 1 << 16)):
             data += chunk
             if len(data) > limit:
-                raise OSError(errno.EFBIG, "larger than any file of its kind", str(path))
+                raise TooLargeError(f"{max(found.st_size, len(data))} bytes, at most {limit} are read")
     return data, found.st_mtime
 
 
 def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe must not keep us waiting
 
 
 def read_json(path: Path | str, kind: type[T]) -> T | None:
@@ -56,8 +65,8 @@ def with_checksum(data: bytes) -> bytes:
 def read_checked(path: Path) -> bytes | None:
     """Return the data of a file with a checksum; None where it is absent or damaged."""
     try:
-        data = read_bounded(path)[0]
-    except OSError:
+        stored, _ = read_bounded(path)
+    except UNREADABLE:
         return None
-    data, digest = data[_DIGEST_SIZE:], data[:_DIGEST_SIZE]
-    return data if hashlib.sha256(data).digest() == digest else None
+    data = stored[_DIGEST_SIZE:]
+    return data if with_checksum(data) == stored else None

@@ -29,20 +29,17 @@ MOST_MEMBERS = 200_000
 LONGEST_PATH = 512
 _DAMAGE = (tarfile.TarError, zlib.error, EOFError, UnicodeError, OverflowError, ValueError)
 _PLAIN = {tarfile.REGTYPE, tarfile.AREGTYPE}
-
-
 Source = bytes | Path | Callable[[int], "Iterator[bytes]"]
 
 
 @dataclass(frozen=True)
 class Member:
-    """One file to be written: its path, and its bytes, a file, or the path of an earlier member.
+    """One file to be written: its relative POSIX path, and its bytes.
 
     Attributes:
-        path: relative, POSIX.
         source: the bytes, the file that has them, or a function that yields them from an offset on.
-        size: of the file, in bytes; a file of another size is refused when it is read.
-        link: the member whose bytes these are too (a hard link).
+        size: of a file, in bytes; one of another size is refused when it is read.
+        link: the earlier member whose bytes these are too (a hard link).
         sha256: the digest (hex) the bytes must have, where it is known.
     """
 
@@ -171,12 +168,8 @@ def read_tar(path: Path, name: str) -> Iterator[TarEntry]:
     the archive are accepted; paths are relative, plain, and unique where case does not count. Some registries
     compress what passes through them, so gzip is undone; the caller limits how much it may unpack to.
 
-    Args:
-        path: the archive.
-        name: what to call it in errors.
-
     Raises:
-        IntegrityError: it is damaged, or has a member that must not be unpacked.
+        IntegrityError: ``name`` is damaged, or has a member that must not be unpacked.
         OSError: it cannot be read.
     """
     paths, files = UniquePaths(), set[str]()

@@ -82,10 +82,7 @@ def regular_files(path: Path | str) -> Iterator[tuple[os.DirEntry[str], os.stat_
 
 
 def measure(folder: Path) -> tuple[int, int]:
-    """Return the bytes and the number of the files and links below a folder; links are not followed.
-
-    Links to folders do not count.
-    """
+    """Return the bytes and the number of the files below a folder; links to files count as themselves."""
     size = count = 0
     for entry in walk(folder):
         with contextlib.suppress(OSError):  # it may be growing, or being emptied

@@ -80,8 +80,7 @@ def kind_of(name: str) -> type[LocatedSource]:
         else:
             points = [point for point in _third_party() if point.name == name]
             if not points:
-                msg = f"unknown source kind {name!r}"
-                raise ValueError(msg)
+                raise ValueError(f"unknown source kind {name!r}")
             _loaded[name] = points[0].load()
     return _loaded[name]
 
@@ -96,26 +95,22 @@ def parse_source(raw: object) -> LocatedSource:
         ValueError: says what is wrong with the mapping, and names the field.
     """
     if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
-        msg = "a source is a mapping such as {url: …}"
-        raise ValueError(msg)
+        raise ValueError("a source is a mapping such as {url: …}")
     found = [kind_of(key) for key in raw if key in KINDS]
     if not any(raw.keys() <= _fields(kind) for kind in found):
         names = known_names()
         found = [kind_of(key) for key in raw if key in names]
     if not found:
-        msg = f"no known source kind in {{{', '.join(raw)}}}; known: {', '.join(known_names())}"
-        raise ValueError(msg)
+        raise ValueError(f"no known source kind in {{{', '.join(raw)}}}; known: {', '.join(known_names())}")
     owners = [kind for kind in found if not any(kind.kind in _fields(k) for k in found if k is not kind)]
     if len(owners) > 1:
-        msg = f"a source is one kind, not several: {', '.join(kind.kind for kind in owners)}"
-        raise ValueError(msg)
+        raise ValueError(f"a source is one kind, not several: {', '.join(kind.kind for kind in owners)}")
     try:
         return msgspec.convert(raw, owners[0])
     except msgspec.ValidationError as error:
         what, _, path = str(error).partition(" - at `$")
         field = path.rstrip("`").lstrip(".")
-        msg = f"{field}: {what}" if field else what
-        raise ValueError(msg) from error
+        raise ValueError(f"{field}: {what}" if field else what) from error
 
 
 @cache

@@ -26,8 +26,7 @@ class FileSource(LocatedSource, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse an empty path."""
         if not self.file or "\0" in self.file:
-            msg = "file must name a path"
-            raise ValueError(msg)
+            raise ValueError("file must name a path")
 
     def locate(self, artifact: Artifact, settings: Settings) -> LocalLocation:
         """The path, if a regular file is there.

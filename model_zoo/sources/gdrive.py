@@ -62,8 +62,7 @@ class GdriveSource(LocatedSource, frozen=True, kw_only=True):
             (words for sign, words in _REASONS if re.search(sign, text)),
             "the server sent a page instead of the file",
         )
-        what = f"{self.describe()}: {reason}"
-        raise SourceUnavailableError(what)
+        raise SourceUnavailableError(f"{self.describe()}: {reason}")
 
     def describe(self) -> str:
         """Return the id with its kind."""

@@ -36,8 +36,7 @@ class TfhubSource(LocatedSource, frozen=True, kw_only=True):
         except ValueError:
             valid = False
         if not valid:
-            msg = f"tfhub must be a handle such as google/nnlm-en-dim50/2, not {self.tfhub!r}"
-            raise ValueError(msg)
+            raise ValueError(f"tfhub must be a handle such as google/nnlm-en-dim50/2, not {self.tfhub!r}")
 
     @property
     def handle(self) -> str:

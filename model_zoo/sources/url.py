@@ -37,8 +37,7 @@ class UrlSource(LocatedSource, frozen=True, kw_only=True):
         except ValueError:
             valid = False
         if not valid:
-            msg = f"url must start with http:// or https:// and name a host: {self.describe()}"
-            raise ValueError(msg)
+            raise ValueError(f"url must start with http:// or https:// and name a host: {self.describe()}")
         if _SPACE.search(self.url):
             msg = f"url contains spaces or control characters; write a space as %20: {self.describe()}"
             raise ValueError(msg)

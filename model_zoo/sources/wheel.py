@@ -60,8 +60,7 @@ class WheelSource(LocatedSource, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Refuse anything but one exact version, and members outside the wheel."""
         if not _PIN.fullmatch(self.wheel):
-            msg = f"wheel must be pinned as NAME==VERSION, not {self.wheel!r}"
-            raise ValueError(msg)
+            raise ValueError(f"wheel must be pinned as NAME==VERSION, not {self.wheel!r}")
         if self.member is not None:
             check_relative_path(self.member)
 

@@ -52,7 +52,8 @@ class Environments:
         built = find_environment(self.cache, stack.digest)
         if built is None:
             return Tools(toolchain_in(model, precision, stack.expected, {}), stack)
-        return Tools(toolchain_in(model, precision, built.packages, built.modules), stack, is_built=True)
+        found = toolchain_in(model, precision, built.manifest.packages, built.manifest.modules)
+        return Tools(found, stack, is_built=True)
 
     def require(self, plan: Plan, report: Report) -> str | None:
         """Return the interpreter of the environment a plan runs in; built first where it is missing.
@@ -89,7 +90,7 @@ class Environments:
         found = find_environment(self.cache, stack.digest)
         if found is None or self._proven.get(stack.digest) == found:
             return found
-        fault = fault_of(found.directory, str(found.python_version))
+        fault = fault_of(found.directory, found.manifest.python)
         if fault is not None:
             _log.info("the converter environment %r is not used: %s", stack.name, fault)
             return None
@@ -127,5 +128,5 @@ class Environments:
         if found is None:
             what = f"the converter environment {stack.name!r} was removed from the cache while it was in use"
             raise CacheMissError(what, hint="run the same command again")
-        report(event(event="environment_end", bytes=found.size, seconds=made.seconds))
+        report(event(event="environment_end", bytes=made.size, seconds=made.seconds))
         return found

@@ -39,10 +39,10 @@ def problems(cache):
 def test_what_is_published_is_found_and_whole(cache):
     folder = put_environment(cache, "torch")
     one = find_environment(cache, folder.name)
-    assert (one.directory, one.stack, one.pinned) == (folder, "torch", ["code"])
-    assert one.packages == {"code": "1.0"}
-    assert one.modules == {"code": "code"}
-    assert one.requirements == ["code==1.0"]
+    assert (one.directory, one.stack, one.pinned_versions) == (folder, "torch", {"code": "1.0"})
+    assert one.manifest.packages == {"code": "1.0"}
+    assert one.manifest.modules == {"code": "code"}
+    assert one.manifest.requirements == ("code==1.0",)
     assert list(faults_of(one)) == []
     assert problems(cache) == []
     assert verify(cache.layers, lambda _: None).environments == 1

@@ -96,17 +96,17 @@ def test_model_is_converted_in_an_environment_of_its_own(zoo: Zoo, index: Index)
         "addernet": "1.0",
     }
     assert "requirements" not in made.manifest["parts"]["recipe"]["builder"]
-    assert one.packages["openvino"] == "2026.4.1-77"
-    assert one.requirements == ["openvino==2026.4.1", "tensorflow-cpu==2.21.0", "addernet==1.0"]
+    assert one.manifest.packages["openvino"] == "2026.4.1-77"
+    assert one.manifest.requirements == ("openvino==2026.4.1", "tensorflow-cpu==2.21.0", "addernet==1.0")
     assert one.fault is None
     assert list(faults_of(one)) == []
-    assert one.size > 0
+    assert one.manifest.size > 0
     assert ours() == before, "our own packages have changed"
     assert list(zoo.cache.writable.partials.iterdir()) == []
     told = [event for event in events if event.event.startswith("environment")]
     assert [told[0].event, told[-1].event] == ["environment_begin", "environment_end"]
     assert told[0].total == 5_000_000
-    assert told[-1].bytes == one.size
+    assert told[-1].bytes == one.manifest.size
     assert {event.file for event in told} == {"env:tensorflow"}
     sizes = [event.bytes or 0 for event in told]
     assert sizes == sorted(sizes)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from model_zoo.cache.care.open_files import open_files_below
 from model_zoo.cache.care.pins import is_pinned, pins
-from model_zoo.cache.care.scan import DAY, Inode, Item, Scan, without_cyclic_gc
+from model_zoo.cache.care.scan import Inode, Item, Scan, without_cyclic_gc
+from model_zoo.cache.layout import COMPLETE, DAY
 from model_zoo.cache.notes import read_alias
 from model_zoo.errors import CacheError, CacheFullError, CacheMissError, LockTimeoutError
 from model_zoo.files import is_file
@@ -134,7 +135,7 @@ def plan_gc(layer: Layer, budget: int | None, *, min_age: float = 0.0) -> Remova
 
     Args:
         layer: the writable layer.
-        budget: bytes the layer may take; None removes litter only.
+        budget: bytes it may take; None removes litter only.
         min_age: seconds since its last use that an item must at least have; where locks do not work, a day.
     """
     selection = _Selection(layer, budget)
@@ -145,12 +146,12 @@ def plan_gc(layer: Layer, budget: int | None, *, min_age: float = 0.0) -> Remova
             selection.add(item, why)
     selection.result.locks = len(_old_locks(layer))
     if not selection.fits():
-        protection = _Protection(layer, now - min_age if min_age else math.inf)
+        why_kept = _protection(layer, now - min_age if min_age else math.inf)
         candidates.sort(key=lambda item: (item.used, _RANK[item.kind], item.location))
         for item in candidates:
             if selection.fits():
                 break
-            if (why := protection.reason(item)) is not None and not selection.has(item):
+            if (why := why_kept(item)) is not None and not selection.has(item):
                 _log.debug("kept %s: %s", item.location, why)
                 selection.result.kept.append((item, why))
             else:
@@ -172,25 +173,20 @@ def _why_litter(item: Item, age: float, min_age: float) -> str | None:
     return None
 
 
-class _Protection:
-    """Knows what must be kept however old it is."""
+def _protection(layer: Layer, since: float) -> Callable[[Item], str | None]:
+    """Return what says why an item must be kept however old it is; None for one that may be removed."""
+    pinned, open_files = pins(layer), open_files_below(layer.root)
 
-    def __init__(self, layer: Layer, since: float) -> None:
-        self.pinned = pins(layer)
-        self.open_files = open_files_below(layer.root)
-        self.since = since
-
-    def reason(self, item: Item) -> str | None:
-        """Return why an item is kept; None if it may be removed."""
+    def why_kept(item: Item) -> str | None:
         if item.kind == "staging":
             return "in progress"
-        if item.model is not None and is_pinned(self.pinned, item.model, item.precision):
+        if item.model is not None and is_pinned(pinned, item.model, item.precision):
             return "pinned"
-        if (process := self.open_files.get(item.location)) is not None:
+        if (process := open_files.get(item.location)) is not None:
             return f"in use by PID {process}"
-        if item.used > self.since:
-            return "recently used, and locks do not work on this file system"
-        return None
+        return "recently used, and locks do not work on this file system" if item.used > since else None
+
+    return why_kept
 
 
 @without_cyclic_gc()
@@ -199,10 +195,7 @@ def plan_rm(
 ) -> Removals:
     """Decide what ``rm`` removes: models' files, IRs, and the blobs that only they use.
 
-    Args:
-        layer: the writable layer.
-        models: names, each with a precision if only that IR is meant.
-        environments: names of stacks, or digests.
+    A precision beside a model's name means only that IR; environments go by name of stack, or by digest.
 
     Raises:
         CacheMissError: one of them is not in the layer.
@@ -219,8 +212,8 @@ def plan_rm(
             if item.model == model and (precision is None or (item.kind, item.precision) == ("ir", precision))
         ]
         _add_all(selection, found, f"{model}@{precision}" if precision else model)
+    envs = [item for item in selection.scan.items if item.kind == "env"]
     for name in environments:
-        envs = [item for item in selection.scan.items if item.kind == "env"]
         found = [item for item in envs if name in {item.label.partition(":")[2], item.path.name}]
         _add_all(selection, found, f"the converter environment {name!r}")
     return selection.result
@@ -241,7 +234,7 @@ def apply(
     on_wait: Callable[[str], None] | None = None,
     timeout: float = 3600.0,
 ) -> Removals:
-    """Wait until no process uses the cache, decide what to remove, and remove it.
+    """Wait until no process uses the cache, decide what to remove, and remove it from the writable layer.
 
     Args:
         cache: whose writable layer it is about.
@@ -257,25 +250,18 @@ def apply(
         CacheError: the layer cannot be written.
     """
     layer = cache.writable
-    with contextlib.ExitStack() as trash, cache.exclusive(on_wait, timeout=timeout) as alone:
+    # the trash is deleted with the stack, when no process is kept waiting any more
+    with contextlib.ExitStack() as stack, cache.exclusive(on_wait, timeout=timeout) as alone:
         planned = make(0.0 if alone else DAY)
         if planned.removals:
-            _remove_all(planned, _enter_trash(cache, trash))
+            trash = None
+            with contextlib.suppress(CacheFullError):  # then things are deleted where they are
+                trash = stack.enter_context(cache.staging("gc"))
+            _remove_all(planned, trash)
             sweep_notes(layer)
         if alone:
             planned.locks = _sweep_locks(layer)
     return planned
-
-
-def _enter_trash(cache: Cache, stack: contextlib.ExitStack) -> Path | None:
-    """Return a trash directory that is deleted with the stack, when no process is kept waiting any more.
-
-    None where the disk is so full that no directory can be made: then things are deleted where they are.
-    """
-    try:
-        return stack.enter_context(cache.staging("gc"))
-    except CacheFullError:
-        return None
 
 
 def _remove(path: Path, target: Path | None) -> None:
@@ -286,7 +272,7 @@ def _remove(path: Path, target: Path | None) -> None:
             FilesManifest,
             IrManifest,
             EnvironmentManifest,
-        ):  # without it, what is left does not count
+        ):  # what is left does not count without it
             (path / kind.FILE_NAME).unlink(missing_ok=True)
         remove_tree(path)
     else:
@@ -322,43 +308,25 @@ def sweep_notes(layer: Layer) -> None:
     """Remove notes about what is gone; no other process may be using the cache."""
     if not layer.owns(layer.state / "used"):
         return
-    for path in _below(layer.state):
-        with contextlib.suppress(OSError):
-            if path.name[0] == "." and time.time() - path.lstat().st_mtime > DAY:
-                path.unlink()  # half written by a process that was killed
-    for path in _below(layer.state / "aliases"):
-        sha256 = read_alias(path)
-        if path.name != "complete" and not (sha256 and is_file(layer.blob(sha256))):
+    is_needed: dict[str, Callable[[Path], bool]] = {
+        "": lambda path: path.name[0] != "." or time.time() - path.lstat().st_mtime <= DAY,  # half written
+        "aliases": lambda path: (sha256 := read_alias(path)) is not None and is_file(layer.blob(sha256)),
+        "requests": lambda path: layer.ir(path.name).is_dir(),
+        "used/ir": lambda path: layer.ir(path.name).is_dir(),
+        "used/env": lambda path: (layer.envs / path.name).is_dir(),
+        "used/files": lambda path: layer.files(*path.name.rpartition("@")[::2]).is_dir(),
+    }
+    for notes, needed in is_needed.items():
+        for path in [Path(entry.path) for entry in walk(layer.state / notes)]:
             with contextlib.suppress(OSError):
-                path.unlink()
-    for path in _below(layer.state / "requests"):
-        _unlink_unless(path, layer.ir(path.name))
-    for path in _below(layer.state / "used" / "ir"):
-        _unlink_unless(path, layer.ir(path.name))
-    for path in _below(layer.state / "used" / "env"):
-        _unlink_unless(path, layer.envs / path.name)
-    for path in _below(layer.state / "used" / "files"):
-        model, _, declaration = path.name.rpartition("@")
-        _unlink_unless(path, layer.files(model, declaration))
-
-
-def _unlink_unless(note: Path, subject: Path) -> None:
-    with contextlib.suppress(OSError):
-        if note.name != "complete" and not subject.is_dir():
-            note.unlink()
-
-
-def _below(root: Path) -> list[Path]:
-    return [Path(entry.path) for entry in walk(root)]
+                if path.name != COMPLETE and not needed(path):
+                    path.unlink()
 
 
 def _old_locks(layer: Layer) -> list[Path]:
     """Return the lock files that are older than a day, except the one that every user of the cache passes."""
-    return [
-        layer.locks / entry.name
-        for entry, found in regular_files(layer.locks)
-        if time.time() - found.st_mtime > DAY and entry.name.endswith(".lock") and entry.name != "gate.lock"
-    ]
+    old = [e.name for e, found in regular_files(layer.locks) if time.time() - found.st_mtime > DAY]
+    return [layer.locks / name for name in old if name.endswith(".lock") and name != "gate.lock"]
 
 
 def _sweep_locks(layer: Layer) -> int:

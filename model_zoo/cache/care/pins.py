@@ -1,6 +1,7 @@
 """Pins: references whose files and IRs gc never removes.
 
-Each pin is a small file. Unlike a note, it could not be derived again from anything.
+Each pin is a small file. Unlike a note, it could not be derived again from anything. Pinning and unpinning
+raise a CacheError where the layer cannot be written.
 """
 
 from __future__ import annotations
@@ -32,11 +33,7 @@ def pins(layer: Layer) -> dict[str, set[str] | None]:
 
 
 def pin(layer: Layer, model: str, precision: str | None) -> bool:
-    """Pin a model, or one precision of it; return False if it was pinned already.
-
-    Raises:
-        CacheError: the layer cannot be written.
-    """
+    """Pin a model, or one precision of it; return False if it was pinned already."""
     path = layer.check_own(layer.pins) / _name(model, precision)
     if exists(path):
         return False
@@ -47,11 +44,7 @@ def pin(layer: Layer, model: str, precision: str | None) -> bool:
 
 
 def unpin(layer: Layer, model: str, precision: str | None) -> bool:
-    """Remove a pin, or with ``precision`` None all pins of the model; return False if there was none.
-
-    Raises:
-        CacheError: the layer cannot be written.
-    """
+    """Remove a pin, or with ``precision`` None all pins of the model; return False if there was none."""
     directory = layer.check_own(layer.pins)
     names = {_name(model, precision)}
     if precision is None:

@@ -19,7 +19,15 @@ from model_zoo.cache.manifest import is_named, is_whole, read_manifest
 from model_zoo.cache.notes import Notes, files_manifests
 from model_zoo.cache.proof import fault_of
 from model_zoo.errors import CacheError, CacheReadOnlyError
-from model_zoo.files import as_cache_error, copy_file, fsync_directory, fsync_file, has_digest, set_mode
+from model_zoo.files import (
+    READ_ONLY,
+    as_cache_error,
+    copy_file,
+    fsync_directory,
+    fsync_file,
+    has_digest,
+    set_mode,
+)
 from model_zoo.schema import FilesManifest, IrManifest
 
 if TYPE_CHECKING:
@@ -30,7 +38,6 @@ if TYPE_CHECKING:
     from model_zoo.cache.layout import Layer
     from model_zoo.cache.store import Cache
 
-READ_ONLY = 0o444
 _ORDER = {"foreign": 0, "state": 2}
 """What goes first, as it may be in the way; and last, as it follows from the rest."""
 _GOOD = "already repaired by another process"

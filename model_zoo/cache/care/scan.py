@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from model_zoo.cache.care.usage import Usage, allocated_size, files_below
 from model_zoo.cache.environments import KIND, environments
+from model_zoo.cache.layout import DAY
 from model_zoo.cache.manifest import read_manifest
 from model_zoo.files import is_alive
 from model_zoo.files.tree import directory_names, is_real_directory, regular_files, walk
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from model_zoo.cache.layout import Layer
 
-DAY = 86400.0
 _STAGING = re.compile(r"stage-(?P<purpose>[a-z-]+)-(?P<pid>\d+)-[0-9a-f]+")
 _USELESS = {"gc", "old", KIND}
 """Purposes of staging directories whose content is never resumed once their process has ended."""
@@ -114,8 +114,8 @@ class Scan:
     def _scan_files(self) -> None:
         uses = Usage(self.layer, writable=False).uses("files")
         device = _device(self.layer.models)
-        blobs = (item.names[0] for item in self.blobs.values())
-        known = {name.inode[1]: name for name in blobs if name.inode[0] == device}
+        stored_blobs = (item.names[0] for item in self.blobs.values())
+        known = {name.inode[1]: name for name in stored_blobs if name.inode[0] == device}
         root = str(self.layer.models)
         for model in directory_names(root):
             for declaration in directory_names(f"{root}{os.sep}{model}"):
@@ -123,10 +123,9 @@ class Scan:
                 stored = read_manifest(location, FilesManifest)
                 published = stored.published if stored else _changed(location)
                 used = max(published, uses.get(f"{model}@{declaration}", 0.0))
-                item = Item("files", model, location, used, _names(location, known), model=model)
-                if stored is not None:
-                    item.blobs = stored.manifest.blobs
-                self.items.append(item)
+                blobs = stored.manifest.blobs if stored else frozenset[str]()
+                names = _names(location, known)
+                self.items.append(Item("files", model, location, used, names, model=model, blobs=blobs))
 
     def _scan_irs(self) -> None:
         usage = Usage(self.layer, writable=False)
@@ -137,11 +136,8 @@ class Scan:
             used = max(row.published if row else _changed(location), uses.get(key, 0.0))
             item = Item("ir", key, location, used, _names(location))
             if row is not None:
-                item.label, item.model, item.precision = (
-                    f"{row.model}@{row.precision}",
-                    row.model,
-                    row.precision,
-                )
+                item.label = f"{row.model}@{row.precision}"
+                item.model, item.precision = row.model, row.precision
             self.items.append(item)
 
     def _scan_compiled(self) -> None:
@@ -197,9 +193,8 @@ def _names(directory: str, known: Mapping[int, Name] = MappingProxyType({})) -> 
 
 
 def _name(found: os.stat_result, path: str, size: int | None = None) -> Name:
-    inode = (
-        (found.st_dev, found.st_ino) if found.st_ino else (-1, hash(path))
-    )  # no inodes in Windows' listings
+    has_inode = found.st_ino != 0  # not in Windows' listings
+    inode = (found.st_dev, found.st_ino) if has_inode else (-1, hash(path))
     return Name(inode, found.st_size if size is None else size, found.st_nlink or 1)
 
 

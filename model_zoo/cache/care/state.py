@@ -10,7 +10,7 @@ import msgspec
 from model_zoo.cache.layout import COMPLETE, NOTES, TAG, TAG_NAME
 from model_zoo.cache.notes import Notes, read_alias
 from model_zoo.files import DIGESTS, exists, is_file, read_checked, read_json, tree_digest
-from model_zoo.files.read import read_bounded
+from model_zoo.files.read import UNREADABLE, read_bounded
 from model_zoo.files.tree import regular_files, scan, walk
 from model_zoo.schema import FileEntry
 
@@ -23,25 +23,18 @@ if TYPE_CHECKING:
 def state_faults(layer: Layer) -> Iterator[tuple[Path, str, str]]:
     """Compare small files with what the manifests say they must be; well-formed extra ones may stay.
 
-    Where no kind of note is known to be complete they are not relied on, but derived when needed.
-
-    Yields:
-        The file, what is wrong with it, and what people know it by.
+    Where no kind of note is known to be complete they are not relied on, but derived when needed. Yields the
+    file, what is wrong with it, and what people know it by.
     """
     tag = layer.root / TAG_NAME
     if scan(layer.root) and _bytes(tag) != TAG.encode("ascii"):
         yield tag, "the mark by which backup programs know a cache is missing or damaged", TAG_NAME
-    missing: list[Path] = []
-    found = False
-    for mark in map(layer.complete, NOTES):  # the order in which they are written: a kill leaves a beginning
-        if is_file(mark):
-            found = True
-            for lost in missing:
-                yield lost, "the mark that no note is missing is itself missing", lost.parent.name
-            missing.clear()
-        else:
-            missing.append(mark)
-    if found:
+    marks = [layer.complete(notes) for notes in NOTES]
+    while marks and not is_file(marks[-1]):  # they are written in this order: a kill leaves a beginning
+        marks.pop()
+    if marks:
+        for lost in (mark for mark in marks if not is_file(mark)):
+            yield lost, "the mark that no note is missing is itself missing", lost.parent.name
         yield from _note_faults(layer)
     for entry in walk(layer.state):
         path = Path(entry.path)
@@ -94,19 +87,19 @@ def compiled_faults(directory: Path) -> Iterator[tuple[Path, str]]:
     for name, digest in sorted((known or {}).items()):
         if name not in blobs:
             yield directory / name, "deleted: the file is missing"
-        elif _tree_digest(directory / name) != digest:
+        elif not _has_tree_digest(directory / name, digest):
             yield directory / name, "damaged: its content changed"
 
 
 def _bytes(path: Path) -> bytes | None:
     try:
         return read_bounded(path)[0]
-    except OSError:
+    except UNREADABLE:
         return None
 
 
-def _tree_digest(path: Path) -> str | None:
+def _has_tree_digest(path: Path, digest: str) -> bool:
     try:
-        return tree_digest(path)
+        return tree_digest(path) == digest
     except OSError:
-        return None
+        return False

@@ -153,8 +153,7 @@ class Usage:
         stored = read_manifest(directory, FilesManifest)
         if stored is None:
             return None
-        files = stored.manifest.files
-        own = unshared_size(str(directory))
+        files, own = stored.manifest.files, unshared_size(str(directory))
         return FilesRow(declaration, len(files), _total(files), own, stored.published)
 
     def irs(self) -> dict[str, IrRow]:
@@ -162,8 +161,7 @@ class Usage:
         known = self._read("irs", IrRow)
         found: dict[str, IrRow] = {}
         for key in directory_names(self.layer.irs):
-            row = known.get(key) or self._ir_row(key)
-            if row is not None:
+            if (row := known.get(key) or self._ir_row(key)) is not None:
                 found[key] = row
         self._write("irs", known, found)
         return found
@@ -221,9 +219,9 @@ class Usage:
 
 
 def directory_times(root: Path) -> Iterator[tuple[str, int]]:
-    """Yield each directory in ``root`` with the time of its last change; 0 where that is too recent to tell.
+    """Yield each real directory in ``root`` with the time of its last change, in nanoseconds since 1970.
 
-    Links are not followed. Times are in nanoseconds since 1970.
+    The time is 0 where it is too recent to be trusted.
     """
     now = time.time_ns()
     for entry in scan(root) if is_real_directory(root) else ():

@@ -9,16 +9,17 @@ import logging
 import os
 import re
 import stat
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from model_zoo.cache.care.state import compiled_faults, state_faults
 from model_zoo.cache.environments import KIND, environments, faults_of
 from model_zoo.cache.layout import TAG_NAME, Layer
 from model_zoo.cache.manifest import Stored, is_inside, is_named, link_target, read_manifest
-from model_zoo.cache.proof import fault_of, fault_with_derived
+from model_zoo.cache.proof import fault_of, fault_of_derived
 from model_zoo.events import Event
 from model_zoo.files import hash_file, is_file
 from model_zoo.files.tree import is_link, scan, walk
@@ -66,12 +67,12 @@ class Problem:
     spare: Path | None = None
 
 
-class _Owner(TypedDict):
-    """What a problem of a directory says about whose it is."""
+class _Owner(NamedTuple):
+    """What a problem says about whose it is."""
 
-    model: str | None
-    name: str
-    precision: str | None
+    model: str | None = None
+    name: str = ""
+    precision: str | None = None
 
 
 @dataclass
@@ -139,20 +140,29 @@ class _LayerCheck:
         self._check_blobs(blobs)
         faults = {fault[0]: fault for fault in [*state_faults(self.layer)][::-1]}  # the first of each file
         for path, cause, name in [*faults.values()][::-1]:
-            self._add(Problem("state", self.layer, path, cause, file=name))
+            self._add("state", path, cause, name)
         self.verified.blobs += len(blobs)
         self.verified.models += len({directory.parent for directory in directories})
         self.verified.irs += len(irs)
         self.verified.bytes += sum(size for _, size in self.read.values())
 
-    def _add(self, problem: Problem) -> None:
-        _log.debug("%s: %s", problem.path, problem.cause)
+    def _add(
+        self,
+        subject: Subject,
+        path: Path,
+        cause: str,
+        file: str,
+        owner: _Owner = _Owner(),  # noqa: B008 - immutable
+        spare: Path | None = None,
+    ) -> None:
+        _log.debug("%s: %s", path, cause)
+        model, name, precision = owner
+        problem = Problem(subject, self.layer, path, cause, model, file, name, precision, spare)
         self.verified.problems.append(problem)
 
     def _foreign(self, path: Path, *, link: bool = False) -> None:
         if not path.name.startswith(_SYSTEM):
-            cause = "unexpected symlink" if link else "not part of the cache"
-            self._add(Problem("foreign", self.layer, path, cause, file=path.name))
+            self._add("foreign", path, "unexpected symlink" if link else "not part of the cache", path.name)
 
     # --- what is there
 
@@ -243,33 +253,32 @@ class _LayerCheck:
 
     def _bad_blob(self, sha256: str, path: Path, cause: str) -> None:
         uses = self.uses.get(sha256, [])
-        self._add(
-            Problem(
-                "blob",
-                self.layer,
-                path,
-                cause,
-                model=", ".join(sorted({use.model for use in uses})) or None,
-                file=uses[0].file if uses else sha256,
-                name=sha256,
-                precision=uses[0].precision if uses else None,
-                spare=self.spares.get(sha256),
-            )
-        )
+        models = ", ".join(sorted({use.model for use in uses})) or None
+        file, precision = (uses[0].file, uses[0].precision) if uses else (sha256, None)
+        self._add("blob", path, cause, file, _Owner(models, sha256, precision), self.spares.get(sha256))
 
     # --- directories
 
     def _check_model(self, directory: Path, stored: Stored[FilesManifest] | None) -> None:
         model = directory.parent.name
         precision = stored.manifest.precision if stored is not None and stored.sealed else None
-        owner = _Owner(model=model, name=f"{model}/{directory.name}", precision=precision)
+        owner = _Owner(model, f"{model}/{directory.name}", precision)
         self._check_directory("files", directory, stored, FilesManifest, owner)
         if stored is None or not stored.sealed:
             return
-        check = fault_of if self.layer == self.own else fault_with_derived
-        if (fault := check(directory, stored.manifest, self._sound_blob)) is not None:
-            path = directory / FilesManifest.FILE_NAME
-            self._add(Problem("files", self.layer, path, fault, file=path.name, **owner))
+        fault = fault_of(directory, stored.manifest, self._sound_blob)
+        if fault is None and self.layer != self.own:
+            fault = self._derived_fault(stored.manifest)
+        if fault is not None:
+            self._add("files", directory / FilesManifest.FILE_NAME, fault, FilesManifest.FILE_NAME, owner)
+
+    def _derived_fault(self, manifest: FilesManifest) -> str | None:
+        """Derive the files anew; a missing blob is a problem of its own."""
+        blobs = {sha256: self._sound_blob(sha256) for sha256 in manifest.blobs}
+        if None in blobs.values():
+            return None
+        with tempfile.TemporaryDirectory(prefix="model-zoo-") as folder:
+            return fault_of_derived(manifest, blobs.get, Path(folder) / "tree", Path(folder))
 
     def _sound_blob(self, sha256: str) -> Path | None:
         paths = (layer.blob(sha256) for layer in (self.layer, *self.others))
@@ -278,23 +287,23 @@ class _LayerCheck:
     def _check_ir(self, directory: Path) -> None:
         stored = read_manifest(directory, IrManifest, check=True)
         model, precision = (stored.manifest.model, stored.manifest.precision) if stored else (None, None)
-        owner = _Owner(model=model, name=directory.name, precision=precision)
+        owner = _Owner(model, directory.name, precision)
         self._check_directory("ir", directory, stored, IrManifest, owner)
 
     def _check_environments(self) -> None:
         for _ in self._directories(self.layer.envs, depth=1):  # anything else there is foreign
             self.verified.environments += 1
         for environment in environments(self.layer):
-            self.verified.bytes += environment.size
-            owner = _Owner(model=f"{KIND}:{environment.stack}", name=environment.digest, precision=None)
+            self.verified.bytes += environment.manifest.size
+            owner = _Owner(f"{KIND}:{environment.stack}", environment.digest)
             for path, cause in faults_of(environment):
-                self._add(Problem("env", self.layer, path, cause, file=path.name, **owner))
+                self._add("env", path, cause, path.name, owner)
 
     def _check_compiled(self) -> None:
         for directory in self._directories(self.layer.compiled, depth=1):
             self._links_in(walk(directory))
             for path, cause in compiled_faults(directory):
-                self._add(Problem("compiled", self.layer, path, cause, file=path.name))
+                self._add("compiled", path, cause, path.name)
 
     def _check_directory(
         self,
@@ -308,22 +317,21 @@ class _LayerCheck:
         name = kind.FILE_NAME
         if stored is None or not stored.sealed:
             cause = "its manifest is damaged" if is_file(directory / name) else "its manifest is missing"
-            self._add(Problem(subject, self.layer, directory / name, cause, file=name, **owner))
+            self._add(subject, directory / name, cause, name, owner)
             return
         if not is_named(directory, stored.manifest):
             cause = "the directory's name is not the key of what its manifest says"
-            self._add(Problem(subject, self.layer, directory, cause, file=name, **owner))
+            self._add(subject, directory, cause, name, owner)
         listed = {name}
         for entry in stored.manifest.entries:
             if not is_inside(entry.path):
                 cause = f"its manifest lists {entry.path!r}, which is not a path inside its directory"
-                self._add(Problem(subject, self.layer, directory / name, cause, file=name, **owner))
+                self._add(subject, directory / name, cause, name, owner)
                 continue
             listed.add(entry.path)
             fault = self._file_cause(directory, entry)
             if fault and not (subject == "files" and self._is_the_blob(directory, entry)):
-                path = directory / entry.path
-                self._add(Problem(subject, self.layer, path, fault, file=entry.path, **owner))
+                self._add(subject, directory / entry.path, fault, entry.path, owner)
         for found in walk(directory):
             if os.path.relpath(found.path, directory).replace(os.sep, "/") not in listed:
                 self._foreign(Path(found.path), link=found.is_symlink())
@@ -352,7 +360,10 @@ class _LayerCheck:
         """Whether a file is the blob itself under another name: then the problem is reported for the blob."""
         if not _HEX.fullmatch(entry.sha256):
             return False
-        return _same(directory / entry.path, self.layer.blob(entry.sha256))
+        try:
+            return os.path.samestat((directory / entry.path).lstat(), self.layer.blob(entry.sha256).lstat())
+        except OSError:
+            return False
 
 
 def _size(path: Path) -> int:
@@ -360,13 +371,6 @@ def _size(path: Path) -> int:
         return path.lstat().st_size
     except OSError:
         return 0
-
-
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return os.path.samestat(one.lstat(), other.lstat())
-    except OSError:
-        return False
 
 
 def _cause(digest: str, size: int, expected: int | None) -> str:

@@ -38,11 +38,10 @@ def check_environments(settings: Settings) -> Iterator[Finding]:
 
 def _check(environment: Environment) -> Finding:
     name = f"{KIND}:{environment.stack} {environment.digest[:8]}"
-    python = environment.python_version
-    fault = environment.fault or fault_of(environment.directory, str(python))
+    python = environment.manifest.python
+    fault = environment.fault or fault_of(environment.directory, python)
     if fault is not None:
         hint = "the next conversion that needs it rebuilds it; 'model-zoo cache gc' removes it"
         return note(_AREA, name, f"{environment.directory} is unusable: {fault}", hint)
-    packages = environment.packages
-    versions = ", ".join(f"{name} {packages[name]}" for name in environment.pinned if name in packages)
-    return ok(_AREA, name, f"Python {python}, {human_size(environment.size)}: {versions}")
+    versions = ", ".join(f"{name} {version}" for name, version in environment.pinned_versions.items())
+    return ok(_AREA, name, f"Python {python}, {human_size(environment.manifest.size)}: {versions}")

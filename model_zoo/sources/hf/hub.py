@@ -183,8 +183,7 @@ def _tree(url: str, settings: Settings) -> list[RemoteFile]:
         if not following:
             return files
         url = following
-    what = f"{safe_url(url)}: the listing does not end"
-    raise SourceUnavailableError(what, hint="check HF_ENDPOINT")
+    raise SourceUnavailableError(f"{safe_url(url)}: the listing does not end", hint="check HF_ENDPOINT")
 
 
 def _get(url: str, kind: type[T], settings: Settings) -> tuple[T, str]:

@@ -40,11 +40,9 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Check the spelling of the three."""
         if not _REPO.fullmatch(self.hf) or "--" in self.hf or ".." in self.hf:
-            msg = f"hf must be a repository such as organisation/name, not {self.hf!r}"
-            raise ValueError(msg)
+            raise ValueError(f"hf must be a repository such as organisation/name, not {self.hf!r}")
         if not self.revision or re.search(r"[\s\x00-\x1f?#\\]|\.\.", self.revision):
-            msg = f"revision must be a commit, a tag or a branch, not {self.revision!r}"
-            raise ValueError(msg)
+            raise ValueError(f"revision must be a commit, a tag or a branch, not {self.revision!r}")
         if self.file is not None and not self.several:
             check_relative_path(self.file)
 

@@ -314,8 +314,7 @@ class Registry:
                 return reply
             reply.close()
             url = web_address(self.reference, url, reply.headers["Location"])
-        what = f"{self.reference}: more than {_MOST_REDIRECTS} redirects"
-        raise SourceUnavailableError(what)
+        raise SourceUnavailableError(f"{self.reference}: more than {_MOST_REDIRECTS} redirects")
 
     def _request(self, method: str, url: str, **more: Any) -> requests.Response:  # noqa: ANN401
         """Send one request; its body is still to be read, and a redirect to be followed."""

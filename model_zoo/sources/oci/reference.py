@@ -49,8 +49,7 @@ def parse_oci_reference(text: str) -> OciReference:
     match = _REFERENCE.fullmatch(text)
     host = match["host"] if match else ""
     if match is None or not (host == "localhost" or any(c in host for c in ".:")):
-        msg = f"{text!r} is not REGISTRY/REPOSITORY[:TAG][@sha256:DIGEST]"
-        raise ValueError(msg)
+        raise ValueError(f"{text!r} is not REGISTRY/REPOSITORY[:TAG][@sha256:DIGEST]")
     scheme = match["scheme"]
     if scheme in {None, "oci"}:
         scheme = "http" if _is_local(host) else "https"

@@ -40,8 +40,7 @@ class OciSource(LocatedSource, frozen=True, kw_only=True):
         if self.file is not None:
             check_relative_path(self.file)
         if self.blob is not None and (self.file is not None or not _BLOB.fullmatch(self.blob)):
-            msg = "blob must be sha256:… of a layer, and excludes file"
-            raise ValueError(msg)
+            raise ValueError("blob must be sha256:… of a layer, and excludes file")
 
     @property
     def immutable(self) -> bool:

@@ -168,7 +168,7 @@ def _entry_row(entry: ModelUsage, *, pinned: bool) -> dict[str, Any]:
 
 
 def _environment_row(environment: Environment) -> dict[str, Any]:
-    versions, pinned = environment.packages, environment.pinned
+    manifest = environment.manifest
     return {
         "name": f"env:{environment.stack}",
         "kind": "environment",
@@ -176,12 +176,12 @@ def _environment_row(environment: Environment) -> dict[str, Any]:
         "path": str(environment.directory),
         "digest": environment.digest,
         "pinned": False,
-        "bytes": environment.size,
+        "bytes": manifest.size,
         "last_use": iso_time(environment.used),
-        "python": environment.python_version,
-        "requirements": environment.requirements,
-        "packages": versions,
-        "versions": {name: versions[name] for name in pinned if name in versions},
+        "python": manifest.python or None,
+        "requirements": manifest.requirements,
+        "packages": manifest.packages,
+        "versions": environment.pinned_versions,
         "fault": environment.fault,
         "files": [],
         "ir": [],
