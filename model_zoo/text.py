@@ -17,6 +17,8 @@ _LOGIN = re.compile(r"(?:^|(?<=/))[^/:\[]*:(?!\d+/)")
 """A user and the colon before the password, at any depth; a colon before a port is something else."""
 _SUFFIX = re.compile(r"@(?:sha256:[0-9a-f]{64}|[A-Z]{2,4}[0-9]{1,2}(?:-[A-Z0-9]+)?)\W*$")
 """What follows an "@" in references: a digest, a precision."""
+_SECRET_FIELD = re.compile(r"(?i)((\bsig|token|signature|password|secret|api_?key|credential)=)[^&\s'\"]+")
+_SECRET_HEADER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
 _SECRET_PART = re.compile(r"(?<=.)[?#].*", re.DOTALL)
 
 
@@ -93,6 +95,12 @@ def hide_logins(text: str) -> str:
     if "@" not in text:
         return text
     return "".join(_without_login(word) for word in _WORDS.split(_SPACED.sub(r"\1***@", text)))
+
+
+def hide_secrets(text: str) -> str:
+    """Return a line of a log with ``***`` for logins and for what is named like a token, key or signature."""
+    text = _SECRET_FIELD.sub(r"\1***", hide_logins(text))
+    return re.sub(r"\bhf_\w+", "hf_***", _SECRET_HEADER.sub(r"\1 ***", text))
 
 
 def safe_url(url: str) -> str:

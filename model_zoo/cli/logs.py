@@ -3,47 +3,21 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import TYPE_CHECKING
 
-from model_zoo.text import hide_logins
+from model_zoo.text import hide_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LOGGER = logging.getLogger("model_zoo")
-_SECRETS = (
-    (
-        re.compile(
-            r"((?:\bsig|token|signature|password|secret|api_?key|credential)=)[^&\s'\"]+", re.IGNORECASE
-        ),
-        r"\1***",
-    ),
-    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]+", re.IGNORECASE), r"\1 ***"),
-    (re.compile(r"\bhf_\w+"), "hf_***"),
-)
-
-
-def redact(text: str) -> str:
-    """Return the text without credentials in URLs, authorization headers and Hugging Face tokens."""
-    text = hide_logins(text)
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
-
-
-class _RedactingFormatter(logging.Formatter):
-    """Redacts the finished line, whatever the arguments and the traceback brought in.
-
-    The library logs no secret to begin with; this is the second line of defence.
-    """
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
 
 
 class _LineHandler(logging.Handler):
-    """Passes each formatted record to a function."""
+    """Passes each record to a function as a line, without what the arguments and the traceback keep secret.
+
+    The library logs no secret to begin with; this is the second line of defence.
+    """
 
     def __init__(self, write: Callable[[str], None]) -> None:
         super().__init__()
@@ -51,7 +25,7 @@ class _LineHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._write(self.format(record))
+            self._write(hide_secrets(self.format(record)))
         except Exception:  # noqa: BLE001 - as logging's own handlers do: a log line must not end the run
             self.handleError(record)
 
@@ -66,7 +40,7 @@ def show_logs(verbosity: int, write: Callable[[str], None]) -> None:
     hide_logs()
     handler = _LineHandler(write)
     origin = " (%(module)s:%(lineno)d)" if verbosity > 1 else ""
-    handler.setFormatter(_RedactingFormatter(f"model-zoo: %(message)s{origin}"))
+    handler.setFormatter(logging.Formatter(f"model-zoo: %(message)s{origin}"))
     _LOGGER.addHandler(handler)
     _LOGGER.setLevel(logging.DEBUG if verbosity > 1 else logging.INFO)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,41 +19,25 @@ def global_options(*, hidden: bool) -> list[click.Option]:
 
     They belong before the command; ``hidden`` ones are accepted after its name too, where people put them.
     """
-    more: dict[str, Any] = {"hidden": hidden, "expose_value": False, "callback": _set_global}
+    shared: dict[str, Any] = {"hidden": hidden, "expose_value": False, "callback": _set_global}
     if hidden:
-        more["default"] = None
+        shared["default"] = None
+
+    def option(*names: str, text: str, **attributes: Any) -> click.Option:  # noqa: ANN401 - click's own
+        return click.Option(names, help=text, **attributes, **shared)
+
+    modes = click.Choice(["auto", "bar", "json", "none"])
+    catalogs = {"type": click.Path(), "multiple": True, "metavar": "P"}
+    cache = "Writable cache layer (default: MODEL_ZOO_CACHE, else the user cache)."
+    progress = "How to show progress; auto: bars on a terminal, otherwise one line per model."
+    verbose = "Log requests, retries and cache decisions; -v -v adds debug output and tracebacks."
     return [
-        click.Option(
-            ["--catalog", "catalogs"],
-            multiple=True,
-            metavar="P",
-            help="Add a catalog directory or file; repeatable.",
-            type=click.Path(),
-            **more,
-        ),
-        click.Option(
-            ["--cache"],
-            metavar="DIR",
-            help="Writable cache layer (default: MODEL_ZOO_CACHE, else the user cache).",
-            type=click.Path(),
-            **more,
-        ),
-        click.Option(
-            ["--offline"], is_flag=True, help="Never open a socket (same as MODEL_ZOO_OFFLINE=1).", **more
-        ),
-        click.Option(
-            ["--progress"],
-            type=click.Choice(["auto", "bar", "json", "none"]),
-            help="How to show progress; auto: bars on a terminal, otherwise one line per model.",
-            **more,
-        ),
-        click.Option(["-q", "--quiet"], is_flag=True, help="Print results and errors only.", **more),
-        click.Option(
-            ["-v", "--verbose"],
-            count=True,
-            help="Log requests, retries and cache decisions; -v -v adds debug output and tracebacks.",
-            **more,
-        ),
+        option("--catalog", "catalogs", text="Add a catalog directory or file; repeatable.", **catalogs),
+        option("--cache", type=click.Path(), metavar="DIR", text=cache),
+        option("--offline", is_flag=True, text="Never open a socket (same as MODEL_ZOO_OFFLINE=1)."),
+        option("--progress", type=modes, text=progress),
+        option("-q", "--quiet", is_flag=True, text="Print results and errors only."),
+        option("-v", "--verbose", count=True, text=verbose),
     ]
 
 
@@ -74,6 +59,10 @@ def _set_global(
 
 def _set_in_session(context: click.Context, param: click.Parameter, value: object) -> None:
     setattr(context.obj, str(param.name), value)
+
+
+with_default = partial(click.option, show_default=True)
+"""An option whose default is shown in its help."""
 
 
 def session_option(*names: str, **attributes: Any) -> Callable[[F], F]:  # noqa: ANN401 - click's own
@@ -100,9 +89,7 @@ isolate_option = click.option(
 dry_run_option = click.option(
     "-n", "--dry-run", is_flag=True, help="Change nothing; print what would be done."
 )
-device_option = click.option(
-    "--device", default="AUTO", show_default=True, metavar="D", help="OpenVINO device name."
-)
+device_option = with_default("--device", default="AUTO", metavar="D", help="OpenVINO device name.")
 precisions_option = click.option(
     "--precision", "precisions", metavar="P,…", help="Precisions to make (default: each model's first)."
 )
@@ -110,7 +97,9 @@ jobs_option = click.option(
     "-j", "--jobs", type=click.IntRange(1), metavar="N", help="Number of parallel conversions."
 )
 all_option = click.option("--all", "everything", is_flag=True, help="Every model in the catalogs.")
+reference_argument = click.argument("reference", metavar="REF")
 references_argument = click.argument("references", nargs=-1, metavar="REF…")
+some_references_argument = click.argument("references", nargs=-1, required=True, metavar="REF…")
 
 
 def contents_option(default: str | None) -> Callable[[F], F]:
@@ -144,6 +133,11 @@ def fetching_options(command: F) -> F:
     return require_pinned_option(locked(command))
 
 
+def flavor_option(default: str, text: str) -> Callable[[F], F]:
+    """Return ``--flavor``: what a registry or an OCI image layout gets."""
+    return with_default("--flavor", type=click.Choice(["image", "modelpack"]), default=default, help=text)
+
+
 def conversion_options(command: F) -> F:
     """Add the options that are the fields of ``Conversion``."""
     python = click.option("--python", metavar="PY", help="Python interpreter to convert with.")
@@ -163,8 +157,6 @@ def converting_options(command: F) -> F:
 
 def selecting_options(command: F) -> F:
     """Add the options of every command that hands out IRs: which models, and how to make them."""
-    options = (all_option, precisions_option, jobs_option)
-    command = converting_options(command)
-    for option in reversed(options):
+    for option in (converting_options, jobs_option, precisions_option, all_option):
         command = option(command)
     return references_argument(command)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from model_zoo.cli.output import print_error, print_json, print_note, printable
+from model_zoo.text import hide_secrets, redact
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from model_zoo.errors import ModelZooError
     from model_zoo.progress import ProgressReport
@@ -145,20 +146,18 @@ class Session:
         if self.verbose > 1 and self.progress != "json":
             import traceback
 
-            from model_zoo.cli.logs import redact
-            from model_zoo.text import redact as without_secrets
-
-            lines = traceback.format_exception(error)
-            click.echo(without_secrets(redact("".join(lines))), err=True)
+            click.echo(redact(hide_secrets("".join(traceback.format_exception(error)))), err=True)
         self.emit("error", str(error), exit_code=error.exit_code, hint=error.hint)
 
-    def print_result(self, text: str, value: object) -> None:
-        """Print the result of a command: its text, or with ``--json`` the value."""
+    def print_result(self, shown: str | Callable[[], None], value: object) -> None:
+        """Print the result of a command: its text or what a function prints, or with ``--json`` the value."""
         self.close_progress()
         if self.as_json:
             print_json(value)
-        elif text:
-            click.echo(text)
+        elif callable(shown):
+            shown()
+        elif shown:
+            click.echo(shown)
 
     def close(self) -> None:
         """Remove the progress display, and stop showing the log."""

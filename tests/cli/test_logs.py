@@ -9,9 +9,10 @@ import sys
 
 import pytest
 
-from model_zoo.cli.logs import hide_logs, redact, show_logs
+from model_zoo.cli.logs import hide_logs, show_logs
 from model_zoo.cli.session import Session
 from model_zoo.events import Event
+from model_zoo.text import hide_secrets
 
 LOGGER = logging.getLogger("model_zoo.test")
 
@@ -86,7 +87,7 @@ def test_the_log_is_silent_again_afterwards(verbose, catalog):
     ],
 )
 def test_redaction(text, shown):
-    assert redact(text) == shown
+    assert hide_secrets(text) == shown
 
 
 def test_secrets_of_tracebacks_are_redacted_too():

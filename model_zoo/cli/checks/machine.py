@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 import re
@@ -11,6 +12,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING, Any
+
+from packaging.requirements import Requirement
 
 from model_zoo.cli.checks import Finding, note, ok, wrong
 from model_zoo.errors import ConversionError, DownloadError, LoadError, ModelZooError
@@ -107,23 +110,22 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _requirements() -> list[tuple[str, str | None]]:
-    """Return what this package's metadata requires: each distribution, and the extra it belongs to."""
-    try:
-        lines = requires(DISTRIBUTION) or []
-    except PackageNotFoundError:
-        return []
-    found = []
-    for line in lines:
-        name = re.match(r"[A-Za-z0-9._-]+", line)
-        extra = re.search(r"extra == ['\"]([^'\"]+)['\"]", line)
-        if name and "python_version" not in line:
-            found.append((name[0], extra[1] if extra else None))
+def _requirements() -> dict[str, list[str]]:
+    """Return what this package requires on every Python, by extra; without one under an empty name."""
+    found: dict[str, list[str]] = {"": []}
+    with contextlib.suppress(PackageNotFoundError):
+        for requirement in map(Requirement, requires(DISTRIBUTION) or []):
+            marker = str(requirement.marker or "")
+            if "python_version" not in marker:
+                extra = marker.removeprefix("extra == ").strip('"')
+                found.setdefault(extra, []).append(requirement.name)
     return found
 
 
 def _packages() -> Iterator[Finding]:
-    for name in [name for name, extra in _requirements() if extra is None and name != "pip"]:
+    for name in _requirements()[""]:
+        if name == "pip":
+            continue  # it has a row of its own
         if found := _version(name):
             yield ok("python", name, found)
         else:
@@ -132,11 +134,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    extras: dict[str, list[str]] = {}
-    for name, extra in _requirements():
-        if extra is not None:
-            extras.setdefault(extra, []).append(name)
-    for extra, names in sorted(extras.items()):
+    for extra, names in sorted(_requirements().items())[1:]:
         found = {name: _version(name) or _version(name.removesuffix("-cpu")) for name in names}
         missing = [name for name in names if not found[name]]
         if missing:

@@ -36,8 +36,8 @@ def check_network(settings: Settings, env: Mapping[str, str], *, connect: bool) 
         yield from _proxy(name, env)
     for name in filter(env.get, _BUNDLES):
         yield _bundle(name, Path(env[name]))
-    for before, after in settings.mirrors:
-        yield _mirror(before, after)
+    for mirror in settings.mirrors:
+        yield _mirror(*mirror)
     yield from _hugging_face(env, offline=settings.offline)
     if connect and settings.offline:
         yield note("network", "reachable", "not tried, as this run is offline")
@@ -87,9 +87,8 @@ def _proxy(name: str, env: Mapping[str, str]) -> Iterator[Finding]:
             finding = wrong("network", spelling, found, "pip install pysocks", _CODE)
         yield finding
     if len(set(values.values())) > 1:
-        yield note(
-            "network", f"{name} twice", f"{name.lower()} and {name} differ", "set both to the same URL"
-        )
+        found = f"{name.lower()} and {name} differ"
+        yield note("network", f"{name} twice", found, "set both to the same URL")
 
 
 def _importable(module: str) -> bool:

@@ -1,4 +1,4 @@
-"""The cache: whether it is writable, whether its locks lock, and what dead processes left in it."""
+"""The cache: whether it is writable, whether its locks lock, what is left in it, and its environments."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_zoo.cache import Layer
+from model_zoo.cache import Cache, Layer
 from model_zoo.cache.care.open_files import PROC
+from model_zoo.cache.environments import KIND, environments
 from model_zoo.cache.layout import TAG_NAME
 from model_zoo.cli.checks import Finding, from_error, note, ok, wrong
+from model_zoo.conversion.environment import fault_of
+from model_zoo.conversion.stacks import stack_names
 from model_zoo.download.adopt import search_roots
 from model_zoo.errors import CacheError, LockTimeoutError
 from model_zoo.files import cache_error, clone, is_alive
@@ -24,6 +27,7 @@ from model_zoo.text import counted, human_size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from model_zoo.cache.environments import Environment
     from model_zoo.settings import Settings
 
 _CODE = CacheError.exit_code
@@ -119,10 +123,9 @@ def _try_features(scratch: Path) -> Iterator[Finding]:
     file.write_bytes(b"x")
     skew = file.stat().st_mtime - time.time()
     if abs(skew) > _MAX_SKEW:
+        found = f"differs from this machine's by {skew:+.0f} s"
         hint = "set the clocks of this machine and its file server"
-        yield wrong(
-            "cache", "clock of the disk", f"differs from this machine's by {skew:+.0f} s", hint, _CODE
-        )
+        yield wrong("cache", "clock of the disk", found, hint, _CODE)
     yield _try_lock(scratch / "lock")
     if links := list(_link_kinds(file, scratch)):
         yield ok("cache", "links", ", ".join(links))
@@ -165,9 +168,9 @@ def _adoption(layer: Layer, directories: Sequence[Path]) -> Finding:
 
 def _parts(layer: Layer) -> Iterator[Finding]:
     """Find parts of the cache that another user created, as a run with sudo does, and links."""
+    parts = (layer.blobs, layer.models, layer.irs, layer.compiled, layer.envs, layer.partials, layer.locks)
     problems = []
-    for part in (layer.blobs, layer.models, layer.irs, layer.compiled, layer.envs, layer.partials,
-                 layer.locks, layer.state):  # fmt: skip
+    for part in (*parts, layer.state):
         try:
             layer.check_own(part)
         except CacheError as error:
@@ -220,3 +223,35 @@ def _read_only_layer(root: Path, top: Path | None) -> Finding:
         hint = "name the directory that contains blobs-v1 and ir-v1, as 'model-zoo seed' writes it"
         return note("layers", "layer", f"{root} contains no models", hint)
     return ok("layers", "layer", str(root))
+
+
+def check_environments(settings: Settings) -> Iterator[Finding]:
+    """Check the cache's own environments by starting their interpreters; a layer's programs are not run."""
+    where = "in environments (MODEL_ZOO_ISOLATE, settings)" if settings.isolate else "in this interpreter"
+    found = f"{where}, unless --isolate, --no-isolate or --python says otherwise"
+    yield ok("environments", "conversions", found)
+    cache = Cache(settings.cache, settings.layers)
+    own = environments(cache.top) if cache.top else []
+    for environment in own:
+        yield _environment(environment)
+    for environment in (e for layer in cache.below for e in environments(layer)):
+        unused = f"{environment.directory} is not used: it belongs to a read-only layer"
+        yield ok("environments", _name(environment), unused)
+    if not own:
+        stacks = ", ".join(stack_names())
+        yield ok("environments", "built", f"none; 'convert --isolate' builds them as needed: {stacks}")
+
+
+def _environment(environment: Environment) -> Finding:
+    name, python = _name(environment), environment.manifest.python
+    fault = environment.fault or fault_of(environment.directory, python)
+    if fault is not None:
+        hint = "the next conversion that needs it rebuilds it; 'model-zoo cache gc' removes it"
+        return note("environments", name, f"{environment.directory} is unusable: {fault}", hint)
+    versions = ", ".join(f"{name} {version}" for name, version in environment.pinned_versions.items())
+    size = human_size(environment.manifest.size)
+    return ok("environments", name, f"Python {python}, {size}: {versions}")
+
+
+def _name(environment: Environment) -> str:
+    return f"{KIND}:{environment.stack} {environment.digest[:8]}"

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from model_zoo.cli.options import json_option
-from model_zoo.cli.output import print_json, print_line, print_title, printable, styled
+from model_zoo.cli.output import print_line, print_title, printable, styled
 from model_zoo.text import counted
+from model_zoo.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,23 +37,18 @@ def doctor_command(session: Session, *, network: bool) -> None:
     """
     findings = list(check_all(session, connect=network))
     code = exit_code(findings)
-    if session.as_json:
-        from model_zoo.version import __version__
-
-        checks = [asdict(finding) for finding in findings]
-        print_json({"ok": code == 0, "exit_code": code, "version": __version__, "checks": checks})
-    else:
-        _print(findings)
+    checks = [asdict(finding) for finding in findings]
+    value = {"ok": code == 0, "exit_code": code, "version": __version__, "checks": checks}
+    session.print_result(lambda: _print(findings), value)
     raise SystemExit(code)
 
 
 def check_all(session: Session, *, connect: bool = False) -> Iterator[Finding]:
     """Yield what every check finds, area by area."""
-    from model_zoo.cli.checks.environments import check_environments
     from model_zoo.cli.checks.machine import check_machine
     from model_zoo.cli.checks.network import check_network
     from model_zoo.cli.checks.settings import check_catalogs, check_settings
-    from model_zoo.cli.checks.storage import check_storage
+    from model_zoo.cli.checks.storage import check_environments, check_storage
 
     findings = list(check_settings(session, os.environ))
     yield from findings

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.cli.options import contents_option, json_option, output_option, selecting_options
+from model_zoo.cli.options import (
+    contents_option,
+    flavor_option,
+    json_option,
+    output_option,
+    selecting_options,
+    with_default,
+)
 from model_zoo.cli.selection import gather_contents, names_of
 from model_zoo.errors import UsageError
 
@@ -25,32 +32,13 @@ FORMATS = ("dir", "omz", "ovms", "oci", "tar")
 @output_option("OUT", "Directory or file to write.", required=True)
 @selecting_options
 @contents_option(None)
-@click.option(
-    "--flavor",
-    type=click.Choice(["image", "modelpack"]),
-    default="image",
-    show_default=True,
-    help="oci: a container image or a ModelPack artifact.",
-)
-@click.option("--tag", metavar="TAG", default="latest", show_default=True, help="oci: the image's tag.")
-@click.option(
-    "--arch",
-    metavar="ARCH",
-    default="amd64",
-    show_default=True,
-    help="oci: architecture recorded in the image.",
-)
+@flavor_option("image", "oci: a container image or a ModelPack artifact.")
+@with_default("--tag", metavar="TAG", default="latest", help="oci: the image's tag.")
+@with_default("--arch", metavar="ARCH", default="amd64", help="oci: architecture recorded in the image.")
 @click.option(
     "--base-path", metavar="PATH", help="ovms: path at which the server sees OUT (default: relative)."
 )
-@click.option(
-    "--model-version",
-    metavar="N",
-    type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="ovms: model version.",
-)
+@with_default("--model-version", metavar="N", type=click.IntRange(1), default=1, help="ovms: model version.")
 @json_option("Print one object: format, path, models.")
 @click.pass_obj
 def export_command(

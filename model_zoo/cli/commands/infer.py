@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.cli.options import converting_options, device_option, json_option
+from model_zoo.cli.options import (
+    converting_options,
+    device_option,
+    json_option,
+    reference_argument,
+    with_default,
+)
 from model_zoo.cli.output import print_fields, print_json, print_table
 from model_zoo.errors import UsageError
 
@@ -24,17 +30,10 @@ _SHOWN_SHAPE = 6
 
 
 @click.command("infer")
-@click.argument("reference", metavar="REF")
+@reference_argument
 @click.argument("inputs", nargs=-1, metavar="[INPUT…]", type=click.Path(path_type=Path))
 @device_option
-@click.option(
-    "--top",
-    type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    metavar="K",
-    help="Number of classes to show.",
-)
+@with_default("--top", type=click.IntRange(1), default=5, metavar="K", help="Number of classes to show.")
 @click.option(
     "--config", multiple=True, metavar="KEY=VALUE", help="OpenVINO property for compilation; repeatable."
 )
@@ -129,16 +128,10 @@ def _tensor_row(output: TensorSummary) -> list[str]:
 
 
 @click.command("bench")
-@click.argument("reference", metavar="REF")
+@reference_argument
 @device_option
-@click.option(
-    "-t",
-    "--seconds",
-    metavar="SECONDS",
-    type=click.FloatRange(1),
-    default=10,
-    show_default=True,
-    help="How long to measure.",
+@with_default(
+    "-t", "--seconds", metavar="SECONDS", type=click.FloatRange(1), default=10, help="How long to measure."
 )
 @click.option("--hint", type=click.Choice(["latency", "throughput"]), help="What to optimize for.")
 @json_option("Print one object.")
@@ -161,17 +154,13 @@ def bench_command(
     session.close_progress()
     figures = bench(converted.xml, device=device, seconds=seconds, hint=hint)
     result = {"model": converted.model.name, "precision": converted.precision, **figures}
-    if session.as_json:
-        print_json(result)
-        return
-    spread = f"{result['latency_min_ms']:.2f} min, {result['latency_max_ms']:.2f} max"
-    runs = f"{result['iterations']} in {result['seconds']:.1f} s, {result['requests']} in parallel"
-    print_fields(
-        [
-            ("model", f"{result['model']}@{result['precision']}"),
-            ("device", str(result["device"])),
-            ("latency", f"{result['latency_ms']:.2f} ms median, {spread}"),
-            ("throughput", f"{result['throughput_fps']:.1f} per second"),
-            ("iterations", runs),
-        ]
-    )
+    spread = f"{figures['latency_min_ms']:.2f} min, {figures['latency_max_ms']:.2f} max"
+    runs = f"{figures['iterations']} in {figures['seconds']:.1f} s, {figures['requests']} in parallel"
+    fields = [
+        ("model", f"{converted.model.name}@{converted.precision}"),
+        ("device", str(figures["device"])),
+        ("latency", f"{figures['latency_ms']:.2f} ms median, {spread}"),
+        ("throughput", f"{figures['throughput_fps']:.1f} per second"),
+        ("iterations", runs),
+    ]
+    session.print_result(lambda: print_fields(fields), result)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.cli.options import json_option
-from model_zoo.cli.output import print_fields, print_json, print_table, print_title
+from model_zoo.cli.options import json_option, reference_argument
+from model_zoo.cli.output import print_fields, print_table, print_title
 from model_zoo.text import human_size
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("info")
-@click.argument("reference", metavar="REF")
+@reference_argument
 @json_option("Print one object.")
 @click.pass_obj
 def info_command(session: Session, reference: str) -> None:
@@ -26,12 +26,12 @@ def info_command(session: Session, reference: str) -> None:
 
     model = session.zoo.planner.request(reference).model
     origins = {artifact.path: session.zoo.cache.adopted_from(artifact) for artifact in model.artifacts}
-    known = facts(session.zoo, model) | {
-        "adopted": {path: origin for path, origin in origins.items() if origin}
-    }
-    if session.as_json:
-        print_json(known)
-        return
+    adopted = {path: origin for path, origin in origins.items() if origin}
+    known = facts(session.zoo, model) | {"adopted": adopted}
+    session.print_result(lambda: _print(known), known)
+
+
+def _print(known: Mapping[str, Any]) -> None:
     print_fields(_fields(known))
     if known["artifacts"]:
         print_title("files:")

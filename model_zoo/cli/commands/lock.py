@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.cli.options import conversion_options, json_option, output_option, require_pinned_option
+from model_zoo.cli.options import (
+    conversion_options,
+    json_option,
+    output_option,
+    require_pinned_option,
+    some_references_argument,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("lock")
-@click.argument("references", nargs=-1, required=True, metavar="REF…")
+@some_references_argument
 @output_option("LOCK", "The file to write.", default="model-zoo.lock", show_default=True)
 @click.option("--files-only", is_flag=True, help="Lock files only, no IRs.")
 @require_pinned_option

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from model_zoo.cli.options import isolate_option, json_option
+from model_zoo.cli.options import isolate_option, json_option, reference_argument
 from model_zoo.errors import CacheMissError, OfflineError, UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("path")
-@click.argument("reference", metavar="REF")
+@reference_argument
 @json_option("Print one object: name, precision, path, key.")
 @click.pass_obj
 def path_command(session: Session, reference: str) -> None:
@@ -51,7 +51,7 @@ def _how_to_get(session: Session, reference: str, request: Request) -> str:
 
 
 @click.command("why")
-@click.argument("reference", metavar="REF")
+@reference_argument
 @click.option("--python", metavar="PY", help="As for convert.")
 @isolate_option
 @json_option("Print an array of lines.")

@@ -56,13 +56,9 @@ def seed_command(
         warm(contents.irs, dest, device, mtime=mtime)
     prove(session.zoo, dest, requests, what, device)
     path = str(dest.absolute())
-    facts = {
-        "files": written.files,
-        "bytes": written.size,
-        "written": written.written,
-        "removed": written.removed,
-    }
-    session.print_result(path, {"path": path, "models": names_of(requests), **facts})
+    counts = {"files": written.files, "bytes": written.size}
+    counts |= {"written": written.written, "removed": written.removed}
+    session.print_result(path, {"path": path, "models": names_of(requests), **counts})
     removed = f", {written.removed} removed" if written.removed else ""
     session.note_beside_result(
         f"{counted(written.files, 'file')}, {human_size(written.size)}; {written.written} written{removed}; "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.cli.options import json_option, selecting_options
+from model_zoo.cli.options import flavor_option, json_option, selecting_options, with_default
 from model_zoo.cli.selection import gather_contents, names_of
 from model_zoo.errors import UsageError
 from model_zoo.text import counted
@@ -49,34 +49,22 @@ def _print_imported(session: Session, imported: Imported) -> None:
     """Print one line for each IR and each model's directory that is in the cache now."""
     cache = session.zoo.cache
     rows: list[dict[str, str | None]] = []
-    paths: list[str] = []
     for key in imported.irs:
-        if (found := cache.find_ir(key)) is not None:
-            directory, manifest = found
+        if (ir := cache.find_ir(key)) is not None:
+            directory, manifest = ir
             path = str(directory if manifest.is_folder else directory / "model.xml")
-            paths.append(path)
-            name, precision = manifest.model, manifest.precision
-            rows.append({"name": name, "precision": precision, "path": path, "key": key})
+            rows.append({"name": manifest.model, "precision": manifest.precision, "path": path, "key": key})
     for model, declaration in imported.files:
-        if (fetched := cache.find_files(model, declaration)) is not None:
-            paths.append(str(fetched[0]))
-            rows.append({"name": model, "precision": None, "path": paths[-1], "key": None})
-    session.print_result("\n".join(paths), rows)
+        if (files := cache.find_files(model, declaration)) is not None:
+            rows.append({"name": model, "precision": None, "path": str(files[0]), "key": None})
+    session.print_result("\n".join(str(row["path"]) for row in rows), rows)
 
 
 @click.command("push")
 @click.argument("target", metavar="REGISTRY/REPO[:TAG]")
 @selecting_options
-@click.option(
-    "--flavor",
-    type=click.Choice(["modelpack", "image"]),
-    default="modelpack",
-    show_default=True,
-    help="A ModelPack artifact or a container image.",
-)
-@click.option(
-    "--arch", metavar="ARCH", default="amd64", show_default=True, help="Architecture recorded in an image."
-)
+@flavor_option("modelpack", "A ModelPack artifact or a container image.")
+@with_default("--arch", metavar="ARCH", default="amd64", help="Architecture recorded in an image.")
 @json_option("Print one object: reference, digest, models, blobs, sent.")
 @click.pass_obj
 def push_command(
@@ -104,11 +92,6 @@ def push_command(
     image = build_image(contents.irs, flavor, mtime=session.mtime, architecture=arch)
     sent = push(repository, image, session.settings, session.report)
     name = f"{repository.host}/{repository.repository}@{image.digest}"
-    facts = {
-        "digest": str(image.digest),
-        "models": names_of(requests),
-        "blobs": len(image.blobs),
-        "sent": sent,
-    }
-    session.print_result(name, {"reference": name, **facts})
-    session.note_beside_result(f"sent {sent} of {counted(len(image.blobs), 'blob')}")
+    blobs, value = len(image.blobs), {"reference": name, "digest": str(image.digest)}
+    session.print_result(name, {**value, "models": names_of(requests), "blobs": blobs, "sent": sent})
+    session.note_beside_result(f"sent {sent} of {counted(blobs, 'blob')}")
