@@ -30,7 +30,7 @@ class _CompletedType(click.types.StringParamType):
     ) -> list[CompletionItem]:
         """Return what starts with ``incomplete``."""
         del param
-        from model_zoo.cli import completion
+        from model_zoo.cli.commands import completion
 
         found: list[CompletionItem] = getattr(completion, f"complete_{self.kind}")(ctx, incomplete)
         return found

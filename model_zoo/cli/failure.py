@@ -42,12 +42,11 @@ def code_of(error: BaseException, session: Session) -> int:
         session.fail(usage_error(error))
         return UsageError.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        session.emit(
-            "interrupted", "interrupted; completed files are kept, and the next run resumes the rest"
-        )
+        what = "interrupted; completed files are kept, and the next run resumes the rest"
+        session.emit("interrupted", what)
         return INTERRUPTED
     if isinstance(error, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return BROKEN_PIPE
     unwritable = isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE
     return _unwritable(error, session) if unwritable else _bug(error, session)
@@ -61,12 +60,15 @@ def _has_current_directory() -> bool:
     return True
 
 
+def _discard_output() -> None:
+    """Send what is left to nowhere: Python flushes once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _unwritable(error: BaseException, session: Session) -> int:
-    os.dup2(
-        os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-    )  # otherwise Python flushes once more at exit
-    what = f"cannot write standard output: {getattr(error, 'strerror', error)}"
-    session.fail(CacheError(what, hint="free space at its destination, or redirect it elsewhere"))
+    _discard_output()
+    what = f"cannot write to standard output: {getattr(error, 'strerror', error)}"
+    session.fail(CacheError(what, hint="free space where the output goes, or redirect it elsewhere"))
     return CacheError.exit_code
 
 

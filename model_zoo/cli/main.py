@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     gc.set_threshold(20_000)  # imports create no garbage, and looking for it took 7 % of a short command
     if "_MODEL_ZOO_COMPLETE" in os.environ:
-        from model_zoo.cli.completion import print_completions
+        from model_zoo.cli.commands.completion import print_completions
 
         raise SystemExit(print_completions(cli, Session()))
     raise SystemExit(run(cli, argv))

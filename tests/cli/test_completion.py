@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from model_zoo.cache import Cache
-from model_zoo.cli.completion import SHELLS, VARIABLE
+from model_zoo.cli.commands.completion import SHELLS, VARIABLE
 from model_zoo.cli.main import cli, main
 from tests.cache.made import put_environment
 from tests.tools import require_tool

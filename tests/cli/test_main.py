@@ -260,4 +260,4 @@ def test_standard_output_that_takes_nothing(tmp_path, arguments, code):
     assert done.returncode == code
     assert "Traceback" not in done.stderr
     assert "bug" not in done.stderr
-    assert ("cannot write standard output" in done.stderr) == (code == 6)
+    assert ("cannot write to standard output" in done.stderr) == (code == 6)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from model_zoo.cli.options import json_option
-from model_zoo.cli.output import print_json, print_table
+from model_zoo.cli.output import print_table
 from model_zoo.errors import UsageError
 from model_zoo.text import human_size, near_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from click.shell_completion import CompletionItem
-
     from model_zoo.cli.session import Session
     from model_zoo.schema import Model
+
+
+F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def _values_of(model: Model, field: str) -> set[str]:
@@ -34,31 +35,20 @@ def _known_values(session: Session, field: str) -> set[str]:
     return {value for model in session.zoo.catalog for value in _values_of(model, field)}
 
 
-def _completer(field: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from click.shell_completion import CompletionItem as Item
+def _filter_option(field: str, metavar: str, text: str) -> Callable[[F], F]:
+    """Return the option of a filter, which completes the values that models have."""
 
-        values = sorted(_known_values(context.obj, field))
-        return [Item(value) for value in values if value.startswith(incomplete)]
+    def complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+        return [value for value in sorted(_known_values(context.obj, field)) if value.startswith(incomplete)]
 
-    return complete
+    return click.option(f"--{field}", metavar=metavar, help=text, shell_complete=complete)
 
 
 @click.command("list")
 @click.argument("patterns", nargs=-1, metavar="[PATTERN…]")
-@click.option("--task", metavar="TASK", help="Only models for this task.", shell_complete=_completer("task"))
-@click.option(
-    "--framework",
-    metavar="FRAMEWORK",
-    help="Only models of this framework.",
-    shell_complete=_completer("framework"),
-)
-@click.option(
-    "--source",
-    metavar="KIND",
-    help="Only models with a source of this kind, such as wheel, url or hf.",
-    shell_complete=_completer("source"),
-)
+@_filter_option("task", "TASK", "Only models for this task.")
+@_filter_option("framework", "FRAMEWORK", "Only models of this framework.")
+@_filter_option("source", "KIND", "Only models with a source of this kind, such as wheel, url or hf.")
 @click.option("--cached", is_flag=True, help="Only models that are in the cache.")
 @click.option("-l", "--long", is_flag=True, help="Print a table: name, task, framework, size, cached or not.")
 @json_option("Print an array with one object per model.")
@@ -71,29 +61,25 @@ def list_command(
     A PATTERN is a shell wildcard or a word that the name contains.
     """
     zoo = session.zoo
-    if not (session.as_json or long or cached or any(filters.values())):
+    if session.as_json or long or cached or any(filters.values()):
+        models = zoo.list_models(*patterns, cached=True if cached else None, **filters)
+        names = [model.name for model in models]
+        if not names:
+            _check_filters(session, filters)
+    else:
         from model_zoo.catalog import match_names
 
         names = match_names(zoo.catalog.names(), patterns)
-        click.echo("".join(f"{name}\n" for name in names), nl=False)
-        if not names:
-            _explain_no_match(session, patterns, filters)
-        return
-    models = zoo.list_models(*patterns, cached=True if cached else None, **filters)
-    if not models:
-        _check_filters(session, filters)
-        if not cached:
-            _explain_no_match(session, patterns, filters)
+    if not names and not cached:
+        _explain_no_match(session, patterns, filters)
     if not (session.as_json or long):
-        click.echo("".join(f"{model.name}\n" for model in models), nl=False)
+        click.echo("".join(f"{name}\n" for name in names), nl=False)
         return
     from model_zoo.zoo.info import summary
 
     rows = [summary(zoo, model) for model in models]
-    if session.as_json:
-        print_json(rows)
-    else:
-        print_table([_cells(row) for row in rows], ("NAME", "TASK", "FRAMEWORK", "SIZE", "CACHED"))
+    head = ("NAME", "TASK", "FRAMEWORK", "SIZE", "CACHED")
+    session.print_result(lambda: print_table([_cells(row) for row in rows], head), rows)
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
@@ -108,17 +94,16 @@ def _check_filters(session: Session, filters: Mapping[str, str | None]) -> None:
         UsageError: names similar values.
     """
     for field, value in filters.items():
-        if value is None or value in _valid_values(field):
+        if value is None or value in _possible_values(field):
             continue
         known = _known_values(session, field)
-        if value in known:
-            continue
-        near = near_names(value, known)
-        hint = f"did you mean: {', '.join(near)}" if near else f"choose from: {', '.join(sorted(known))}"
-        raise UsageError(f"unknown {field} {value!r}", hint=hint)
+        if value not in known:
+            near = near_names(value, known)
+            hint = f"did you mean: {', '.join(near)}" if near else f"choose from: {', '.join(sorted(known))}"
+            raise UsageError(f"unknown {field} {value!r}", hint=hint)
 
 
-def _valid_values(field: str) -> set[str]:
+def _possible_values(field: str) -> set[str]:
     """Return the values of a filter that a model could have, though none may have them now."""
     from typing import get_args
 

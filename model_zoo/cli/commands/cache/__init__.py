@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from model_zoo.cli.commands.cache.pins import pin_command, unpin_command
-from model_zoo.cli.commands.cache.removal import gc_command, rm_command
+from model_zoo.cli.commands.cache.removal import gc_command, pin_command, rm_command, unpin_command
 from model_zoo.cli.commands.cache.usage import info_command, ls_command
 from model_zoo.cli.commands.cache.verify import repair_command, verify_command
 
@@ -15,14 +14,7 @@ def cache_group() -> None:
     """Inspect, verify, repair and clean up the cache."""
 
 
-for _command in (
-    verify_command,
-    repair_command,
-    gc_command,
-    rm_command,
-    info_command,
-    ls_command,
-    pin_command,
-    unpin_command,
-):
+for _command in (verify_command, repair_command, gc_command, rm_command, info_command, ls_command):
     cache_group.add_command(_command)
+cache_group.add_command(pin_command)
+cache_group.add_command(unpin_command)

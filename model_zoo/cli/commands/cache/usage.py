@@ -36,14 +36,16 @@ def info_command(session: Session) -> None:
     budget, top = session.settings.max_size, cache.top
     pinned = sorted(pins(top)) if top else []
     free = _free(top) if top else None
-    if session.as_json:
-        print_json({"layers": layers, "max_size": budget, "free": free, "pinned": pinned})
-        return
-    for layer in layers:
-        _print_layer(layer)
     pairs = [("budget", human_size(budget) if budget is not None else "none (MODEL_ZOO_MAX_SIZE)")]
     pairs += [("free on disk", human_size(free))] if free is not None else []
-    print_fields([*pairs, ("pinned", ", ".join(pinned) or "nothing")])
+    pairs += [("pinned", ", ".join(pinned) or "nothing")]
+
+    def show() -> None:
+        for layer in layers:
+            _print_layer(layer)
+        print_fields(pairs)
+
+    session.print_result(show, {"layers": layers, "max_size": budget, "free": free, "pinned": pinned})
 
 
 def _print_layer(layer: Mapping[str, Any]) -> None:
@@ -117,14 +119,14 @@ def ls_command(session: Session, patterns: tuple[str, ...]) -> None:
         return
     if patterns and not (rows or envs):
         session.note(f"nothing cached matches {' '.join(patterns)}")
-    several = len(cache.layers) > 1
-    last = ["LAYER"] if several else []
-    head = ["NAME", "IR", "FILES", "SIZE", "LAST USE", "PINNED", *last]
-    print_table([[*_model_cells(row), *([row["layer"]] if several else [])] for row in rows], head)
-    print_table(
-        [[*_cells(row), *([row["layer"]] if several else [])] for row in envs],
-        ["ENVIRONMENT", "SIZE", "LAST USE", "CONTAINS", *last],
-    )
+    for found_rows, cells_of, head in (
+        (rows, _model_cells, ["NAME", "IR", "FILES", "SIZE", "LAST USE", "PINNED"]),
+        (envs, _cells, ["ENVIRONMENT", "SIZE", "LAST USE", "CONTAINS"]),
+    ):
+        if len(cache.layers) > 1:
+            print_table([[*cells_of(row), row["layer"]] for row in found_rows], [*head, "LAYER"])
+        else:
+            print_table([cells_of(row) for row in found_rows], head)
 
 
 def _model_cells(row: Mapping[str, Any]) -> list[str]:

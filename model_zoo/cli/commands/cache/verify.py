@@ -55,14 +55,9 @@ def verify_command(session: Session) -> None:
 
 
 def _summary(checked: Verified) -> str:
-    counts = [
-        counted(checked.blobs, "blob"),
-        counted(checked.models, "model"),
-        counted(checked.irs, "IR"),
-        *([counted(checked.environments, "environment")] if checked.environments else []),
-        human_size(checked.bytes),
-    ]
-    return ", ".join(counts)
+    counts = [counted(checked.blobs, "blob"), counted(checked.models, "model"), counted(checked.irs, "IR")]
+    counts += [counted(checked.environments, "environment")] if checked.environments else []
+    return ", ".join([*counts, human_size(checked.bytes)])
 
 
 @click.command("repair", short_help="Verify, then restore only what is damaged.")
