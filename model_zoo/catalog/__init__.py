@@ -10,14 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_zoo.catalog.index import (
-    OMZ_NAMES,
-    Index,
-    find_entries,
-    read_entry,
-    settled_stamp_of,
-    unique_names,
-)
+from model_zoo.catalog.index import OMZ_NAMES, Index, find_entries, read_entry, settled_stamp_of, unique_names
 from model_zoo.catalog.reader import artifacts_from, parse_model, read_model, with_labels
 from model_zoo.catalog.references import (
     Reference,

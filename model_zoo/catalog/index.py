@@ -203,7 +203,9 @@ class Index:
         with self._lock:
             if self._files is None:
                 self._files, self._directories = self._index_file.listing()
-            if self._files is None or not self._is_unchanged():
+            if self._files is None or any(
+                stamp is None or stamp_of(path) != stamp for path, stamp in self._directories.items()
+            ):
                 entries, stamps = find_entries(self.root)
                 _log.debug("%s: listed %d entries", self.root, len(entries))
                 self._directories = {str(path): stamp for path, stamp in stamps.items()}
@@ -212,9 +214,6 @@ class Index:
                 self._models = {path: m for path, m in self._models.items() if not _is_described(path)}
                 self._index_file.set_listing(self._directories, self._files)
             return self._files
-
-    def _is_unchanged(self) -> bool:
-        return all(stamp is not None and stamp_of(path) == stamp for path, stamp in self._directories.items())
 
     def get(self, path: Path) -> Model:
         """Return the model of one entry; its labels file is named but not read.

@@ -78,7 +78,8 @@ def _inputs(facts: WeightFacts) -> tuple[Input, ...]:
     if facts.preset == "OpticalFlow":  # to -1 … 1
         values |= {"mean": _BYTE / 2, "scale": _BYTE / 2, "layout": "NCHW", "shape": (1, 3, -1, -1)}
         return tuple(Input(name=name, **values) for name in ("image1", "image2"))
-    height, width = _size(facts)
+    size = facts.crop_size or facts.resize_size or (_DETECTION_SIDE,)
+    height, width = size[0], size[-1]
     if facts.mean:
         values["mean"] = tuple(round(value * _BYTE, 6) for value in facts.mean)
         values["scale"] = tuple(round(value * _BYTE, 6) for value in facts.std)
@@ -109,11 +110,6 @@ def _example(facts: WeightFacts) -> dict[str, Any] | None:
         return None
     shape = [1, 3, *facts.min_size]
     return {name: {"shape": shape} for name in ("image1", "image2")}
-
-
-def _size(facts: WeightFacts) -> tuple[int, int]:
-    size = facts.crop_size or facts.resize_size or (_DETECTION_SIDE,)
-    return size[0], size[-1]
 
 
 def _model_info(facts: WeightFacts) -> dict[str, Any]:

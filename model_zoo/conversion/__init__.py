@@ -122,7 +122,9 @@ def _finish(job: ConversionJob, result: dict[str, Any], staging: Path, layer: Pa
     """Link ready-made files beside what the worker wrote; return what the manifest says of them all."""
     if job.model.is_folder:
         if job.model.framework == "openvino":
-            folder_model.link_all(job.files, (path for path, _ in job.parts["inputs"]), staging, layer)
+            for path, _ in job.parts["inputs"]:
+                (staging / path).parent.mkdir(parents=True, exist_ok=True)
+                folder_model.link(job.files / path, staging / path, layer)
         return folder_model.describe(staging, result["irs"])
     untouched = result.pop("untouched", None)
     if untouched is not None:

@@ -69,14 +69,6 @@ def describe_file(directory: Path, name: str) -> dict[str, Any]:
     return {"path": name, "size": path.stat().st_size, "sha256": hash_file(path)["sha256"].hex}
 
 
-def link_all(files: Path, paths: Iterable[str], staging: Path, layer: Path | None) -> None:
-    """Link ready-made files into a directory, see ``link``."""
-    for path in paths:
-        target = staging / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        link(files / path, target, layer)
-
-
 def link(source: Path, target: Path, layer: Path | None) -> None:
     """Give ``target`` the content of a file: a hard link, a copy, or, within ``layer``, a symlink."""
     real = source.resolve()

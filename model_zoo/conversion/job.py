@@ -11,7 +11,7 @@ import msgspec
 
 from model_zoo.conversion.key import is_ready
 from model_zoo.errors import ConversionError
-from model_zoo.formats.network import choose_network
+from model_zoo.formats.frameworks import choose_network
 from model_zoo.schema import Labels
 from model_zoo.text import plain_reason
 

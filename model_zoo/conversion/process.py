@@ -102,7 +102,8 @@ def run_worker(
             status = follow(argv, scratch, env, scratch / "log", enter)
         except OSError as error:
             raise cannot_start(python, error) from error
-        tail = _tail(scratch / "log")
+        log = (scratch / "log").read_text(encoding="utf-8", errors="replace")
+        tail = "\n".join([line for line in log.splitlines() if line.strip()][-_TAIL:])
         answer = _read_answer(scratch / "answer.json")
     _log.debug("%s: worker ended with %d after %.1f s", name, status, time.monotonic() - began)
     if answer is None:
@@ -197,12 +198,6 @@ def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:
 def changed(env: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
     """Return an environment with some variables set, and those that are None removed."""
     return {name: value for name, value in {**env, **changes}.items() if value is not None}
-
-
-def _tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    kept = [line for line in lines if line.strip()]
-    return "\n".join(kept[-_TAIL:])
 
 
 def _read_answer(path: Path) -> dict[str, Any] | None:

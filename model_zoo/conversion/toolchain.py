@@ -52,7 +52,8 @@ def packages(model: Model, precision: str) -> tuple[str, ...]:
     names = ["openvino", *row.packages]
     if model.is_folder:
         return tuple(names)
-    if _may_need_fallback(model):
+    # Modules of TensorFlow Hub may lack a serving signature; OpenVINO reads everything else by itself.
+    if builder or any(source.kind == "tfhub" for a in model.artifacts for source in a.sources):
         names += row.fallback_packages
     if builder and builder.torchvision:
         names.append("torchvision")
@@ -63,12 +64,6 @@ def packages(model: Model, precision: str) -> tuple[str, ...]:
     if not any(a.precision for a in model.artifacts) and not _PLAIN.fullmatch(precision):
         names.append("nncf")
     return tuple(dict.fromkeys(names))
-
-
-def _may_need_fallback(model: Model) -> bool:
-    """Modules of TensorFlow Hub may lack a serving signature; OpenVINO reads everything else by itself."""
-    hub = any(source.kind == "tfhub" for artifact in model.artifacts for source in artifact.sources)
-    return hub or model.recipe.builder is not None
 
 
 def optional(model: Model) -> frozenset[str]:

@@ -7,15 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheError
-from model_zoo.files import (
-    ELSEWHERE,
-    as_cache_error,
-    copy_file,
-    has_link,
-    replacing,
-    set_mode,
-    sweep_staged,
-)
+from model_zoo.files import ELSEWHERE, as_cache_error, copy_file, has_link, replacing, set_mode, sweep_staged
 from model_zoo.registry.image import export_names
 
 if TYPE_CHECKING:

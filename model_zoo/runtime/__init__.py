@@ -9,8 +9,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import CompileError, LoadError
-from model_zoo.formats.frameworks import FRAMEWORKS
-from model_zoo.formats.network import choose_network
+from model_zoo.formats.frameworks import FRAMEWORKS, choose_network
 from model_zoo.runtime import blobs
 from model_zoo.runtime.core import available_devices, check_device, core, read_model, reason, version
 from model_zoo.schema import PIPELINES, opening_line

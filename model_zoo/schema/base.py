@@ -130,13 +130,7 @@ def _problem_with(part: str) -> str:
 
 
 def html_table(caption: str, rows: Iterable[tuple[str, str | None]], *, code: bool = False) -> str:
-    """Return a small table for notebooks.
-
-    Args:
-        caption: HTML.
-        rows: a title and a text each, as plain text; rows without a text are left out.
-        code: set the texts in a fixed-width font.
-    """
+    """Return a table for notebooks: an HTML caption, and rows of title and text; without text no row."""
     from html import escape  # not at every start
 
     before, after = ("<code>", "</code>") if code else ("", "")

@@ -28,10 +28,8 @@ PIPELINES = {
 def opening_line(opens: str | None, folder: str, options: Mapping[str, object] | None = None) -> str:
     """Return a line of Python that opens a model.
 
-    Args:
-        opens: the class, with its module; None for OpenVINO itself.
-        folder: a Python expression for its directory, or for the file if it is one IR.
-        options: more arguments of the class, from a manifest.
+    ``opens`` is the class with its module, None for OpenVINO itself; ``folder`` a Python expression for its
+    directory, or for the file of a single IR; ``options`` are more arguments, from a manifest.
     """
     if opens is None:
         return f"import openvino; model = openvino.Core().compile_model({folder})"

@@ -16,10 +16,11 @@ from model_zoo.events import ignore
 from model_zoo.schema import NAME
 from model_zoo.sources.file import FileSource
 from model_zoo.sources.url import refuse_secrets
+from model_zoo.zoo.lockfile import pinned
 
 if TYPE_CHECKING:
     from model_zoo.events import Report
-    from model_zoo.schema import Artifact, ArtifactRecord, Model, Source
+    from model_zoo.schema import Artifact, Model, Source
     from model_zoo.settings import Settings
     from model_zoo.zoo import Zoo
 
@@ -58,7 +59,10 @@ def entry_of(zoo: Zoo, uri: str, *, target: Path | None = None, report: Report =
     fetched = zoo.pipeline().fetch(request, report)
     records = {record.path: record for record in fetched.manifest.artifacts}
     folder = target.absolute().parent if target is not None else None
-    artifacts = tuple(_pinned(one, records[one.path], folder) for one in request.model.artifacts)
+    artifacts = tuple(
+        pinned(one, records[one.path], tuple(_near(source, folder) for source in one.sources))
+        for one in request.model.artifacts
+    )
     license_, task = _card(artifacts, zoo.settings)
     return msgspec.structs.replace(
         request.model,
@@ -67,12 +71,6 @@ def entry_of(zoo: Zoo, uri: str, *, target: Path | None = None, report: Report =
         license=license_ or request.model.license,
         task=task or request.model.task,
     )
-
-
-def _pinned(artifact: Artifact, record: ArtifactRecord, folder: Path | None) -> Artifact:
-    sources = tuple(_near(source, folder) for source in artifact.sources)
-    changes = {"size": record.size, "sha256": record.sha256, "integrity": None}
-    return msgspec.structs.replace(artifact, sources=sources, **changes)
 
 
 def _near(source: Source, folder: Path | None) -> Source:

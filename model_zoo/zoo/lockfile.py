@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from model_zoo.events import Report
-    from model_zoo.schema import Artifact, ArtifactRecord, ConvertedModel, FetchedModel
+    from model_zoo.schema import Artifact, ArtifactRecord, ConvertedModel, FetchedModel, Source
     from model_zoo.zoo import Zoo
     from model_zoo.zoo.plan import Request
 
@@ -74,9 +74,13 @@ def _locked(
     of_catalog = _is_of_catalog(asked)
     fixed = of_catalog and asked is settled
     artifacts = tuple(
-        _pinned(one, records[one.path], sourced=not fixed)
+        pinned(one, records[one.path], () if fixed else one.sources)
         for one in sorted(settled.artifacts, key=lambda artifact: artifact.path)
     )
+    ir = {}
+    if converted is not None:
+        outputs = tuple(sorted(converted.manifest.outputs, key=lambda entry: entry.path))
+        ir[converted.precision] = LockedIr(key=converted.key, outputs=outputs, parts=converted.manifest.parts)
     entry = None
     if not of_catalog:
         entry = {k: v for k, v in msgspec.to_builtins(asked.model).items() if k != "artifacts"}
@@ -86,21 +90,14 @@ def _locked(
         declared={artifact.path: identity(artifact) for artifact in asked.artifacts},
         replace=tuple(msgspec.to_builtins(asked.model.replace)),
         entry=entry,
-        ir={} if converted is None else {converted.precision: _locked_ir(converted)},
+        ir=ir,
     )
 
 
-def _pinned(artifact: Artifact, record: ArtifactRecord, *, sourced: bool) -> Artifact:
-    """Return an artifact with its size and sha256; without sources where the entry's are to be used."""
+def pinned(artifact: Artifact, record: ArtifactRecord, sources: tuple[Source, ...]) -> Artifact:
+    """Return an artifact with the size and sha256 it turned out to have, and these sources."""
     changes = {"size": record.size, "sha256": record.sha256, "integrity": None}
-    kept = artifact.sources if sourced else ()
-    return msgspec.structs.replace(artifact, sources=kept, **changes)
-
-
-def _locked_ir(converted: ConvertedModel) -> LockedIr:
-    manifest = converted.manifest
-    outputs = tuple(sorted(manifest.outputs, key=lambda entry: entry.path))
-    return LockedIr(key=converted.key, outputs=outputs, parts=manifest.parts)
+    return msgspec.structs.replace(artifact, sources=sources, **changes)
 
 
 def _joined(first: LockedModel, second: LockedModel) -> LockedModel:

@@ -165,7 +165,8 @@ class Pipeline:
         A failure of one does not stop the others.
         """
         plans = [attempt(self._plan, request, conversion, report) for request in requests]
-        missing = [i for i, plan in enumerate(plans) if plan.result and _is_missing(plan.result)]
+        missing = [i for i, plan in enumerate(plans) if plan.result and plan.result.cached is None]
+        missing = [i for i in missing if requests[i].model.convertible]
         ready = [i for i in missing if attempt(self.converter.check, plans[i].unwrap()).error is None]
         outcomes = self.fetcher.fetch_all([plans[index].unwrap().request for index in ready], report)
         fetched = dict(zip(ready, outcomes, strict=True))
@@ -221,7 +222,3 @@ class Pipeline:
         plan = self.planner.plan(Request(converted.model, converted.precision), conversion)
         self.converter.check(plan)
         self.converter.check_reproducible(plan, converted, self.fetch(plan.request))
-
-
-def _is_missing(plan: Plan) -> bool:
-    return plan.cached is None and plan.request.model.convertible

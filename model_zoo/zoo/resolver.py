@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from model_zoo.cache import Cache
-    from model_zoo.schema import Artifact, Model
+    from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
     from model_zoo.zoo.plan import Request
 
@@ -151,21 +151,17 @@ def _refuse_unusable(
 
 
 def _with_artifacts(request: Request, artifacts: tuple[Artifact, ...]) -> Request:
-    if request.model.framework in EXPORTED:
-        artifacts = _needed(request.model, artifacts)
+    declared = request.model
+    if declared.framework in EXPORTED:  # weights it has no use for are left out, unless the entry names them
+        paths = [artifact.path for artifact in artifacts]
+        wanted = {*required_files(declared.framework, paths), *(a.path for a in declared.artifacts)}
+        artifacts = tuple(artifact for artifact in artifacts if artifact.path in wanted)
     try:
-        model = msgspec.structs.replace(request.model, artifacts=artifacts)
+        model = msgspec.structs.replace(declared, artifacts=artifacts)
     except ValueError as error:  # names that differ in case only
-        what = f"{request.model.name}: {error}"
+        what = f"{declared.name}: {error}"
         raise SourceUnavailableError(what, hint="name a file or a pattern that leaves one out") from error
-    return replace(request, model=model, resolution=(key_of(request.model.artifacts), artifacts))
-
-
-def _needed(model: Model, artifacts: tuple[Artifact, ...]) -> tuple[Artifact, ...]:
-    """Leave out weights that the model's framework has no use for, unless the entry names them."""
-    paths = [artifact.path for artifact in artifacts]
-    wanted = {*required_files(str(model.framework), paths), *(artifact.path for artifact in model.artifacts)}
-    return tuple(artifact for artifact in artifacts if artifact.path in wanted)
+    return replace(request, model=model, resolution=(key_of(declared.artifacts), artifacts))
 
 
 def resolution_of(request: Request) -> Resolution | None:

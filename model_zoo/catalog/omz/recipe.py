@@ -196,7 +196,8 @@ def _in_call_order(inputs: list[dict[str, Any]], export: Options) -> list[dict[s
     """Order the inputs as the network's ``forward`` takes them, and state the types and free dimensions."""
     by_name = {port["name"]: port for port in inputs}
     kind = _TYPES[export.get("inputs-dtype", ["float"])[0]]
-    shapes = _shapes((export.get("input-shapes") or export["input-shape"])[0])
+    shapes = _literal((export.get("input-shapes") or export["input-shape"])[0])
+    shapes = shapes if isinstance(shapes[0], (list, tuple)) else [shapes]
     free = dict(_parameter(text) for text in export.get("conversion-param", ())).get("dynamic_axes", {})
     ordered = []
     for name, shape in zip(export["input-names"][0].split(","), shapes, strict=True):
@@ -208,8 +209,3 @@ def _in_call_order(inputs: list[dict[str, Any]], export: Options) -> list[dict[s
         keys = ("name", "shape", "type", "layout", "mean", "scale", "reverse_channels")
         ordered.append({key: port[key] for key in keys if key in port})
     return ordered
-
-
-def _shapes(text: str) -> list[list[int]]:
-    found = _literal(text)
-    return [list(shape) for shape in found] if isinstance(found[0], (list, tuple)) else [list(found)]

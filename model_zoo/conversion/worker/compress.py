@@ -50,7 +50,9 @@ def apply(
     """
     if job.ready or re.fullmatch(r"FP16|FP32", job.precision):
         return model, None
-    _import_nncf()
+    with needs("this precision", "nncf"):
+        import nncf
+    nncf.set_log_level(40)
     before = model.clone()
     if re.fullmatch(r"(FP16|FP32)-INT8", job.precision):
         on_stage("quantize")
@@ -60,12 +62,6 @@ def apply(
         made, samples, data = _compress(job, model, info)
     on_stage("compare")
     return made, {"data": data, "samples": len(samples), "outputs": compare(before, made, samples)}
-
-
-def _import_nncf() -> None:
-    with needs("this precision", "nncf"):
-        import nncf
-    nncf.set_log_level(40)
 
 
 def _quantize(

@@ -121,7 +121,13 @@ def rebuild(
             raise ConversionError(what, hint="cut at tensors between the inputs and the outputs")
         every = {p.get_name(): p for p in [*parameters, *cut] if p.get_name() in reached}
         parameters = list(every.values())
-        sinks = [sink for sink in sinks if _parameters_of(sink) <= every.keys()]
+        sinks = [
+            sink
+            for sink in sinks
+            if all(
+                n in every for n, node in _ancestors([sink]).items() if node.get_type_name() == "Parameter"
+            )
+        ]
     if sinks:
         return ov.Model(results, sinks, parameters, "model")
     return ov.Model(results, parameters, "model")
@@ -160,7 +166,3 @@ def _ancestors(nodes: list[ov.Node]) -> dict[str, ov.Node]:
             seen[node.get_name()] = node
             waiting += [node.input_value(index).get_node() for index in range(node.get_input_size())]
     return seen
-
-
-def _parameters_of(node: ov.Node) -> set[str]:
-    return {name for name, found in _ancestors([node]).items() if found.get_type_name() == "Parameter"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +33,11 @@ def run(request: dict[str, Any], on_stage: Callable[[str], None]) -> dict[str, A
         return {"irs": reader.export(job, on_stage)}
     on_stage("read")
     model = reader.read(job)
-    if job.ready and not _changes_anything(job):
-        return {"ports": describe_ports(model), "untouched": _ready_files(job)}
+    changes = any(job.recipe.get(name) for name in ("inputs", "outputs", "cut", "extensions"))
+    if job.ready and not (changes or job.model_info or job.labels):
+        weights = job.network.with_suffix(".bin")
+        untouched = {"xml": str(job.network), "bin": str(weights) if weights.exists() else None}
+        return {"ports": describe_ports(model), "untouched": untouched}
     info = preprocess.model_info(job, model)
     _reshape(job, model)
     model = preprocess.apply(model, job.inputs, embed=job.recipe.get("preprocess", "embed") == "embed")
@@ -55,17 +57,6 @@ def run(request: dict[str, Any], on_stage: Callable[[str], None]) -> dict[str, A
     if report:
         result["report"] = report
     return result
-
-
-def _changes_anything(job: Job) -> bool:
-    fields = ("inputs", "outputs", "cut", "extensions")
-    return bool(job.model_info or job.labels) or any(job.recipe.get(name) for name in fields)
-
-
-def _ready_files(job: Job) -> dict[str, str | None]:
-    xml = job.network
-    weights = xml.with_suffix(".bin")
-    return {"xml": os.fspath(xml), "bin": os.fspath(weights) if weights.exists() else None}
 
 
 def _reshape(job: Job, model: ov.Model) -> None:
@@ -97,15 +88,10 @@ def _without_machine_data(job: Job, model: ov.Model) -> ov.Model:
             kept = {name for name in output.get_names() if not _ADDRESS.fullmatch(name)}
             if kept != output.get_names():
                 output.set_names(kept)
-    metadata = _metadata(model) if job.framework == "onnx" else {}
+    has_metadata = job.framework == "onnx" and model.has_rt_info(["framework"])
+    metadata = model.get_rt_info(["framework"]).value if has_metadata else {}
+    texts = {str(name): str(value) for name, value in metadata.items()}
     model = cut.rebuild(model)
-    for name, text in sorted(metadata.items()):
+    for name, text in sorted(texts.items()):
         model.set_rt_info(text, ["framework", name])
     return model
-
-
-def _metadata(model: ov.Model) -> dict[str, str]:
-    """Return the ``metadata_props`` of an ONNX file."""
-    if not model.has_rt_info(["framework"]):
-        return {}
-    return {str(name): str(value) for name, value in model.get_rt_info(["framework"]).value.items()}

@@ -53,7 +53,8 @@ def apply(model: ov.Model, inputs: list[InputSpec], *, embed: bool) -> ov.Model:
 
 
 def _add_steps(step: InputInfo, port: ov.Output, spec: InputSpec, *, embed: bool) -> None:
-    outside, inside = _layouts(spec, port, required=embed and _needs_channels(spec))
+    by_channel = spec.reverse_channels or isinstance(spec.mean, list) or isinstance(spec.scale, list)
+    outside, inside = _layouts(spec, port, required=embed and by_channel)
     own_type = port.get_element_type()
     if spec.type and element_type(spec.type) != own_type:
         step.tensor().set_element_type(element_type(spec.type))
@@ -77,10 +78,6 @@ def _add_steps(step: InputInfo, port: ov.Output, spec: InputSpec, *, embed: bool
         work.mean(spec.mean)
     if spec.scale is not None:
         work.scale(spec.scale)
-
-
-def _needs_channels(spec: InputSpec) -> bool:
-    return spec.reverse_channels or isinstance(spec.mean, list) or isinstance(spec.scale, list)
 
 
 def _layouts(spec: InputSpec, port: ov.Output, *, required: bool) -> tuple[str, str]:

@@ -186,7 +186,9 @@ def _wav(path: Path, ports: Sequence[InputPort]) -> list[dict[str, Array]]:
     samples = read_wav(path)
     if port.dtype.kind != "f":
         raise ValueError(f"audio, which is real numbers, but {port.name} takes {port.dtype}")
-    axis = _time_axis(port)
+    # The samples go along a dynamic dimension or the longest, the batch excepted.
+    axes = range(1 if len(port.shape) > 1 else 0, len(port.shape))
+    axis = max(axes, key=lambda axis: port.shape[axis] or sys.maxsize)
     length = port.shape[axis] or max(len(samples), 1)
     shape = [length if index == axis else 1 for index in range(len(port.shape))]
     if not port.accepts(shape):
@@ -195,12 +197,6 @@ def _wav(path: Path, ports: Sequence[InputPort]) -> list[dict[str, Array]]:
     padded = np.zeros(count * length, port.dtype)
     padded[: len(samples)] = samples
     return [{port.name: window.reshape(shape)} for window in padded.reshape(count, length)]
-
-
-def _time_axis(port: InputPort) -> int:
-    """Return the dimension for the samples of audio: a dynamic one or the longest, the batch excepted."""
-    axes = range(1 if len(port.shape) > 1 else 0, len(port.shape))
-    return max(axes, key=lambda axis: port.shape[axis] or sys.maxsize)
 
 
 def read_wav(path: Path) -> Array:

@@ -32,11 +32,8 @@ def read(job: Job) -> ov.Model:
             what, found=str(error)[:400], hint="check the file, and the version of Keras it was saved with"
         ) from error
     specs = [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in network.inputs]
-    concrete = tf.function(
-        lambda *arguments: network(_packed(arguments), training=False)
-    ).get_concrete_function(*specs)
-    return convert_traced(job, concrete, input=job.shapes)
 
+    def infer(*arguments: object) -> object:
+        return network(arguments[0] if len(arguments) == 1 else list(arguments), training=False)
 
-def _packed(arguments: tuple[object, ...]) -> object:
-    return arguments[0] if len(arguments) == 1 else list(arguments)
+    return convert_traced(job, tf.function(infer).get_concrete_function(*specs), input=job.shapes)
