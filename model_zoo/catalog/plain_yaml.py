@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from model_zoo.catalog.error_text import explain_yaml
 from model_zoo.errors import CatalogError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from yaml import Node
 
 MAX_NODES = 200_000
 """Values and keys of one document; an alias counts as often as what it stands for."""
@@ -33,10 +33,8 @@ def load_yaml(text: str, name: str) -> object:
     Raises:
         CatalogError: the text is not such YAML, has a key twice, or is too large or too deep.
     """
-    import yaml
-
     try:
-        loader = _loader(text)
+        loader = _Loader(text)
         try:
             if len(text) > _LONG:
                 _count(text)
@@ -59,10 +57,8 @@ def load_yaml(text: str, name: str) -> object:
 
 def line_of(text: str, steps: tuple[str | int, ...]) -> int | None:
     """Return the line, from 1, of the deepest node on the path to a field; None if the text is not YAML."""
-    import yaml
-
     try:
-        node = _loader(text).get_single_node()
+        node = _Loader(text).get_single_node()
     except (yaml.YAMLError, RecursionError, ValueError):
         return None
     if node is None:
@@ -83,22 +79,7 @@ def line_of(text: str, steps: tuple[str | int, ...]) -> int | None:
     return line + 1
 
 
-def _loader(text: str) -> Any:  # noqa: ANN401 - of libyaml, or of pure Python where that is absent
-    import yaml
-
-    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-    class Loader(base):  # type: ignore[misc]
-        """The safe loader with numbers that other programs can hold."""
-
-    for kind in ("int", "float", "bool", "timestamp"):
-        Loader.add_constructor(_TAG + kind, _scalar)
-    return Loader(text)
-
-
-def _scalar(loader: Any, node: Node) -> object:  # noqa: ANN401 - PyYAML is untyped
-    import yaml
-
+def _scalar(loader: Any, node: yaml.Node) -> object:  # noqa: ANN401 - PyYAML is untyped
     kind, value = node.tag.removeprefix(_TAG), None
     if len(node.value) <= MAX_DIGITS:
         try:
@@ -114,10 +95,16 @@ def _scalar(loader: Any, node: Node) -> object:  # noqa: ANN401 - PyYAML is unty
     return node.value if kind == "timestamp" else value
 
 
-def _count(text: str) -> None:
-    import yaml
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader, libyaml's where there is one, with numbers that other programs can hold."""
 
-    parser = _loader(text)
+
+for _kind in ("int", "float", "bool", "timestamp"):
+    _Loader.add_constructor(_TAG + _kind, _scalar)
+
+
+def _count(text: str) -> None:
+    parser = _Loader(text)
     seen = 0
     while parser.check_event():
         event = parser.get_event()
@@ -129,7 +116,7 @@ def _count(text: str) -> None:
 _TOO_MANY = f"more than {MAX_NODES} values, aliases counted"
 
 
-def _check(root: Node) -> None:
+def _check(root: yaml.Node) -> None:
     """Refuse a document with too much in it, keys that are not text, keys stated twice, and other types."""
     seen, pending = 0, [(root, 1)]
     while pending:
@@ -142,10 +129,8 @@ def _check(root: Node) -> None:
         pending += ((child, depth + 1) for child in _children(node))
 
 
-def _children(node: Node) -> Iterable[Node]:
+def _children(node: yaml.Node) -> Iterable[yaml.Node]:
     """Return the keys and values directly in a node, which is checked by itself."""
-    import yaml
-
     if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
         _refuse("a text contains the character NUL", node)
     if node.tag not in (_SCALARS if isinstance(node, yaml.ScalarNode) else _COLLECTIONS):
@@ -162,7 +147,5 @@ def _children(node: Node) -> Iterable[Node]:
     return [part for pair in node.value for part in pair]
 
 
-def _refuse(problem: str, node: Node) -> None:
-    import yaml
-
+def _refuse(problem: str, node: yaml.Node) -> None:
     raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)

@@ -9,7 +9,6 @@ from typing import TypeVar
 import msgspec
 
 from model_zoo.catalog.error_text import explain_field
-from model_zoo.catalog.plain_yaml import line_of, load_yaml
 from model_zoo.errors import CatalogError
 from model_zoo.files.read import TooLargeError, read_bounded
 from model_zoo.schema import Artifact, Labels, Model, Source
@@ -83,6 +82,8 @@ def parse_model(text: str, name: str) -> Model:
     Raises:
         CatalogError: the text is not a valid entry.
     """
+    from model_zoo.catalog.plain_yaml import load_yaml  # and YAML itself, which the index makes needless
+
     return to_struct(load_yaml(text, name), Model, text, name)
 
 
@@ -185,6 +186,8 @@ def split_field(field: str) -> tuple[str | int, ...]:
 
 def _location(name: object, text: str, steps: tuple[str | int, ...]) -> str:
     """Return ``FILE:LINE: `` of the deepest node on the path to a field."""
+    from model_zoo.catalog.plain_yaml import line_of
+
     line = line_of(text, steps)
     return f"{name}: " if line is None else f"{name}:{line}: "
 

@@ -55,7 +55,6 @@ class ParsedUri:
     Attributes:
         uri: as people type it, without passwords and tokens.
         stem: what the model is called for people; the name adds what makes it unique.
-        artifacts: the files, some of which may float.
         requested: the file or directory, among those of ``artifacts``, that the URI names.
         framework: if the URI determines it; otherwise it is detected from the names of the files.
         model: the whole model, if there is nothing left to find out.

@@ -25,17 +25,11 @@ if TYPE_CHECKING:
 class ConversionJob:
     """One conversion.
 
-    Attributes:
-        model: the catalog entry.
-        precision: the precision to convert to.
-        files: the directory of the model's files; nothing is written there.
-        parts: what ``key_parts`` returned.
-        python: the interpreter to run the worker in; default: this one.
-        isolated: that interpreter is a converter environment's.
-        trust_code: whether code that comes with the model may run.
-        calibration: calibration data named by the caller instead of by the recipe: a directory of images, a
-            ``.npy`` or ``.npz`` file, or ``random``; for language models a file with one text a line.
-        reference: what to type for the model, where that is not its name.
+    Nothing is written to ``files``; ``parts`` is what ``key_parts`` returned. ``python`` is the interpreter
+    to run the worker in, by default this one, and ``isolated`` if that is a converter environment's.
+    ``calibration`` is data that the caller names instead of the recipe: a directory of images, a ``.npy`` or
+    ``.npz`` file, or ``random``; for language models a file with one text a line. ``reference`` is what to
+    type for the model, where that is not its name.
     """
 
     model: Model

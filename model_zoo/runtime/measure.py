@@ -63,17 +63,8 @@ def bench(
     """
     check_device(device)
     with tempfile.TemporaryDirectory(prefix="model-zoo-bench-") as directory:
-        argv = [
-            sys.executable,
-            "-c",
-            _BENCHMARK_APP,
-            "-m",
-            str(xml),
-            "-d",
-            device,
-            "-t",
-            str(max(1, round(seconds))),
-        ]
+        argv = [sys.executable, "-c", _BENCHMARK_APP, "-m", str(xml), "-d", device]
+        argv += ["-t", str(max(1, round(seconds)))]
         argv += ["-report_type", "no_counters", "-json_stats", "-report_folder", directory]
         argv += ["-hint", hint] if hint else []
         argv += ["-cdir", str(cache)] if cache else []

@@ -25,6 +25,7 @@ from model_zoo.schema.base import (
     near_precisions,
 )
 from model_zoo.schema.manifest import (
+    FOLDER,
     ArtifactRecord,
     EnvironmentManifest,
     FileEntry,
@@ -37,9 +38,8 @@ from model_zoo.schema.manifest import (
     Resolution,
 )
 from model_zoo.schema.model import Framework, Labels, Model, Omz
-from model_zoo.schema.opening import FOLDER, PIPELINES, opening_line
 from model_zoo.schema.recipe import Builder, Input, Recipe
-from model_zoo.schema.results import ConvertedModel, FetchedModel
+from model_zoo.schema.results import PIPELINES, ConvertedModel, FetchedModel, opening_line
 
 __all__ = [
     "BY_NNCF",

@@ -12,7 +12,6 @@ import msgspec
 
 from model_zoo.schema.artifact import Unpack
 from model_zoo.schema.base import MANIFEST_NAME, Struct
-from model_zoo.schema.opening import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 KeyParts = dict[str, Any]
 """What an IR was made from, as plain JSON: ``inputs`` (pairs of path and sha256), ``versions`` by package,
 ``recipe``, ``precision`` and more. The IR key is the digest of exactly this: nothing in it may be dropped."""
+FOLDER = "folder"
+"""The ``layout`` in a manifest where the whole directory is the model."""
 _Default = TypeVar("_Default")
 
 

@@ -35,14 +35,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Converter:
-    """Makes IRs in one cache with one set of settings.
-
-    Attributes:
-        settings: offline or not, timeouts, the registry that a fleet shares.
-        cache: where to.
-        environments: what conversions run in, where they are isolated.
-        planner: looks up whether somebody else made an IR meanwhile.
-    """
+    """Makes IRs in one cache with one set of settings."""
 
     settings: Settings
     cache: Cache
@@ -90,11 +83,7 @@ class Converter:
             )
 
     def convert(self, plan: Plan, fetched: FetchedModel, report: Report) -> ConvertedModel:
-        """Make an IR of a model's files, unless another process did meanwhile; the cache is in use.
-
-        Raises:
-            ModelZooError: one of its subclasses, see ``model_zoo.errors``.
-        """
+        """Make an IR of a model's files, unless another process did meanwhile; the cache is in use."""
         environment = self.environments.require(plan, report)
         if environment is not None and not plan.tools.is_built:
             assert plan.inputs is not None  # noqa: S101 - its files are there
@@ -141,11 +130,7 @@ class Converter:
     def check_reproducible(
         self, plan: Plan, converted: ConvertedModel, fetched: FetchedModel, report: Report = ignore
     ) -> None:
-        """Convert a cached IR's model once more and compare the bytes; the cache stays as it is.
-
-        Raises:
-            ConversionError: another IR came out.
-        """
+        """Convert a cached IR's model once more, and raise a ConversionError if the bytes differ."""
         with using_cache(self.cache, self.settings, report):
             environment = self.environments.require(plan, report)
             job = _job(plan, fetched, converted.manifest.parts, environment)

@@ -36,15 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Brings models' files into one cache with one set of settings.
-
-    Attributes:
-        settings: offline or not, timeouts, jobs.
-        cache: where to.
-        resolver: asked what floating artifacts mean, before they are downloaded.
-        plan: looks up where a model's files are.
-        require_pinned: refuse artifacts whose content no full digest fixes.
-    """
+    """Brings models' files into one cache with one set of settings."""
 
     settings: Settings
     cache: Cache

@@ -93,20 +93,12 @@ class Pipeline:
         return Tools(toolchain(model, precision, python=conversion.python))
 
     def fetch(self, request: Request, report: Report = ignore) -> FetchedModel:
-        """Make one model's files available, doing only what is missing.
-
-        Raises:
-            ModelZooError: one of its subclasses, see ``model_zoo.errors``.
-        """
+        """Make one model's files available, doing only what is missing."""
         (outcome,) = self.fetcher.fetch_all([request], report)
         return outcome.unwrap()
 
     def convert(self, request: Request, conversion: Conversion, report: Report = ignore) -> ConvertedModel:
-        """Make one IR available, doing only what is missing.
-
-        Raises:
-            ModelZooError: one of its subclasses, see ``model_zoo.errors``.
-        """
+        """Make one IR available, doing only what is missing."""
         return self.carry_out(self._plan(request, conversion, report), report)
 
     def require_trust(self, request: Request, conversion: Conversion) -> None:
@@ -119,11 +111,7 @@ class Pipeline:
             require_trust(request.model, trusted=conversion.trust_code, name=request.name)
 
     def carry_out(self, plan: Plan, report: Report = ignore) -> ConvertedModel:
-        """Make the IR of a plan available; where that is impossible here, one made by other tools counts.
-
-        Raises:
-            ModelZooError: one of its subclasses, see ``model_zoo.errors``.
-        """
+        """Make the IR of a plan available; where that is impossible here, one made by other tools counts."""
         if plan.cached is not None:
             if plan.request.locked is not None:
                 check_locked(plan.request, plan.cached.manifest.parts, plan.cached.manifest.outputs)

@@ -33,12 +33,8 @@ _log = logging.getLogger(__name__)
 class Planner:
     """What references come to, on one catalog, one cache and perhaps one lock file.
 
-    Attributes:
-        catalog: which models there are.
-        cache: what is there already.
-        resolver: what floating artifacts mean; only a URI's are asked for, everything else is looked up.
-        tools: says what a conversion would run with.
-        lockfile: what requests are held to.
+    ``resolver`` is asked only for URIs, everything else is looked up; ``tools`` says what a conversion would
+    run with.
     """
 
     catalog: Catalog
@@ -73,8 +69,7 @@ class Planner:
     ) -> list[Request]:
         """Return the requests of several references, composites replaced by their stages, no doubles.
 
-        Raises:
-            ModelZooError: as ``request``.
+        Errors are those of ``request``.
         """
         found: dict[tuple[str, str | None], Request] = {}
         for reference in references:

@@ -49,8 +49,7 @@ class Resolver:
     def resolve(self, request: Request, *, fresh: bool = False) -> Request:
         """Return a request with what its floating artifacts mean, asking their sources where needed.
 
-        Raises:
-            ModelZooError: as ``resolve_artifacts``.
+        Errors are those of ``resolve_artifacts``.
         """
         model = request.model
         if not floating(model.artifacts):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from model_zoo import errors
-from model_zoo.catalog.omz import OmzOrigin, to_composite, to_model
+from model_zoo.catalog.omz import OmzOrigin, to_model
 
 ORIGIN = OmzOrigin("m", "public/m", file="m/model.yml")
 FILE = {"name": "m.onnx", "size": 3, "checksum": "AB" * 48, "source": "https://example.org/m.onnx"}
@@ -231,11 +231,11 @@ def test_wrong_descriptions_are_refused_with_their_file(change, message):
 
 def test_composites():
     fields = {key: value for key, value in raw().items() if key not in {"files", "model_optimizer_args"}}
-    model = to_composite(fields | {"stages_order": ["m-a", "m-b"]}, ORIGIN)
+    model = to_model(fields | {"stages_order": ["m-a", "m-b"]}, ORIGIN, composite=True)
     assert model.stages == ("m-a", "m-b")
     assert model.omz.subdirectory == "public/m"
     with pytest.raises(errors.CatalogError, match="stages_order is missing"):
-        to_composite(fields, ORIGIN)
+        to_model(fields, ORIGIN, composite=True)
 
 
 def test_scripts_that_only_called_a_constructor_are_replaced_by_it():

@@ -30,7 +30,7 @@ from model_zoo.errors import (
 )
 from model_zoo.formats import images
 from model_zoo.runtime import measure
-from model_zoo.runtime.inference import boxes, draw, inputs, outputs
+from model_zoo.runtime.inference import draw, inputs, outputs
 from model_zoo.runtime.inference.run import infer
 from tests.conversion import support
 
@@ -374,7 +374,7 @@ def test_rows_of_detection_output_become_boxes() -> None:
         ],
         np.float32,
     ).reshape(1, 1, 4, 7)
-    found = boxes.find_boxes({"y": rows}, {"model_type": "ssd", "labels": "none face"}, **SIZES)
+    found = outputs.find_boxes({"y": rows}, {"model_type": "ssd", "labels": "none face"}, **SIZES)
     assert found is not None
     assert [(one["label"], round(one["score"], 3), one["box"]) for one in found] == [
         ("#2", 0.9, [0.0, 0.0, 200.0, 100.0]),
@@ -397,7 +397,7 @@ def test_boxes_go_back_to_where_they_were_in_the_picture(kind: str, wanted: list
         "labels": np.array([0]),
     }
     info = {"model_type": "SSD", "resize_type": kind}
-    (found,) = boxes.find_boxes(outputs_, info, **SIZES) or []
+    (found,) = outputs.find_boxes(outputs_, info, **SIZES) or []
     assert found["box"] == wanted
 
 
@@ -407,10 +407,10 @@ def test_boxes_with_scores_apart() -> None:
         "scores": np.array([[0.7, 0.4]], np.float32),
         "labels": np.array([[3, 4]]),
     }
-    (found,) = boxes.find_boxes(outputs_, {"model_type": "ssd"}, **SIZES) or []
+    (found,) = outputs.find_boxes(outputs_, {"model_type": "ssd"}, **SIZES) or []
     assert (found["index"], found["box"]) == (3, [20.0, 20.0, 100.0, 60.0])
     del outputs_["scores"]
-    assert len(boxes.find_boxes(outputs_, {"model_type": "ssd"}, **SIZES) or []) == 2
+    assert len(outputs.find_boxes(outputs_, {"model_type": "ssd"}, **SIZES) or []) == 2
 
 
 def test_yolo_in_columns_and_rows_with_overlaps_removed() -> None:
@@ -419,13 +419,13 @@ def test_yolo_in_columns_and_rows_with_overlaps_removed() -> None:
         columns[0, :4, index] = (x, 5, 2, 2)
         columns[0, 4 + kind, index] = score
     info = {"model_type": "YOLOv8", "iou_threshold": "0.5"}
-    found = boxes.find_boxes({"y": columns}, info, **SIZES)
+    found = outputs.find_boxes({"y": columns}, info, **SIZES)
     assert found is not None
     assert [(one["index"], round(one["score"], 2)) for one in found] == [(0, 0.9), (1, 0.7), (0, 0.6)]
     assert found[0]["box"] == [80.0, 40.0, 120.0, 60.0]
     rows = np.zeros((1, 9, 7), np.float32)
     rows[0, 0] = (5, 5, 2, 2, 0.8, 0.1, 0.9)
-    (one,) = boxes.find_boxes({"y": rows}, {"model_type": "yolov5"}, **SIZES) or []
+    (one,) = outputs.find_boxes({"y": rows}, {"model_type": "yolov5"}, **SIZES) or []
     assert (one["index"], round(one["score"], 2)) == (1, 0.72)
 
 
@@ -434,24 +434,24 @@ def test_yolo_in_columns_and_rows_with_overlaps_removed() -> None:
     [("Classification", (1, 1, 1, 7)), ("ssd", (1, 3)), ("yolo", (1, 3)), ("yolo", (1, 9, 5))],
 )
 def test_outputs_that_are_no_boxes(kind: str, shape: tuple[int, ...]) -> None:
-    assert boxes.find_boxes({"y": np.zeros(shape, np.float32)}, {"model_type": kind}, **SIZES) is None
+    assert outputs.find_boxes({"y": np.zeros(shape, np.float32)}, {"model_type": kind}, **SIZES) is None
 
 
 def test_masks() -> None:
     info = {"model_type": "Segmentation"}
     scores = np.zeros((1, 3, 2, 2), np.float32)
     scores[0, 2, 0, 0] = 1
-    mask = boxes.segmentation_mask({"y": scores}, info)
+    mask = outputs.segmentation_mask({"y": scores}, info)
     assert mask is not None
     assert mask.tolist() == [[2, 0], [0, 0]]
-    single = boxes.segmentation_mask({"y": scores[:, 2:]}, info)
+    single = outputs.segmentation_mask({"y": scores[:, 2:]}, info)
     assert single is not None
     assert single.tolist() == [[1, 0], [0, 0]]
-    hard = boxes.segmentation_mask({"y": np.array([[[0, 7]]])}, info)
+    hard = outputs.segmentation_mask({"y": np.array([[[0, 7]]])}, info)
     assert hard is not None
     assert hard.tolist() == [[0, 7]]
-    assert boxes.segmentation_mask({"y": scores}, {}) is None
-    assert boxes.segmentation_mask({"y": np.zeros(3)}, info) is None
+    assert outputs.segmentation_mask({"y": scores}, {}) is None
+    assert outputs.segmentation_mask({"y": np.zeros(3)}, info) is None
 
 
 def test_boxes_are_drawn_where_they_are(tmp_path: Path) -> None:

@@ -6,6 +6,6 @@ recipe or the reason why there is none, and ``special_cases`` has what those arg
 
 from __future__ import annotations
 
-from model_zoo.catalog.omz.entry import OmzOrigin, models_root, read_omz, to_composite, to_model
+from model_zoo.catalog.omz.entry import OmzOrigin, models_root, read_omz, to_model
 
-__all__ = ["OmzOrigin", "models_root", "read_omz", "to_composite", "to_model"]
+__all__ = ["OmzOrigin", "models_root", "read_omz", "to_model"]

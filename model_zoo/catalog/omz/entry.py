@@ -14,7 +14,6 @@ from model_zoo.errors import CatalogError
 from model_zoo.schema import PRECISIONS, Model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 T = TypeVar("T")
@@ -41,27 +40,14 @@ class OmzOrigin:
     file: str = ""
 
 
-def to_model(raw: dict[str, Any], origin: OmzOrigin, *, text: str = "") -> Model:
-    """Turn the parsed content of a ``model.yml`` into a model; ``text`` is the YAML itself, for line numbers.
+def to_model(raw: dict[str, Any], origin: OmzOrigin, *, text: str = "", composite: bool = False) -> Model:
+    """Turn the parsed content of a ``model.yml``, or of a ``composite-model.yml``, into a model.
+
+    ``text`` is the YAML itself, for line numbers in errors.
 
     Raises:
         CatalogError: a field is missing or wrong.
     """
-    return _to_model(raw, origin, text, _model_fields, "model description")
-
-
-def to_composite(raw: dict[str, Any], origin: OmzOrigin, *, text: str = "") -> Model:
-    """Turn the content of a ``composite-model.yml`` into a model made of stages; as ``to_model``."""
-    return _to_model(raw, origin, text, lambda raw, _: {"stages": raw["stages_order"]}, "composite model")
-
-
-def _to_model(
-    raw: dict[str, Any],
-    origin: OmzOrigin,
-    text: str,
-    other_fields: Callable[[dict[str, Any], OmzOrigin], dict[str, Any]],
-    kind: str,
-) -> Model:
     file = origin.file or origin.name
     omz = {"subdirectory": origin.subdirectory, "composite": origin.composite}
     try:
@@ -72,13 +58,14 @@ def _to_model(
             "license": raw["license"],
             "description": raw["description"],
             "framework": _look_up(FRAMEWORKS, raw["framework"], "framework"),
-            **other_fields(raw, origin),
+            **({"stages": raw["stages_order"]} if composite else _model_fields(raw, origin)),
         }
         data["omz"] = omz | data.get("omz", {})
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         reason = str(error) if isinstance(error, ValueError) else "a field has a value of the wrong type"
         if isinstance(error, KeyError):
             reason = f"{error.args[0]} is missing"
+        kind = "composite model" if composite else "model description"
         what = f"{file}: not a {kind} of Open Model Zoo: {reason}"
         raise CatalogError(what, hint="correct the file") from error
     return to_struct(data, Model, text, file)
@@ -183,9 +170,7 @@ def read_omz(path: Path, root: Path) -> Model:
         raise CatalogError(f"{path}: not a model description of Open Model Zoo", hint="correct the file")
     composite = directory.parent.name if (directory.parent / COMPOSITE).is_file() else None
     origin = OmzOrigin(directory.name, directory.relative_to(root).as_posix(), composite, str(path))
-    if path.name == MODEL:
-        return to_model(raw, origin, text=text)
-    model = to_composite(raw, origin, text=text)
+    model = to_model(raw, origin, text=text, composite=path.name == COMPOSITE)
     for stage in model.stages:
         if not stage.startswith(f"{directory.name}-") or not (directory / stage / MODEL).is_file():
             what = f"{path}: stages_order names {stage}, which is not a model below it"

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from model_zoo.cli.session import Session
-    from model_zoo.runtime.inference.boxes import Box
-    from model_zoo.runtime.inference.outputs import TensorSummary, TopClass
+    from model_zoo.runtime.inference.outputs import Box, TensorSummary, TopClass
     from model_zoo.runtime.inference.run import Result
 
 _SHOWN_SHAPE = 6

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model_zoo.files import replacing
-from model_zoo.runtime.inference.boxes import colours
+from model_zoo.runtime.inference.outputs import colours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import PIL.Image
 
-    from model_zoo.runtime.inference.boxes import Box
+    from model_zoo.runtime.inference.outputs import Box
 
 
 def draw_boxes(source: Path, boxes: Sequence[Box], target: Path) -> None:

@@ -11,7 +11,7 @@ from model_zoo.errors import LoadError
 from model_zoo.files import as_cache_error, replacing
 from model_zoo.formats.ports import port_name
 from model_zoo.runtime.core import reason
-from model_zoo.runtime.inference import boxes, draw, outputs
+from model_zoo.runtime.inference import draw, outputs
 from model_zoo.runtime.inference.inputs import Array, Feed, input_ports, read_feeds
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Result(TypedDict, total=False):
     seconds: float
     outputs: list[outputs.TensorSummary]
     top: list[outputs.TopClass]
-    boxes: list[boxes.Box]
+    boxes: list[outputs.Box]
     saved: list[str]
 
 
@@ -131,20 +131,20 @@ def _result(
     return result
 
 
-def _boxes(feed: Feed, found: dict[str, Array], info: dict[str, str]) -> list[boxes.Box] | None:
+def _boxes(feed: Feed, found: dict[str, Array], info: dict[str, str]) -> list[outputs.Box] | None:
     from PIL import Image
 
     assert feed.image is not None  # noqa: S101 - checked by the caller
     with Image.open(feed.image) as opened:
         size = opened.size
-    return boxes.find_boxes(found, info, image=size, network=feed.network_size)
+    return outputs.find_boxes(found, info, image=size, network=feed.network_size)
 
 
 def _save(
     feed: Feed,
     found: dict[str, Array],
     info: dict[str, str],
-    detected: list[boxes.Box] | None,
+    detected: list[outputs.Box] | None,
     directory: Path,
 ) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ def _save(
     if feed.image is None:
         return written
     target = directory / f"{stem}.found.png"
-    mask = boxes.segmentation_mask(found, info)
+    mask = outputs.segmentation_mask(found, info)
     if detected is not None:
         draw.draw_boxes(feed.image, detected, target)
     elif mask is not None:
