@@ -127,11 +127,7 @@ def name_of(path: Path) -> str:
 
 
 def unique_names(entries: Sequence[Path]) -> dict[str, Path]:
-    """Return the entry of each name.
-
-    Raises:
-        CatalogError: two entries of one root have the same name.
-    """
+    """Return the entry of each name."""
     by_name: dict[str, Path] = {}
     for path in entries:
         name = name_of(path)
@@ -160,11 +156,7 @@ class _Content(msgspec.Struct, array_like=True):
 
 
 def read_entry(path: Path, root: Path) -> Model:
-    """Read an entry that ``find_entries(root)`` found; its labels file is named but not read.
-
-    Raises:
-        CatalogError: it cannot be read or is wrong; the message starts with ``FILE:LINE: FIELD``.
-    """
+    """Read an entry that ``find_entries(root)`` found; its labels file is named but not read."""
     _log.debug("reading %s", path)
     if path.name in OMZ_NAMES:
         from model_zoo.catalog.omz import read_omz  # few catalogs are of this kind
@@ -216,11 +208,7 @@ class Index:
             return self._files
 
     def get(self, path: Path) -> Model:
-        """Return the model of one entry; its labels file is named but not read.
-
-        Raises:
-            CatalogError: the entry is wrong.
-        """
+        """Return the model of one entry; its labels file is named but not read."""
         key, stamp = str(path), settled_stamp_of(path)
         with self._lock:
             kept_stamp, kept = self._models.get(key, (None, None))

@@ -1,4 +1,4 @@
-"""One YAML file → one ``Model``, strictly, with file, line and field in every error."""
+"""One YAML file → one ``Model``, strictly: a CatalogError names file, line and field of whatever is wrong."""
 
 from __future__ import annotations
 
@@ -31,11 +31,7 @@ def read_model(path: Path) -> Model:
 
 
 def read_without_labels(path: Path) -> Model:
-    """Read one catalog entry; a labels file is named by its absolute path, but not read.
-
-    Raises:
-        CatalogError: as ``read_model``.
-    """
+    """Read one catalog entry; a labels file is named by its absolute path, but not read."""
     text = read_text(path)
     model = parse_model(text, str(path))
     _check_integrity(model, path, text)
@@ -50,11 +46,7 @@ def read_without_labels(path: Path) -> Model:
 
 
 def read_text(path: Path) -> str:
-    """Return a catalog file's text.
-
-    Raises:
-        CatalogError: it cannot be read, is too large, or is not UTF-8.
-    """
+    """Return a catalog file's text."""
     try:
         data, _ = read_bounded(path, MAX_BYTES)
         text = data.decode("utf-8")
@@ -77,22 +69,14 @@ def read_text(path: Path) -> str:
 
 
 def parse_model(text: str, name: str) -> Model:
-    """Parse the text of one entry; ``name`` is what errors call the file.
-
-    Raises:
-        CatalogError: the text is not a valid entry.
-    """
+    """Parse the text of one entry; ``name`` is what errors call the file."""
     from model_zoo.catalog.plain_yaml import load_yaml  # and YAML itself, which the index makes needless
 
     return to_struct(load_yaml(text, name), Model, text, name)
 
 
 def to_struct(data: object, kind: type[T], text: str, name: str) -> T:
-    """Convert plain data into a struct of the catalog.
-
-    Raises:
-        CatalogError: a field is missing, unknown or wrong; the message names it.
-    """
+    """Convert plain data into a struct of the catalog."""
     try:
         return msgspec.convert(data, kind, dec_hook=source_hook)
     except msgspec.ValidationError as error:
@@ -209,11 +193,7 @@ def _with_absolute_paths(model: Model, path: Path) -> Model:
 
 
 def with_labels(model: Model, path: Path) -> Model:
-    """Return the model with the labels of the file it names; ``path`` is its catalog file.
-
-    Raises:
-        CatalogError: that file cannot be read, or holds no labels.
-    """
+    """Return the model with the labels of the file it names; ``path`` is its catalog file."""
     if not (isinstance(model.labels, Labels) and model.labels.file is not None):
         return model
     file = Path(model.labels.file)

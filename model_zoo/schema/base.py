@@ -1,4 +1,7 @@
-"""What every struct is built from: names, digests, precisions, paths that are valid on every file system."""
+"""What every struct is built from: names, digests, precisions, paths that are valid on every file system.
+
+What is refused is a ValueError that names the field; msgspec adds where it stands.
+"""
 
 from __future__ import annotations
 
@@ -90,11 +93,7 @@ def read_digits(text: str) -> str:
 
 
 def check_relative_path(path: str, field: str = "path") -> None:
-    """Refuse a path that ``field`` declares, if it leaves its directory or some file system cannot have it.
-
-    Raises:
-        ValueError: says which rule the path breaks.
-    """
+    """Refuse a path, declared by ``field``, that leaves its directory or is invalid on some file system."""
     reason = next(filter(None, (_problem_with(part) for part in path.split("/"))), "")
     if path.startswith("/"):
         reason = "must be relative"
@@ -105,11 +104,7 @@ def check_relative_path(path: str, field: str = "path") -> None:
 
 
 def check_model_path(path: str | None, field: str) -> None:
-    """Refuse a path of a model's file or directory that could leave the model's own, which is ".".
-
-    Raises:
-        ValueError: says which rule the path breaks.
-    """
+    """Refuse a path of a model's file or directory that could leave the model's own, which is "."."""
     plain = PurePosixPath(path or ".").as_posix()
     if plain != ".":
         check_relative_path(plain, field)
@@ -165,11 +160,7 @@ class UniquePaths:
         return len(self._files)
 
     def add(self, path: str) -> None:
-        """Add a file.
-
-        Raises:
-            ValueError: it is the same as another path, or one of them is the directory of the other.
-        """
+        """Add a file."""
         folded = fold_path(path)
         if (other := self._files.get(folded)) is not None:
             raise ValueError(f"{other!r} and {path!r} are the same path on case-insensitive file systems")
@@ -179,11 +170,7 @@ class UniquePaths:
         self._files[folded] = path
 
     def add_directory(self, path: str) -> None:
-        """Add a directory, once or several times.
-
-        Raises:
-            ValueError: it or one of its parents is a file.
-        """
+        """Add a directory, once or several times."""
         self._add_parents(f"{fold_path(path)}/", path)
 
     def _add_parents(self, folded: str, path: str) -> None:
@@ -196,11 +183,7 @@ class UniquePaths:
 
 
 def check_unique_paths(paths: list[str]) -> None:
-    """Refuse two paths that some file system takes for one, and a file that is also a directory.
-
-    Raises:
-        ValueError: names both paths.
-    """
+    """Refuse two paths that some file system takes for one, and a file that is also a directory."""
     unique = UniquePaths()
     try:
         for path in paths:
@@ -228,11 +211,7 @@ PRECISIONS = _MADE | _READY
 
 
 def check_precision(text: str, field: str, *, ready: bool = True) -> None:
-    """Refuse an unknown precision; with ``ready=False`` also one that only ready-made files have.
-
-    Raises:
-        ValueError: names the field, and what may have been meant.
-    """
+    """Refuse an unknown precision; with ``ready=False`` also one that only ready-made files have."""
     if text in (PRECISIONS if ready else _MADE):
         return
     if text in PRECISIONS:

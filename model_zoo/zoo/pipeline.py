@@ -175,7 +175,8 @@ class Pipeline:
 
     def _plan(self, request: Request, conversion: Conversion, report: Report = ignore) -> Plan:
         """Return a plan, with the IR of the cache or of the shared registry: looking runs no code."""
-        check_request(request, self.cache, require_pinned=self.require_pinned)
+        if self.require_pinned or not all(artifact.digests for artifact in request.artifacts):
+            check_request(request, self.cache, require_pinned=self.require_pinned)
         try:
             plan = self.planner.plan(request, conversion)
         except ModelZooError:  # of code that a lock brings, say so first

@@ -1,4 +1,7 @@
-"""What a run refuses although it could be done: what is unpinned, edited, or not as locked."""
+"""What a run refuses although it could be done: what is unpinned, edited, or not as locked.
+
+Each is an IntegrityError that says what differs; what is not in the lock at all is a UsageError.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,7 @@ if TYPE_CHECKING:
 
 
 def check_request(request: Request, cache: Cache, *, require_pinned: bool) -> None:
-    """Refuse what is not to be used, be it in the cache or not.
-
-    Raises:
-        IntegrityError: an artifact is not pinned, where that is required, or a local file was edited.
-    """
+    """Refuse what is not to be used, be it in the cache or not."""
     for artifact in request.artifacts if require_pinned else ():
         level = integrity_of(artifact)
         if level != "pinned":
@@ -59,22 +58,14 @@ def edited_files(request: Request, cache: Cache) -> list[str]:
 
 
 def check_bytes(cache: Cache, converted: ConvertedModel) -> None:
-    """Refuse a locked IR of another cache whose files are not those that its manifest lists.
-
-    Raises:
-        IntegrityError: they are not.
-    """
+    """Refuse a locked IR of another cache whose files are not those that its manifest lists."""
     if not cache.proofs.is_proven(converted.directory, converted.manifest):
         what = f"{converted.model.name}: the IR in {converted.directory} differs from its manifest"
         raise IntegrityError(what, hint="make that layer again, or leave it out of MODEL_ZOO_LAYERS")
 
 
 def locked_ir(request: Request) -> LockedIr:
-    """Return what is locked of a locked request's IR.
-
-    Raises:
-        UsageError: no IR of that precision is locked.
-    """
+    """Return what is locked of a locked request's IR."""
     assert request.locked is not None  # noqa: S101 - asked of locked requests only
     found = request.locked.ir.get(str(request.precision))
     if found is None:
@@ -85,11 +76,7 @@ def locked_ir(request: Request) -> LockedIr:
 
 
 def check_inputs(name: str, known: Sequence[FileEntry], locked: Sequence[FileEntry]) -> None:
-    """Refuse a locked IR that was not made from the files that the entry and the lock file pin.
-
-    Raises:
-        IntegrityError: names the files that differ.
-    """
+    """Refuse a locked IR that was not made from the files that the entry and the lock file pin."""
     ours, theirs = ({(entry.path, entry.sha256) for entry in entries} for entries in (known, locked))
     if ours != theirs:
         what = f"{name}: the locked IR was made from other files than those that are pinned"
@@ -101,10 +88,6 @@ def check_locked(request: Request, parts: KeyParts, outputs: Sequence[FileEntry]
     """Refuse a conversion that is not as locked; without a lock file nothing is.
 
     ``outputs`` are the files of the IR, once they are known.
-
-    Raises:
-        UsageError: no IR of that precision is locked.
-        IntegrityError: says what differs.
     """
     if request.locked is None:
         return

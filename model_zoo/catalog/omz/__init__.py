@@ -1,7 +1,8 @@
 """Open Model Zoo's own model descriptions: trees of ``model.yml`` and ``composite-model.yml`` as catalogs.
 
-``entry`` turns one into a ``Model``, ``recipe`` turns converter arguments into a
-recipe or the reason why there is none, and ``special_cases`` has what those arguments do not tell.
+``entry`` turns one into a ``Model``, ``recipe`` turns converter arguments into a recipe or the reason why
+there is none, and ``special_cases`` has what those arguments do not tell. A wrong
+description is a CatalogError.
 """
 
 from __future__ import annotations

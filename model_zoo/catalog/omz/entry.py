@@ -44,9 +44,6 @@ def to_model(raw: dict[str, Any], origin: OmzOrigin, *, text: str = "", composit
     """Turn the parsed content of a ``model.yml``, or of a ``composite-model.yml``, into a model.
 
     ``text`` is the YAML itself, for line numbers in errors.
-
-    Raises:
-        CatalogError: a field is missing or wrong.
     """
     file = origin.file or origin.name
     omz = {"subdirectory": origin.subdirectory, "composite": origin.composite}
@@ -158,11 +155,7 @@ MODEL, COMPOSITE = OMZ_NAMES
 
 
 def read_omz(path: Path, root: Path) -> Model:
-    """Read one ``model.yml`` or ``composite-model.yml`` of a tree, whose root holds ``intel`` and ``public``.
-
-    Raises:
-        CatalogError: it cannot be read, or is not such a description.
-    """
+    """Read one ``model.yml`` or ``composite-model.yml`` of a tree; its root has ``intel``, ``public``."""
     text = read_text(path)
     raw = load_yaml(text, str(path))
     directory = path.parent
@@ -180,11 +173,7 @@ def read_omz(path: Path, root: Path) -> Model:
 
 
 def models_root(directory: Path) -> Path:
-    """Return the root of the tree in a checkout of Open Model Zoo, or the directory itself.
-
-    Raises:
-        CatalogError: there is no such directory.
-    """
+    """Return the root of the tree in a checkout of Open Model Zoo, or the directory itself."""
     for candidate in (directory / "models", directory):
         if candidate.is_dir():
             return candidate

@@ -22,11 +22,7 @@ FILES = "files:"
 
 
 def builder_of(job: Job) -> dict[str, Any]:
-    """Return the recipe's builder.
-
-    Raises:
-        ConversionError: it has none.
-    """
+    """Return the recipe's builder."""
     builder = job.recipe.get("builder")
     if not builder:
         what = f"a {job.framework} network is built by code, but the recipe names none"
@@ -35,11 +31,7 @@ def builder_of(job: Job) -> dict[str, Any]:
 
 
 def arguments_of(job: Job, builder: dict[str, Any]) -> dict[str, Any]:
-    """Return the builder's keyword arguments; ``files:PATH`` becomes the full path of the model's file.
-
-    Raises:
-        ConversionError: the model has no such file or directory.
-    """
+    """Return the builder's keyword arguments; ``files:PATH`` becomes the full path of the model's file."""
     return {
         name: str(job.file(value.removeprefix(FILES), "recipe.builder.kwargs"))
         if isinstance(value, str) and value.startswith(FILES)
@@ -98,9 +90,6 @@ def examples_of(job: Job) -> dict[str | None, np.ndarray[Any, Any]]:
 
     ``recipe.example`` may add to ``recipe.inputs``: for each input a mapping with ``shape``, ``type`` and
     ``fill`` (a number; by default noise between 0 and 1, or ones for integers), or the value itself.
-
-    Raises:
-        ConversionError: an input has neither a shape nor an example.
     """
     given = job.recipe.get("example") or {}
     specs = {spec.name: spec for spec in job.inputs}

@@ -26,9 +26,6 @@ def samples_of(
     """Return up to ``limit`` samples, each an array for every input by name, and the name of the data.
 
     Calibration data that the caller names comes before ``dataset``, which the recipe names.
-
-    Raises:
-        ConversionError: there is no data, or it does not fit the inputs.
     """
     chosen = job.calibration or dataset
     if chosen is None:
@@ -59,11 +56,7 @@ def _noise(generator: np.random.Generator, port: ov.Output) -> Array:
 
 
 def read(path: Path, model: ov.Model, info: dict[str, str], limit: int) -> list[Sample]:
-    """Read samples from a ``.npy`` or ``.npz`` file, or from a directory of those or of images.
-
-    Raises:
-        ConversionError: there is nothing usable, or it does not fit the inputs.
-    """
+    """Read samples from a ``.npy`` or ``.npz`` file, or from a directory of those or of images."""
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     found: list[Sample] = []
     try:

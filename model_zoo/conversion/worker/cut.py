@@ -26,11 +26,7 @@ def is_needed(job: Job) -> bool:
 
 
 def select(job: Job, model: ov.Model) -> ov.Model:
-    """Keep the outputs and make the cuts that the recipe asks for; the model itself if it asks for none.
-
-    Raises:
-        ConversionError: the model has nothing of that name.
-    """
+    """Keep the outputs and make the cuts that the recipe asks for; the model itself if it asks for none."""
     if not is_needed(job):
         return model
     chosen = job.recipe.get("outputs") or ()
@@ -45,9 +41,6 @@ def find_tensor(model: ov.Model, name: str, field: str) -> ov.Output:
 
     ``node:2`` means output 2 of a node, ``0:node`` the tensor at its input 0. ``field`` is the recipe's, for
     the message.
-
-    Raises:
-        ConversionError: nothing has that name; close names are offered.
     """
     for output in model.outputs:  # first, as an interior tensor of a traced network may have the same name
         if name in output.get_names():
@@ -101,9 +94,6 @@ def rebuild(
 
     The model itself must not be used afterwards. ``outputs`` has the name and node output of each result, in
     order (None keeps the model's), ``inputs`` those of each tensor that becomes a parameter.
-
-    Raises:
-        ConversionError: no output depends on one of the new inputs.
     """
     cut = [_parameter(name, tensor) for name, tensor in inputs or ()]
     if outputs is None:

@@ -42,10 +42,6 @@ class Job:
     """One conversion.
 
     Attributes:
-        framework: of the model.
-        files: the directory of the model's files.
-        staging: the directory that the result is written into.
-        precision: the precision to convert to.
         source: the file or directory to read; None for a builder or a folder model.
         artifacts: the declared files, relative to ``files``.
         recipe: of the catalog entry, as plain data.

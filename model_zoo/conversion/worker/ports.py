@@ -59,11 +59,7 @@ def _plain_dimension(dim: ov.Dimension) -> int | str:
 
 
 def find_input(model: ov.Model, name: str | None) -> ov.Output:
-    """Return the input of that name; the only one if the recipe gives no name.
-
-    Raises:
-        ConversionError: there is none, or several and no name.
-    """
+    """Return the input of that name; the only one if the recipe gives no name."""
     if name is None and len(model.inputs) == 1:
         return model.inputs[0]
     for port in model.inputs:
@@ -100,11 +96,7 @@ def convert_traced(job: Job, network: object, **options: object) -> ov.Model:
 
 
 def name_ports(job: Job, model: ov.Model) -> None:
-    """Give a traced network's inputs and outputs the recipe's names, by position where they do not match.
-
-    Raises:
-        ConversionError: the recipe names another number of inputs than the network has.
-    """
+    """Give a traced network's inputs and outputs the recipe's names, by position where they do not match."""
     inputs = [spec.name for spec in job.inputs if spec.name is not None and spec.name not in job.cut_inputs]
     if inputs and not all(any(_has_name(port, name) for port in model.inputs) for name in inputs):
         if len(inputs) != len(model.inputs):

@@ -32,10 +32,6 @@ def apply(model: ov.Model, inputs: list[InputSpec], *, embed: bool) -> ov.Model:
     """Put the recipe's types and layouts on the inputs, and its normalisation into the graph.
 
     With ``embed``, mean, scale and reversal become part of the graph.
-
-    Raises:
-        ConversionError: an input does not exist, a layout does not fit its shape, or the channels that
-            mean, scale or reversal need are not known.
     """
     changed = [spec for spec in inputs if spec.type or spec.layout or (embed and spec.normalises)]
     if not changed:
@@ -165,11 +161,7 @@ def label_text(labels: list[str]) -> str:
 
 
 def model_info(job: Job, model: ov.Model) -> dict[str, str]:
-    """Return everything to be written under ``model_info``.
-
-    Raises:
-        ConversionError: model_info asks the caller to normalise what the graph already normalises.
-    """
+    """Return everything to be written under ``model_info``."""
     info: dict[str, Any] = dict(job.model_info)
     if job.recipe.get("preprocess", "embed") == "declare":
         info = {**declared(model, job.inputs), **info}

@@ -32,10 +32,6 @@ def build(
 
     Returns:
         The network, and whether it already has the weights.
-
-    Raises:
-        MissingExtraError: torchvision cannot be imported.
-        ConversionError: it has no such builder, or the weights do not fit.
     """
     models = import_torchvision().models
     try:

@@ -44,9 +44,6 @@ def config_of(job: Job, tokenizer: str) -> dict[str, Any] | None:
     a zero point per group of 128. With 8 bits, only the mode and the ignored scope of a recipe apply.
 
     ``tokenizer`` is the directory of the model's tokenizer, for calibration texts.
-
-    Raises:
-        UnknownPrecisionError: optimum-intel cannot export to it.
     """
     if job.precision in {"FP32", "FP16"}:
         return None

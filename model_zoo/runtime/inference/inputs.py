@@ -31,10 +31,8 @@ class InputPort:
     """One input of a network.
 
     Attributes:
-        name: of its tensor.
         shape: its sizes; None for a dynamic one.
         example_shape: a shape that it accepts.
-        dtype: its element type.
         layout: of an image, such as NCHW; None if it takes none.
     """
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 Array = np.ndarray[Any, Any]
+_SSD_FIELDS = 7  # image, class, score, x0, y0, x1, y1: OpenVINO's DetectionOutput
 
 
 class TensorSummary(TypedDict, total=False):
@@ -94,10 +95,6 @@ def top_classes(scores: Array, count: int, labels: list[str]) -> list[TopClass]:
             entry["label"] = "background" if index < offset else labels[index - offset]
         entries.append(entry)
     return entries
-
-
-Array = np.ndarray[Any, Any]
-_SSD_FIELDS = 7  # image, class, score, x0, y0, x1, y1: OpenVINO's DetectionOutput
 
 
 class Box(TypedDict):

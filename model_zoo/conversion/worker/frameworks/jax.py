@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 
 def read(job: Job) -> ov.Model:
-    """Call the builder (with the path of the ``weights``, if it names any) and trace the function.
-
-    Raises:
-        MissingExtraError: jax is not installed.
-    """
+    """Call the builder (with the path of the ``weights``, if it names any) and trace the function."""
     with needs("converting a JAX model", "jax"):
         import jax
     builder = builder_of(job)

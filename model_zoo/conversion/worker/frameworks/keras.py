@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 
 def read(job: Job) -> ov.Model:
-    """Load the file with Keras, in safe mode, and convert it.
-
-    Raises:
-        MissingExtraError: TensorFlow or Keras is not installed.
-        ConversionError: Keras cannot read the file, or refuses it because it holds code.
-    """
+    """Load the file with Keras, in safe mode, and convert it."""
     with needs("converting a Keras model", "tensorflow-cpu"):
         import keras
         import tensorflow as tf

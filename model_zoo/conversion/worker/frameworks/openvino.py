@@ -24,11 +24,7 @@ _TOKENIZER = re.compile(r"openvino_(de)?tokenizer[^/]*\.xml$")
 
 
 def read(job: Job) -> ov.Model:
-    """Read the IR, and keep the outputs and cuts that the recipe asks for.
-
-    Raises:
-        ConversionError: it is no IR that this OpenVINO reads, or its weights are missing.
-    """
+    """Read the IR, and keep the outputs and cuts that the recipe asks for."""
     core = ov.Core()
     for path in job.extensions:
         core.add_extension(path)
@@ -42,11 +38,7 @@ def export(job: Job, on_stage: Callable[[str], None]) -> dict[str, ModelPorts]:
 
 
 def describe_irs(directory: Path) -> dict[str, ModelPorts]:
-    """Return the ports of every IR below a directory, by path; tokenizers are left out.
-
-    Raises:
-        ConversionError: one is no IR that this OpenVINO reads.
-    """
+    """Return the ports of every IR below a directory, by path; tokenizers are left out."""
     core, found = ov.Core(), {}
     for path in sorted(directory.rglob("*.xml")):
         name = path.relative_to(directory).as_posix()

@@ -37,13 +37,7 @@ _OWN_MODULES = "sentence_transformers."
 
 
 def export(job: Job, on_stage: Callable[[str], None]) -> dict[str, ModelPorts]:
-    """Export the job's model into its staging directory; return the ports of each IR.
-
-    Raises:
-        MissingExtraError: optimum-intel, or a package it needs, cannot be imported.
-        ConversionError: optimum-intel cannot export this model, or not in this precision; or only with code
-            that comes with the model, and that is not trusted.
-    """
+    """Export the job's model into its staging directory; return the ports of each IR."""
     config = weights.config_of(job, _MODEL)
     _prepare_directory(job)
     options = job.recipe.get("export") or {}

@@ -23,10 +23,6 @@ def read(job: Job) -> ov.Model:
 
     A SavedModel without a serving signature (most text encoders and feature vectors of TensorFlow Hub) has
     nothing the frontend could start from; TensorFlow then loads it, and its function is converted.
-
-    Raises:
-        MissingExtraError: TensorFlow would be needed and is not installed.
-        ConversionError: the model offers no function to convert.
     """
     if job.recipe.get("builder"):
         return convert_traced(job, _built(job), input=job.shapes)
