@@ -14,11 +14,4 @@ from model_zoo.cache.notes import address_digest, alias_names
 from model_zoo.cache.proof import declaration_of
 from model_zoo.cache.store import Cache
 
-__all__ = [
-    "Cache",
-    "Layer",
-    "address_digest",
-    "alias_names",
-    "declaration_of",
-    "materialise",
-]
+__all__ = ["Cache", "Layer", "address_digest", "alias_names", "declaration_of", "materialise"]

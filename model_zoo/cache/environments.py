@@ -32,28 +32,15 @@ _STAGING = re.compile(r"stage-env-(\d+)-[0-9a-f]+")
 _CLAIM = "builds"
 """The file in a staging directory that says which environment is being built in it."""
 _UNKNOWN = EnvironmentManifest(
-    schema=1,
-    digest="",
-    stack="unknown",
-    requirements=(),
-    packages={},
-    modules={},
-    python="",
-    size=0,
-    files=0,
+    schema=1, digest="", stack="unknown", requirements=(), packages={}, modules={}, python="", size=0, files=0
 )
 
 
 @dataclass(frozen=True)
 class Environment:
-    """One environment of a layer.
+    """One environment of a layer, and when it was published and last used, in seconds since 1970.
 
-    Attributes:
-        layer: where.
-        digest: its name.
-        manifest: says nothing where it is missing or damaged.
-        published: when, in seconds since 1970.
-        used: when it was last noted to be used.
+    A manifest that is missing or damaged says nothing.
     """
 
     layer: Layer

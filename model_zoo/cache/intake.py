@@ -84,12 +84,7 @@ class LayerImport:
     # --- staging
 
     def add_tar(self, path: Path) -> None:
-        """Stage everything in a tar file.
-
-        Raises:
-            IntegrityError: it is damaged, or holds something that is no part of a cache.
-            CacheError: it does not fit on the disk, or cannot be read.
-        """
+        """Stage everything in a tar file; IntegrityError where something in it is no part of a cache."""
         with as_cache_error(path):
             budget = path.stat().st_size * MAX_RATIO + SLACK
             for found in read_tar(path, self.name):
@@ -136,11 +131,7 @@ class LayerImport:
     # --- verifying
 
     def verify(self) -> None:
-        """Compare everything that is staged with its name and its manifest.
-
-        Raises:
-            IntegrityError: names what is wrong; nothing was published.
-        """
+        """Compare everything that is staged with its name and its manifest, or raise an IntegrityError."""
         for path, staged in self._staged.items():
             if match := _BLOB.fullmatch(path):
                 self._compare(path, staged, match[2])
@@ -305,17 +296,13 @@ def _may_be_of_ir(path: str) -> bool:
 
 
 def import_layer(cache: Cache, sources: Mapping[str, Path], name: str, *, timeout: float) -> Imported:
-    """Import models that come in one or several files.
+    """Import models that come in one or several files; errors call the import ``name``.
 
-    Args:
-        cache: where they go.
-        sources: files by their path in a layer; the path of a tar is empty or ends in a slash.
-        name: what to call the import in errors.
-        timeout: seconds to wait for a lock.
+    ``sources`` are files by their path in a layer; the path of a tar is empty or ends in a slash.
 
     Raises:
         IntegrityError: something in it is wrong; nothing was published.
-        CacheError: the writable layer cannot be written.
+        CacheError: the writable layer cannot be written, or a lock was not free in time.
     """
     with cache.use(timeout=timeout), cache.staging("import") as staging:
         importing = LayerImport(cache, staging, name)

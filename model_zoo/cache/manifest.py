@@ -26,12 +26,9 @@ M = TypeVar("M", bound=Manifest)
 
 @dataclass(frozen=True)
 class Stored(Generic[M]):
-    """A manifest as read from disk.
+    """A manifest as read from disk, and when it was published, in seconds since 1970.
 
-    Attributes:
-        manifest: what it says.
-        sealed: whether the file is as it was written, unknown fields included.
-        published: when it was written, in seconds since 1970.
+    ``sealed`` is whether the file is as it was written, unknown fields included.
     """
 
     manifest: M

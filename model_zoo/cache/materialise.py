@@ -24,13 +24,8 @@ def materialise(
 ) -> tuple[FileEntry, ...]:
     """Fill an empty staging directory with some artifacts of a model and return the files, sorted by path.
 
-    Args:
-        model: whose replacements apply.
-        artifacts: which of its artifacts to put there.
-        blobs: the blob of each artifact, by the artifact's path.
-        directory: the staging directory, as deep below the layer as the final one: relative links stay valid.
-        own: the root of the writable layer; a symlink never leads to a blob of another layer, because
-            layers are moved independently.
+    The directory is as deep below the layer as the final one: relative links stay valid. A symlink never
+    leads to a blob of another layer than that at ``own``, because layers are moved independently.
 
     Raises:
         IntegrityError: an archive must not or cannot be unpacked.

@@ -212,8 +212,7 @@ class Notes:
     def write(self, derived: Derived) -> None:
         """Write all notes of the layer, with the marks that they are complete.
 
-        Raises:
-            CacheError: the layer cannot be written, or another process is writing its notes.
+        CacheError where that is not possible, or another process is doing it.
         """
         with lock(self.layer.check_own(self.layer.locks) / "state.lock", timeout=0):
             try:

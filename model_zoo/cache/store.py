@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from model_zoo.cache.layout import Layer
 from model_zoo.cache.manifest import M, Stored, is_whole, read_manifest, write_manifest
 from model_zoo.cache.notes import Notes, alias_names, ir_manifests
-from model_zoo.cache.proof import fault_of
-from model_zoo.cache.proofs import Proofs
+from model_zoo.cache.proof import Proofs, fault_of
 from model_zoo.cache.usage_lock import UsageLock
 from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
 from model_zoo.files import (

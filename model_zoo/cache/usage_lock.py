@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from model_zoo.errors import CacheError, LockTimeoutError
 from model_zoo.files import is_alive
 from model_zoo.files.lock import lock, owner_of
+from model_zoo.files.tree import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,10 +92,7 @@ class UsageLock:
             time.sleep(_PAUSE)
 
     def _registered(self) -> list[Path]:
-        try:
-            return sorted(path for path in self.users.iterdir() if path.suffix == ".lock")
-        except OSError:
-            return []
+        return [self.users / entry.name for entry in scan(self.users) if entry.name.endswith(".lock")]
 
 
 @contextlib.contextmanager

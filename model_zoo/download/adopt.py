@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from model_zoo.errors import ModelZooError
 from model_zoo.files import is_directory
+from model_zoo.files.tree import scan
 from model_zoo.settings import Settings
 from model_zoo.sources.base import HttpLocation, LocatedSource
 
@@ -44,11 +45,7 @@ class LocalCopy(NamedTuple):
 
 
 def search_roots(environ: Mapping[str, str], directories: Sequence[Path] = ()) -> list[SearchRoot]:
-    """Return the directories to look in that exist: those given, then other programs' caches.
-
-    The variables are those programs' own: ``HF_HUB_CACHE``, ``HF_HOME``, ``TORCH_HOME``,
-    ``TFHUB_CACHE_DIR``, ``XDG_CACHE_HOME``.
-    """
+    """Return the directories to look in that exist: those given, then where other programs' variables say."""
     roots = [SearchRoot("tree", directory) for directory in directories]
     caches = _user_caches(environ)
     hub = environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE")
@@ -76,11 +73,8 @@ def find_local_copies(
 ) -> Iterator[LocalCopy]:
     """Yield the files of the declared size whose names say that they may be the artifact.
 
-    Args:
-        artifact: what is looked for. Without a declared digest, only checkpoints whose names hold digits of
-            their own digest, as torchvision's do, are found.
-        roots: where to look, as ``search_roots`` says.
-        model: whose artifact it is, for trees that have a directory for each model.
+    Without a declared digest, only checkpoints whose names hold digits of their own digest, as torchvision's
+    do, are found. The ``model`` helps in trees that have a directory for each.
     """
     checks = {} if artifact.digests else _name_checks(artifact)
     seen: set[tuple[int, int]] = set()
@@ -132,10 +126,9 @@ def _in_checkpoints(
     """Torch: files by the last part of their URL, usually ``NAME-XXXXXXXX.pth`` (8 digits of sha256)."""
     names = _file_names(artifact).union(promised)
     suffix = f"-{artifact.sha256[:8]}" if artifact.sha256 else None
-    with contextlib.suppress(OSError):
-        for name in sorted(os.listdir(directory)):  # noqa: PTH208 - names only
-            if name in names or (suffix and PurePosixPath(name).stem.endswith(suffix)):
-                yield directory / name
+    for name in (entry.name for entry in scan(directory)):
+        if name in names or (suffix and PurePosixPath(name).stem.endswith(suffix)):
+            yield directory / name
 
 
 def _in_modules(directory: Path, artifact: Artifact, *_: object) -> Iterator[Path]:
@@ -175,11 +168,9 @@ _FINDERS: dict[str, Callable[[Path, Artifact, str | None, Collection[str]], Iter
 
 
 def _subdirectories(directory: Path) -> list[Path]:
-    try:
-        with os.scandir(directory) as entries:
-            return sorted(directory / entry.name for entry in entries if entry.is_dir())
-    except OSError:
-        return []
+    with contextlib.suppress(OSError):
+        return [directory / entry.name for entry in scan(directory) if entry.is_dir()]
+    return []
 
 
 def _file_names(artifact: Artifact) -> set[str]:

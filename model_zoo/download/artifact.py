@@ -84,13 +84,7 @@ class ArtifactDownload:
         self._hasher = StreamHasher(partial, algorithms)
 
     def run(self) -> Download:
-        """Try local copies, then the candidates of every source, until one delivers.
-
-        Raises:
-            DownloadError, IntegrityError: none did.
-            CacheError: the bytes cannot be written.
-            CancelledError: the run was interrupted.
-        """
+        """Try local copies, then the candidates of every source, until one delivers; else raise why not."""
         if (adopted := self._adopt()) is not None:
             return adopted
         self._queue_sources()
@@ -108,9 +102,9 @@ class ArtifactDownload:
 
     def _add_state(self, error: CacheError) -> None:
         """Add to a disk error what is kept, and how much space the rest needs."""
-        error.left = error.left or self.partial.describe_left()
-        if isinstance(error, CacheFullError) and error.expected is None and self.partial.size is not None:
-            error.expected = f"space for {self.partial.size - self.partial.bytes_done()} more bytes"
+        error.left, size = error.left or self.partial.describe_left(), self.partial.state.size
+        if isinstance(error, CacheFullError) and error.expected is None and size is not None:
+            error.expected = f"space for {size - self.partial.bytes_done()} more bytes"
 
     def _adopt(self) -> Download | None:
         """Return the first local copy that is proven to be the artifact; the others say nothing wrong."""
@@ -193,7 +187,7 @@ class ArtifactDownload:
             return self._retry_later(candidate, error)
         if isinstance(error, ContentChangedError) and candidate.changes < _MAX_CHANGES:
             candidate.changes += 1
-            self._restart()
+            self._hasher.restart()
         elif isinstance(error, RangeError) and candidate.unconditional and not candidate.unconditional_tried:
             candidate.unconditional_tried = True
         elif isinstance(error, RangeError) and candidate.ranges:
@@ -251,7 +245,7 @@ class ArtifactDownload:
         self.progress.begin()
         transfer = self._prepare(candidate, location)
         transfer.run()
-        size = self.partial.size
+        size = self.partial.state.size
         if size is None or self.partial.prefix_length() != size:  # never publish a file with holes
             raise TransientError(f"{candidate.name}: parts of the file are missing")
         with as_cache_error(self.partial.path):
@@ -286,7 +280,7 @@ class ArtifactDownload:
             self.partial.state.size = None
             return TransientError(f"{candidate.name} closed the connection before the end of the file")
         mixed = self.partial.mixed
-        self._restart()
+        self._hasher.restart()
         if mixed and not candidate.restarted:
             candidate.restarted = True
         elif transfer.compressed and not candidate.keep_encoding:
@@ -294,7 +288,3 @@ class ArtifactDownload:
         else:
             return error
         return ContentChangedError(f"{error.what}; downloading it again")
-
-    def _restart(self) -> None:
-        self._hasher.reset()
-        self.partial.reset()

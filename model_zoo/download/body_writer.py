@@ -25,11 +25,7 @@ _MIN_RATE = 1024
 
 @dataclass
 class BodyWriter:
-    """Writes every body of one attempt.
-
-    Attributes:
-        has_alternatives: whether there is another candidate to try.
-    """
+    """Writes every body of one attempt; ``has_alternatives``: whether there is another candidate to try."""
 
     exchange: Exchange
     hasher: StreamHasher
@@ -45,17 +41,10 @@ class BodyWriter:
         end: int | None,
         segments: SegmentQueue | None = None,
     ) -> int:
-        """Write a body from ``position`` on, up to ``end``; return where it ended.
+        """Write a body, whose ``head`` was read already, from ``position`` on; return where it ended.
 
         With ``segments``, ``end`` is where a segment of a longer body ends: the segments that follow are
         taken along as long as nobody else has them. Without, a byte beyond ``end`` is one too many.
-
-        Args:
-            body: what is read.
-            head: its first bytes, if they have been read already.
-            position: where they belong in the file.
-            end: where to stop; None for the end of the body.
-            segments: the queue that ``end`` comes from.
 
         Raises:
             AttemptError: the connection was lost, or is too slow.

@@ -67,12 +67,7 @@ class Bundles:
                 self._bundles.setdefault(location.key, _Bundle()).members.add(location.member)
 
     def member(self, location: BundleLocation, task: DownloadTask, progress: ProgressReporter) -> Path:
-        """Return the file of one member; it stays until ``close``.
-
-        Raises:
-            DownloadError: the bundle cannot be obtained, or has no such member.
-            IntegrityError: it contradicts its own record.
-        """
+        """Return the file of one member, which stays until ``close``; raises what ``produce`` does."""
         with self._guard:
             bundle = self._bundles.setdefault(location.key, _Bundle())
         with bundle.guard:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from model_zoo.download.artifact import ArtifactDownload, Context
 from model_zoo.download.bundle import Bundles
-from model_zoo.download.disk_space import shortage
 from model_zoo.download.failures import CancelledError
 from model_zoo.download.local import check_size
-from model_zoo.download.partial import open_partial
+from model_zoo.download.partial import open_partial, shortage
 from model_zoo.download.progress import ProgressReporter
 from model_zoo.errors import ModelZooError
 from model_zoo.events import ignore
@@ -84,12 +83,7 @@ def download(
         for index, outcome in enumerate(outcomes):
             settled(index, outcome)
         return outcomes
-    pool = _WorkerPool(tasks, settings, partials, locks, present, publish, settled, report)
-    try:
-        pool.run()
-    finally:
-        pool.close()
-    return [pool.outcomes[index] for index in range(len(tasks))]
+    return _WorkerPool(tasks, settings, partials, locks, present, publish, settled, report).run()
 
 
 @dataclass
@@ -139,12 +133,12 @@ class _WorkerPool:
                 self._client = Client(self.settings, self._context.stop)
             return self._client
 
-    def run(self) -> None:
+    def run(self) -> list[Outcome[Download]]:
         """Start a few workers, more while they mostly wait for servers, and wait for all of them."""
         limit = max(1, min(self.settings.jobs or JOBS, self._count))
-        for _ in range(min(limit, _FIRST_JOBS)):
-            self._start_worker()
         try:
+            for _ in range(min(limit, _FIRST_JOBS)):
+                self._start_worker()
             for _ in range(self._count):
                 self._wait_for_group(limit)
             for thread in self._threads:
@@ -152,6 +146,11 @@ class _WorkerPool:
         except BaseException:
             self._stop()
             raise
+        finally:
+            self._context.bundles.close()
+            if self._client is not None:
+                self._client.close()
+        return [self.outcomes[index] for index in range(len(self.tasks))]
 
     def _start_worker(self) -> None:
         thread = threading.Thread(target=self._work, name="model-zoo-download", daemon=True)
@@ -188,12 +187,6 @@ class _WorkerPool:
         deadline = time.monotonic() + _STOP_TIMEOUT
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-
-    def close(self) -> None:
-        """Close connections and remove staging directories."""
-        self._context.bundles.close()
-        if self._client is not None:
-            self._client.close()
 
     def _work(self) -> None:
         used = time.thread_time()

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from model_zoo.download.disk_space import shortage_of
 from model_zoo.download.failures import ContentChangedError, RangeError, TransientError
 from model_zoo.download.http import redirect_target
 from model_zoo.download.local import wrong_size
+from model_zoo.download.partial import shortage_of
 from model_zoo.download.response import PIECE, CheckedResponse, RangeRequest, check
 
 if TYPE_CHECKING:
@@ -99,21 +99,16 @@ class Exchange:
 
     def identify(self, validator: str, total: int | None) -> None:
         """Note which content the bytes are parts of; CacheFullError where the disk turns out too small."""
-        if total is not None and total != self.partial.size and self.task.artifact.size is None:
+        if total is not None and total != self.partial.state.size and self.task.artifact.size is None:
             short = shortage_of(total - self.partial.bytes_done(), self.partial.path.parent)
             if short is not None:
                 raise short
         self.partial.identify(source=self.name, address=self.address, validator=validator, size=total)
         if total is not None:
-            self.progress.set_total(total)
+            self.progress.total = total
 
     def accept_part(self, response: CheckedResponse) -> None:
-        """Check that a part belongs to the same content as those before it.
-
-        Raises:
-            SizeMismatchError: the whole file does not have the declared size.
-            ContentChangedError: it does not.
-        """
+        """Check that a part belongs to the declared content, and to the same as those before it."""
         state, declared = self.partial.state, self.declared
         expected = state.size if declared is None else declared
         if response.total is not None and expected is not None and response.total != expected:

@@ -48,12 +48,9 @@ class RefusedError(AttemptError):
 
 
 class TransientError(AttemptError):
-    """A failure that another attempt may not meet.
+    """A failure that another attempt may not meet, after the seconds that the server asked to wait.
 
-    Args:
-        reason: for people.
-        retry_after: seconds the server asked to wait, if it did.
-        unresponsive: the server did not react at all, so other candidates are worth trying first.
+    Where it is ``unresponsive``, other candidates are worth trying first.
     """
 
     def __init__(self, reason: str, *, retry_after: float | None = None, unresponsive: bool = False) -> None:
@@ -63,12 +60,7 @@ class TransientError(AttemptError):
 
 
 class RangeError(AttemptError):
-    """The server does not serve the range asked for: ask for the whole file.
-
-    Args:
-        reason: for people.
-        total: the size of the whole file, if the refusal states it.
-    """
+    """The server does not serve the range asked for: ask for the whole file, of ``total`` bytes if stated."""
 
     def __init__(self, reason: str, *, total: int | None = None) -> None:
         super().__init__(reason)

@@ -6,6 +6,7 @@ can write at once.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import threading
 from typing import TYPE_CHECKING
@@ -24,23 +25,19 @@ _FLUSH_EVERY = 16 << 20
 
 
 class StreamHasher:
-    """Hashes a partial from its start, as far as the writers have come.
-
-    Args:
-        partial: what is hashed.
-        algorithms: names that ``hashlib`` knows.
-    """
+    """Hashes a partial from its start, as far as the writers have come."""
 
     def __init__(self, partial: Partial, algorithms: Iterable[str]) -> None:
         self._partial = partial
         self._algorithms = tuple(dict.fromkeys(algorithms))
-        self._hashes = {name: hashlib.new(name) for name in self._algorithms}
-        self._position = 0
-        self._flushed = 0
-        self._target = 0
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._ended = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self.stop()
+        self._hashes = {name: hashlib.new(name) for name in self._algorithms}
+        self._position = self._target = self._flushed = 0
         self._error: OSError | None = None
 
     def advance(self) -> None:
@@ -79,9 +76,8 @@ class StreamHasher:
             room = min(len(buffer), target - self._position)
             count = self._partial.read_into(buffer[:room], self._position)
             if not count:
-                raise OSError(
-                    5, "the partial file is shorter than what was written to it", str(self._partial.path)
-                )
+                what = "the partial file is shorter than what was written to it"
+                raise OSError(errno.EIO, what, str(self._partial.path))
             for state in self._hashes.values():
                 state.update(buffer[:count])
             self._position += count
@@ -95,19 +91,13 @@ class StreamHasher:
             self._thread.join()
             self._thread = None
 
-    def reset(self) -> None:
-        """Forget everything: the partial starts again."""
-        self.stop()
-        self._hashes = {name: hashlib.new(name) for name in self._algorithms}
-        self._position = self._target = self._flushed = 0
-        self._error = None
+    def restart(self) -> None:
+        """Forget everything, and start the partial again from nothing."""
+        self._reset()
+        self._partial.reset()
 
     def digests(self, size: int) -> dict[str, Digest]:
-        """Hash the rest and return the digests of the first ``size`` bytes.
-
-        Raises:
-            OSError: the bytes cannot be read back.
-        """
+        """Hash the rest and return the digests of the first ``size`` bytes; OSError where that fails."""
         self.stop()
         if self._error is not None:
             raise self._error

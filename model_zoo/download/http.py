@@ -48,31 +48,31 @@ class Watchdog:
         self.stop = stop
         self._head_timeout = head_timeout
         self._guard = threading.Lock()
-        self._open: dict[int, HTTPConnection] = {}
-        self._deadlines: dict[int, float] = {}
+        self._open: set[HTTPConnection] = set()
+        self._deadlines: dict[HTTPConnection, float] = {}
 
     def add(self, connection: HTTPConnection) -> None:
         """Start watching a connection."""
         with self._guard:
-            self._open[id(connection)] = connection
+            self._open.add(connection)
         if self.stop.is_set():
             self._shut(connection)
 
     def remove(self, connection: HTTPConnection) -> None:
         """Stop watching a connection."""
         with self._guard:
-            self._open.pop(id(connection), None)
+            self._open.discard(connection)
 
     @contextlib.contextmanager
     def head_deadline(self, connection: HTTPConnection) -> Iterator[None]:
         """Give the whole response head a deadline, because each byte of it resets the socket's own."""
         with self._guard:
-            self._deadlines[id(connection)] = time.monotonic() + self._head_timeout
+            self._deadlines[connection] = time.monotonic() + self._head_timeout
         try:
             yield
         finally:
             with self._guard:
-                late = self._deadlines.pop(id(connection), None) is None
+                late = self._deadlines.pop(connection, None) is None
             if late:
                 raise TimeoutError
 
@@ -80,18 +80,17 @@ class Watchdog:
         """End the connections whose deadline has passed; called regularly by the waiting thread."""
         now = time.monotonic()
         with self._guard:
-            late = [key for key, at in self._deadlines.items() if at < now]
-            for key in late:
-                del self._deadlines[key]
-            connections = [self._open[key] for key in late if key in self._open]
-        for connection in connections:
+            late = [connection for connection, at in self._deadlines.items() if at < now]
+            for connection in late:
+                del self._deadlines[connection]
+        for connection in late:
             self._shut(connection)
 
     def abort(self) -> None:
         """End every connection; reads in progress return at once."""
         self.stop.set()
         with self._guard:
-            connections = list(self._open.values())
+            connections = list(self._open)
         for connection in connections:
             self._shut(connection)
 
@@ -288,11 +287,7 @@ def _is_valid(url: str) -> bool:
 
 
 def redirect_target(url: str, location: str | None) -> str:
-    """Return where a redirect leads.
-
-    Raises:
-        RefusedError: nowhere, to another scheme, or from https down to http.
-    """
+    """Return where a redirect leads; RefusedError for nowhere, another scheme, or from https down to http."""
     start = safe_url(url)
     if not location:
         raise RefusedError(f"{start}: redirect without a Location header")

@@ -33,19 +33,10 @@ def check_content(
     vouched: Digest | None = None,
     check: Callable[[Path], None] | None = None,
 ) -> None:
-    """Compare a complete file with everything that is declared of it.
+    """Compare a complete file with everything that is declared of it; IntegrityError where that differs.
 
-    Args:
-        task: what declares size and digests.
-        path: the file.
-        size: of it, in bytes.
-        digests: those already known, by algorithm; others are computed.
-        source: named in errors.
-        vouched: the digest that the source itself states.
-        check: the source's own check.
-
-    Raises:
-        IntegrityError: the size or a digest differs, or the source's own check says so.
+    ``digests`` are those already known, by algorithm; others are computed. ``vouched`` and ``check`` are the
+    source's own digest and check, if it has one.
     """
     check_size(task, size, source)
     for expected in (*task.artifact.digests, *([vouched] if vouched is not None else [])):
@@ -84,10 +75,8 @@ def copy_file(
     """Copy a file into the partial directory, sharing its extents if possible, and prove the copy.
 
     Raises:
-        SourceUnavailableError: it cannot be read.
-        IntegrityError: it is not what is declared.
+        SourceUnavailableError, IntegrityError: it cannot be read, or is not what is declared.
         CacheError: the copy cannot be written.
-        CancelledError: the run was interrupted.
     """
     hashes = {name: hashlib.new(name) for name in {"sha256", *(d.algorithm for d in task.artifact.digests)}}
     size = 0

@@ -95,13 +95,7 @@ class ParallelTransfer:
     stop: threading.Event
 
     def run(self, opened: OpenSegment) -> None:
-        """Fetch every segment, starting with the one that is open.
-
-        Raises:
-            AttemptError: segments are missing, and why.
-            IntegrityError: the candidate has something else than what is declared.
-            CacheError: the bytes cannot be written.
-        """
+        """Fetch every segment, starting with the one that is open; raise why one is missing in the end."""
         segments, threads = self.segments, []
         for _ in range(min(self.exchange.candidate.connections - 1, len(segments))):
             if not self.budget.acquire(blocking=False):

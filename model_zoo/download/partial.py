@@ -23,10 +23,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo.download.failures import NOTHING_LEFT
+from model_zoo.errors import CacheFullError
 from model_zoo.files import as_cache_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from model_zoo.download.tasks import DownloadTask
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ class Sidecar(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         address: a digest of the full URL, which may hold secrets.
         validator: the strong validator of the bytes: an ETag with quotes, or a date.
         expected: the declared digests.
-        size: the whole, where it is known.
+        size: of the whole, in bytes, where it is known.
         done: the parts on disk, ``[first, end)``, in order and apart.
         boot: the boot of the machine that wrote it; bytes without a digest are trusted only within it.
     """
@@ -82,14 +85,9 @@ def boot_id() -> str:
 class Partial:
     """One partial file; safe for several writers at once.
 
-    Args:
-        directory: where partials live.
-        key: names it.
-        expected: the declared digests as text.
-        shared: False where locks do not work: the partial then belongs to this run alone, and is not resumed.
-
-    Raises:
-        CacheError: it cannot be created.
+    ``expected`` are the declared digests as text. It is not ``shared`` where locks do not work: then it
+    belongs to this run alone, and is not resumed. Making it raises a CacheError where that is not possible,
+    as ``reset`` does; the other methods pass on what the disk refuses as an OSError.
     """
 
     def __init__(self, directory: Path, key: str, expected: tuple[str, ...], *, shared: bool = True) -> None:
@@ -142,11 +140,6 @@ class Partial:
             position = end + 1
         return known
 
-    @property
-    def size(self) -> int | None:
-        """The whole size, where it is known."""
-        return self.state.size
-
     def bytes_done(self) -> int:
         """Return how many bytes are done."""
         with self._guard:
@@ -169,11 +162,7 @@ class Partial:
         return [*found, (position, size)] if position < size else found
 
     def write(self, data: bytes, offset: int) -> None:
-        """Write bytes in place and count them as done.
-
-        Raises:
-            OSError: the disk refused them.
-        """
+        """Write bytes in place and count them as done."""
         view, position = memoryview(data), offset
         while view:
             written = os.pwrite(self._file, view, position)
@@ -209,11 +198,7 @@ class Partial:
             state.source, state.address, state.validator, state.size = source, address, validator, size
 
     def reset(self) -> None:
-        """Start again from nothing, in a new file.
-
-        Raises:
-            CacheError: it cannot be created.
-        """
+        """Start again from nothing, in a new file."""
         with self._guard, as_cache_error(self.path):
             self._close()
             self.state.done = []
@@ -235,19 +220,11 @@ class Partial:
         self._unrecorded = 0
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
-        """Read bytes back, usually from the page cache.
-
-        Raises:
-            OSError: they cannot be read.
-        """
+        """Read bytes back, usually from the page cache."""
         return os.preadv(self._file, [buffer], offset)
 
     def flush(self) -> None:
-        """Flush the bytes to the disk.
-
-        Raises:
-            OSError: the disk refused them.
-        """
+        """Flush the bytes to the disk."""
         os.fsync(self._file)
 
     def start_flush(self, first: int, end: int) -> None:
@@ -292,7 +269,7 @@ class Partial:
         done = self.bytes_done()
         if not done:
             return NOTHING_LEFT
-        size = "an unknown number of" if self.size is None else self.size
+        size = "an unknown number of" if self.state.size is None else self.state.size
         return f"{done} of {size} bytes, kept for the next run"
 
 
@@ -306,3 +283,48 @@ def open_partial(directory: Path, key: str, expected: tuple[str, ...], *, shared
         partial.close()
         if not shared:
             partial.delete()
+
+
+# --- space for them on the disk
+
+
+def free_space(directory: Path) -> int | None:
+    """Return the bytes that may be written below ``directory``; None if the file system does not say."""
+    try:
+        state = os.statvfs(directory)
+    except (OSError, AttributeError):
+        return None
+    return state.f_bavail * state.f_frsize if state.f_blocks else None
+
+
+def _kept_bytes(partials: Path, key: str) -> int:
+    """Return the bytes that a partial of an earlier run already occupies."""
+    try:
+        return (partials / f"{key}.part").stat().st_blocks * 512
+    except (OSError, AttributeError):
+        return 0
+
+
+def shortage(tasks: Iterable[DownloadTask], partials: Path) -> CacheFullError | None:
+    """Return the error for a disk that cannot hold the files of some tasks, as far as sizes are declared.
+
+    A task with local copies is not counted: a copy may share the extents of the original.
+    """
+    sizes = {task.key: task.artifact.size or 0 for task in tasks if not task.local_copies}
+    missing = (max(0, size - _kept_bytes(partials, key)) for key, size in sizes.items())
+    return shortage_of(sum(missing), partials)
+
+
+def shortage_of(needed: int, partials: Path) -> CacheFullError | None:
+    """Return the error for a disk that cannot hold so many bytes more; None for one that can."""
+    free = free_space(partials)
+    if free is None or needed <= free:
+        return None
+    more = needed - free
+    return CacheFullError(
+        f"not enough disk space in {partials}",
+        expected=f"{needed} bytes free",
+        found=f"{free} bytes free",
+        left="everything as it was; nothing was downloaded",
+        hint=f"free {more} bytes, run 'model-zoo cache gc', or point MODEL_ZOO_CACHE at a larger disk",
+    )

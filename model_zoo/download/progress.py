@@ -22,7 +22,7 @@ class ProgressReporter:
         self._task = task
         self._report = report
         self._guard = threading.Lock()
-        self._total = task.artifact.size
+        self.total = task.artifact.size  # of the whole file, once it is known
         self._most = 0
         self._last = 0.0
         self._begun = False
@@ -35,23 +35,19 @@ class ProgressReporter:
         with self._guard:
             if not self._begun:
                 self._begun = True
-                self._send("download_begin", bytes=0, total=self._total)
-
-    def set_total(self, total: int) -> None:
-        """Set the size of the whole file."""
-        self._total = total
+                self._send("download_begin", bytes=0, total=self.total)
 
     def update(self, count: int) -> None:
         """Note that ``count`` bytes are on disk."""
         now = time.monotonic()
-        if now - self._last < _INTERVAL and count != self._total:
+        if now - self._last < _INTERVAL and count != self.total:
             return
         with self._guard:
             if count <= self._most:
                 return
             self._most = count
             self._last = now
-            self._send("download_progress", bytes=count, total=self._total)
+            self._send("download_progress", bytes=count, total=self.total)
 
     def finish(self, size: int) -> None:
         """Report that the whole file is there and verified."""

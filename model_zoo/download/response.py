@@ -189,11 +189,7 @@ def _part(response: requests.Response, request: RangeRequest, name: str) -> Chec
 
 
 def _content_length(response: requests.Response, name: str) -> int | None:
-    """Return Content-Length; None if it is missing or malformed.
-
-    Raises:
-        TransientError: there are several that contradict each other.
-    """
+    """Return Content-Length; None if it is missing or malformed, TransientError for contradicting ones."""
     values = {text.strip() for text in response.headers.get("Content-Length", "").split(",") if text.strip()}
     if len(values) > 1:
         what = f"{name} sent conflicting Content-Length headers: {', '.join(sorted(values))[:_MAX_SHOWN]}"
@@ -237,11 +233,7 @@ class Body:
         return self._length is not None and self._count == self._length
 
     def read(self, most: int) -> bytes:
-        """Return what has arrived, at most ``most`` bytes; nothing at the end.
-
-        Raises:
-            TransientError: the connection was lost, or silent for too long.
-        """
+        """Return what has arrived, at most ``most`` bytes, nothing at the end; or raise a TransientError."""
         if self._length is not None:
             most = min(most, self._length - self._count)
         if most <= 0 or self._ended:
@@ -293,11 +285,7 @@ class DecodedBody:
         self._pieces = _decompress(body, may_be_bare=encoding == "deflate")
 
     def read(self, most: int) -> bytes:
-        """Return some decompressed bytes, never more than ``PIECE``; nothing at the end.
-
-        Raises:
-            TransientError: the compressed bytes are damaged or incomplete.
-        """
+        """Return some decompressed bytes, at most ``PIECE``, nothing at the end; raises as ``Body.read``."""
         del most
         return next(self._pieces, b"")
 

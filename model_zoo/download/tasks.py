@@ -53,8 +53,7 @@ class DownloadTask:
 class Download:
     """Verified bytes, flushed to the disk, in the partial directory: ready to be renamed into the cache.
 
-    ``source`` describes the source that delivered them; ``adopted_from`` is the file of another program that
-    they were copied from instead.
+    They come from a source, or are ``adopted_from`` a file of another program.
     """
 
     task: DownloadTask

@@ -51,18 +51,12 @@ class Transfer:
         self._name = self.exchange.name
 
     def run(self) -> None:
-        """Fetch what is missing.
-
-        Raises:
-            AttemptError: by what to do about it.
-            IntegrityError: the candidate has something else than what is declared.
-            CacheError: the bytes cannot be written.
-        """
+        """Fetch what is missing, or raise an AttemptError by what to do about it."""
         exchange, partial = self.exchange, self._partial
         if exchange.location.size not in {None, exchange.declared}:
             raise exchange.wrong_size(exchange.location.size)  # artifact and source cannot both be right
         self._drop_unusable()
-        size = partial.size if exchange.declared is None else exchange.declared
+        size = partial.state.size if exchange.declared is None else exchange.declared
         if size is not None and partial.bytes_done() and partial.prefix_length() == size:
             exchange.identify("", size)
             return
@@ -96,12 +90,7 @@ class Transfer:
         )
         same_content = state.address in {"", exchange.address} and bool(state.validator)
         if too_long or not (exchange.verifiable or same_content):
-            self.reset()
-
-    def reset(self) -> None:
-        """Start again from nothing."""
-        self.writer.hasher.reset()
-        self._partial.reset()
+            self.writer.hasher.restart()
 
     def _first_request(self, size: int | None) -> tuple[RangeRequest, SegmentQueue | None]:
         """Return the first request, and the segments that follow it."""
@@ -141,7 +130,7 @@ class Transfer:
         body = DecodedBody(response.body, response.encoding) if response.encoding else response.body
         head = self._read_head(body, response)
         if self._partial.bytes_done() or self._partial.mixed:
-            self.reset()  # a whole response starts from zero
+            self.writer.hasher.restart()  # a whole response starts from zero
         exchange.identify(
             "" if response.encoding else response.validator, response.total if declared is None else declared
         )
@@ -173,7 +162,7 @@ class Transfer:
         """
         candidate, partial = self._candidate, self._partial
         changed = bool(request.condition and response.validator) and response.validator != request.condition
-        same_size = response.total is not None and response.total == partial.size
+        same_size = response.total is not None and response.total == partial.state.size
         usable = self.exchange.verifiable and not candidate.restarted and not candidate.unconditional
         return changed and same_size and usable and partial.bytes_done() >= _WORTH_KEEPING
 

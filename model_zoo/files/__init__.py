@@ -14,9 +14,17 @@ from model_zoo.files.atomic import (
     write_stream,
 )
 from model_zoo.files.failures import ELSEWHERE, as_cache_error, cache_error
-from model_zoo.files.hash import CHUNK, DIGESTS, has_digest, hash_file, tree_digest
 from model_zoo.files.links import READ_ONLY, clone, copy_file, current_umask, link_file, set_mode
-from model_zoo.files.read import read_checked, read_json, with_checksum
+from model_zoo.files.read import (
+    CHUNK,
+    DIGESTS,
+    has_digest,
+    hash_file,
+    read_checked,
+    read_json,
+    tree_digest,
+    with_checksum,
+)
 from model_zoo.files.tree import exists, has_link, is_directory, is_file, remove_tree
 
 __all__ = [

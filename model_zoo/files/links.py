@@ -8,7 +8,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from model_zoo.files.hash import CHUNK
+from model_zoo.files.read import CHUNK
 
 if TYPE_CHECKING:
     from pathlib import Path

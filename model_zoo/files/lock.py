@@ -71,7 +71,10 @@ def lock(
         if time.monotonic() >= deadline:
             what = f"timed out after {timeout:.0f} s waiting for {owner_of(path)} to release {path}"
             raise LockTimeoutError(what, hint="wait for that process to finish, then run again")
-        _sleep(pause, stop)
+        if stop is None:
+            time.sleep(pause)
+        elif stop.wait(pause):
+            raise InterruptedError
         pause = min(pause * 1.5, _LONGEST_PAUSE)
     try:
         if works and not shared:
@@ -79,13 +82,6 @@ def lock(
         yield works
     finally:
         os.close(descriptor)  # which unlocks it
-
-
-def _sleep(seconds: float, stop: threading.Event | None) -> None:
-    if stop is None:
-        time.sleep(seconds)
-    elif stop.wait(seconds):
-        raise InterruptedError
 
 
 def _open(path: Path) -> int:

@@ -81,11 +81,8 @@ def build_image(
 ) -> OciImage:
     """Describe an image of IRs. Nothing is written, and each file is read once for its digest.
 
-    Args:
-        irs: out of the cache.
-        flavor: see above.
-        mtime: seconds since 1970, stamped on files and on the image.
-        architecture: of the machines that pull the ``image`` flavour; the files do not depend on it.
+    ``mtime``, in seconds since 1970, is stamped on files and on the image; ``architecture`` is that of the
+    machines that pull the ``image`` flavour, and the files do not depend on it.
     """
     layers = [
         layer

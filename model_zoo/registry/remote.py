@@ -48,16 +48,9 @@ _TARS |= {_DOCKER_LAYER, f"{_DOCKER_LAYER}.gzip"}
 
 
 def push(target: OciReference, image: OciImage, settings: Settings, report: Report = ignore) -> int:
-    """Send an image to a registry; blobs that it has already are not sent again.
+    """Send an image to a registry under the target's tag, or ``latest``; return how many blobs were sent.
 
-    Args:
-        target: where to; its tag, or ``latest``, becomes the image's name.
-        image: what to send.
-        settings: timeouts and attempts.
-        report: gets a ``push_blob`` event for each blob sent.
-
-    Returns:
-        The number of blobs sent.
+    Those that it has already are not; each that is sent gives a ``push_blob`` event.
 
     Raises:
         SourceUnavailableError: the registry refuses.
@@ -115,11 +108,7 @@ def _nothing_in(target: OciReference) -> SourceUnavailableError:
 
 
 def _connection(target: OciReference, settings: Settings) -> Registry:
-    """Return a client for the registry; offline, its mere import would open a socket to try IPv6.
-
-    Raises:
-        OfflineError: the run is offline.
-    """
+    """Return a client for the registry; offline, its mere import would open a socket to try IPv6."""
     if settings.offline:
         what = f"cannot reach {target}: this run is offline"
         raise OfflineError(what, hint="run it without --offline (MODEL_ZOO_OFFLINE)")
@@ -223,18 +212,17 @@ class Remote:
         if not self.used or key in self._missing:
             return False
         target = self._target(key)
+        self._missing.add(key)  # until it is found
         try:
             imported = pull(target, self._cache, self._settings, report)
         except NoImageError:
-            self._missing.add(key)
             return False
         except ModelZooError as error:
-            self._missing.add(key)
             self._warn(error, model, report)
             return False
         if key not in imported.irs:
-            self._missing.add(key)
             return False
+        self._missing.discard(key)
         report(Event(event="note", model=model, message=f"IR downloaded from {self._settings.remote}"))
         return True
 
@@ -249,11 +237,9 @@ class Remote:
 
     def _warn(self, error: ModelZooError, model: str, report: Report) -> None:
         registry, _, rest = error.what.partition(":ir-")
-        reason = rest.partition(": ")[2]
         message = f"the remote cache of IRs was not used: {error.what}"
-        if reason:  # without the key, which differs for each IR
+        if reason := rest.partition(": ")[2]:  # without the key, which differs for each IR
             message = f"the remote cache {registry} was not used: {reason}"
-        if message in self._warned:
-            return
-        self._warned.add(message)
-        report(Event(event="note", model=model, message=message))
+        if message not in self._warned:
+            self._warned.add(message)
+            report(Event(event="note", model=model, message=message))

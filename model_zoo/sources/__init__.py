@@ -68,11 +68,7 @@ def _third_party() -> EntryPoints:
 
 
 def kind_of(name: str) -> type[LocatedSource]:
-    """Import one kind by its key.
-
-    Raises:
-        ValueError: no such kind is registered.
-    """
+    """Import one kind by its key; ValueError where no such kind is registered."""
     if name not in _loaded:
         if name in KINDS:
             module, _, attribute = KINDS[name].partition(":")

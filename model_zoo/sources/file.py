@@ -29,11 +29,7 @@ class FileSource(LocatedSource, frozen=True, kw_only=True):
             raise ValueError("file must name a path")
 
     def locate(self, artifact: Artifact, settings: Settings) -> LocalLocation:
-        """The path, if a regular file is there.
-
-        Raises:
-            SourceUnavailableError: there is no such file.
-        """
+        """The path, if a regular file is there; else SourceUnavailableError."""
         del artifact, settings
         path = Path(self.file)
         if not path.is_file():

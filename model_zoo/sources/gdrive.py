@@ -46,11 +46,7 @@ class GdriveSource(LocatedSource, frozen=True, kw_only=True):
         return HttpLocation(f"{BASE}?{query}", onward=self.onward)
 
     def onward(self, page: str) -> str:
-        """Return the address behind the confirmation page.
-
-        Raises:
-            SourceUnavailableError: it is a different page.
-        """
+        """Return the address behind the confirmation page; SourceUnavailableError for any other page."""
         reader = _Page()
         reader.feed(page)
         if reader.action and reader.fields:

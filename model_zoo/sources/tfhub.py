@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from model_zoo.sources.base import HttpLocation, LocatedSource
+from model_zoo.sources.url import is_web_url
 from model_zoo.text import safe_url
 
 if TYPE_CHECKING:
@@ -29,13 +30,7 @@ class TfhubSource(LocatedSource, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse what is neither a URL nor a path below tfhub.dev."""
-        try:
-            parts = urlsplit(self.handle)
-            valid = parts.scheme in {"http", "https"} and bool(parts.hostname and parts.path[1:])
-            valid = valid and parts.port != 0
-        except ValueError:
-            valid = False
-        if not valid:
+        if not is_web_url(self.handle) or not urlsplit(self.handle).path[1:]:
             raise ValueError(f"tfhub must be a handle such as google/nnlm-en-dim50/2, not {self.tfhub!r}")
 
     @property

@@ -36,13 +36,11 @@ class WeightFacts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         file: below the download site.
         builder: the name for ``torchvision.models.get_model``.
-        default: whether these are the builder's weights unless others are requested.
         preset: the class of the transforms.
+        default: whether these are the builder's weights unless others are requested.
         crop_size: height and width, or one number for both.
         resize_size: the shorter side, or height and width, before cropping.
-        mean: per channel, for values between 0 and 1.
-        std: the same.
-        interpolation: how pictures are resized.
+        mean: per channel, for values between 0 and 1; so is ``std``.
         min_size: the smallest height and width the network takes.
         min_temporal_size: the fewest frames.
         categories: name of a list in ``WeightTable.categories``.
@@ -90,11 +88,7 @@ class TorchvisionSource(LocatedSource, frozen=True, kw_only=True):
             raise ValueError(msg)
 
     def locate(self, artifact: Artifact, settings: Settings) -> HttpLocation:
-        """The address, with a check of the digits in the file name unless the catalog entry says otherwise.
-
-        Raises:
-            SourceUnavailableError: there is no such entry, or it is newer than our table.
-        """
+        """The address, with a check of the digits in the file name unless the entry says otherwise."""
         del settings
         facts = weight_table().weights.get(self.torchvision)
         if facts is None:

@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 _SPACE = re.compile(r"[\s\x00-\x1f\x7f]")
 
 
+def is_web_url(url: str) -> bool:
+    """Whether a text is a URL of HTTP or HTTPS that a client can send a request to."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 class UrlSource(LocatedSource, frozen=True, kw_only=True):
     """A file at an HTTP or HTTPS address."""
 
@@ -30,13 +39,7 @@ class UrlSource(LocatedSource, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse other schemes, and what no client takes for an address."""
-        try:
-            parts = urlsplit(self.url)
-            valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-            valid = valid and parts.netloc.count("@") <= 1
-        except ValueError:
-            valid = False
-        if not valid:
+        if not is_web_url(self.url) or urlsplit(self.url).netloc.count("@") > 1:
             raise ValueError(f"url must start with http:// or https:// and name a host: {self.describe()}")
         if _SPACE.search(self.url):
             msg = f"url contains spaces or control characters; write a space as %20: {self.describe()}"
@@ -71,11 +74,7 @@ def secret_part(url: str) -> str | None:
 
 
 def refuse_secrets(artifacts: Iterable[Artifact]) -> None:
-    """Refuse to write addresses for others that may hold a secret.
-
-    Raises:
-        UsageError: names the address, without the secret.
-    """
+    """Refuse to write addresses for others that may hold a secret; the UsageError does not tell it."""
     for source in (source for artifact in artifacts for source in artifact.sources):
         for text in msgspec.to_builtins(source).values():
             part = secret_part(text) if isinstance(text, str) and "://" in text else None

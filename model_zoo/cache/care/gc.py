@@ -131,12 +131,9 @@ class _Selection:
 
 @without_cyclic_gc()
 def plan_gc(layer: Layer, budget: int | None, *, min_age: float = 0.0) -> Removals:
-    """Decide what ``gc`` removes: litter always, then the least recently used down to the budget.
+    """Decide what ``gc`` removes: litter always, then the least recently used down to a budget in bytes.
 
-    Args:
-        layer: the writable layer.
-        budget: bytes it may take; None removes litter only.
-        min_age: seconds since its last use that an item must at least have; where locks do not work, a day.
+    ``min_age`` is how many seconds its last use must at least be ago: a day where locks do not work.
     """
     selection = _Selection(layer, budget)
     now = time.time()
@@ -236,17 +233,11 @@ def apply(
 ) -> Removals:
     """Wait until no process uses the cache, decide what to remove, and remove it from the writable layer.
 
-    Args:
-        cache: whose writable layer it is about.
-        make: decides; called with the age in seconds that everything removed must have, 0 where locks work.
-        on_wait: called with the process that is waited for.
-        timeout: seconds to wait.
-
-    Returns:
-        What was removed; what could not be removed is among ``kept``.
+    ``make`` decides; it is called with the age in seconds that everything removed must have, 0 where locks
+    work. What could not be removed is among ``kept`` of what is returned.
 
     Raises:
-        LockTimeoutError: another process used the cache for longer than that.
+        LockTimeoutError: another process used the cache for longer than ``timeout`` seconds.
         CacheError: the layer cannot be written.
     """
     layer = cache.writable

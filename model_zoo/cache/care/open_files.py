@@ -10,6 +10,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from model_zoo.files.tree import scan
+
 PROC = Path("/proc")
 
 
@@ -21,19 +23,12 @@ def open_files_below(root: Path) -> dict[str, int]:
     real = os.path.realpath(root)
     start = real + os.sep
     found: dict[str, int] = {}
-    for process in _processes():
+    for process in sorted(int(entry.name) for entry in scan(PROC) if entry.name.isdigit()):
         for path in _paths(PROC / str(process), start):
             while path != real:
                 found.setdefault(f"{root}{path[len(real) :]}", process)
                 path = os.path.dirname(path)  # noqa: PLW2901, PTH120 - upwards to the root
     return found
-
-
-def _processes() -> list[int]:
-    try:
-        return [int(name) for name in os.listdir(PROC) if name.isdigit()]  # noqa: PTH208
-    except OSError:
-        return []
 
 
 def _paths(process: Path, start: str) -> set[str]:

@@ -7,13 +7,13 @@ raise a CacheError where the layer cannot be written.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from model_zoo.files import as_cache_error, exists, write_file
+from model_zoo.files.tree import scan
 
 if TYPE_CHECKING:
     from model_zoo.cache.layout import Layer
@@ -22,13 +22,12 @@ if TYPE_CHECKING:
 def pins(layer: Layer) -> dict[str, set[str] | None]:
     """Return what is pinned: model → its pinned precisions, or None where the whole model is."""
     found: dict[str, set[str] | None] = {}
-    with contextlib.suppress(OSError), os.scandir(layer.pins) as entries:
-        for name in sorted(entry.name for entry in entries if entry.name[0] != "."):
-            model, _, precision = name.partition("@")
-            if not precision:
-                found[model] = None
-            elif (precisions := found.setdefault(model, set())) is not None:
-                precisions.add(precision)
+    for name in (entry.name for entry in scan(layer.pins) if entry.name[0] != "."):
+        model, _, precision = name.partition("@")
+        if not precision:
+            found[model] = None
+        elif (precisions := found.setdefault(model, set())) is not None:
+            precisions.add(precision)
     return found
 
 
@@ -48,8 +47,7 @@ def unpin(layer: Layer, model: str, precision: str | None) -> bool:
     directory = layer.check_own(layer.pins)
     names = {_name(model, precision)}
     if precision is None:
-        with contextlib.suppress(OSError):
-            names |= {path.name for path in directory.iterdir() if path.name.startswith(f"{model}@")}
+        names |= {entry.name for entry in scan(directory) if entry.name.startswith(f"{model}@")}
     removed = False
     for name in sorted(names):
         path = directory / name

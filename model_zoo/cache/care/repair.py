@@ -46,13 +46,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Repaired:
-    """What was repaired, and what is left to do.
+    """What was done about each problem, or why nothing can be done here, and what is left to do.
 
-    Attributes:
-        done: each problem with what was done about it.
-        fetch: models, with the precision whose files were there, to be fetched again.
-        convert: models and precisions to be converted again.
-        left: each problem that cannot be repaired here, with the reason.
+    ``fetch`` and ``convert`` are the models and precisions to be fetched and converted again.
     """
 
     done: list[tuple[Problem, str]] = field(default_factory=list)

@@ -54,9 +54,6 @@ class Item:
         label: for people.
         location: the path of the file or directory; text, as there may be a hundred thousand.
         used: when it was last used, seconds since 1970.
-        names: its files.
-        model: whose it is, if it is a model's.
-        precision: of an IR.
         blobs: the sha256 of every blob that a model's files are made from.
         litter: left behind by a process that ended, and of no use to any other.
         fault: why it can no longer be used.
@@ -113,7 +110,7 @@ class Scan:
 
     def _scan_files(self) -> None:
         uses = Usage(self.layer, writable=False).uses("files")
-        device = _device(self.layer.models)
+        device = os.lstat(self.layer.models).st_dev if is_real_directory(self.layer.models) else None
         stored_blobs = (item.names[0] for item in self.blobs.values())
         known = {name.inode[1]: name for name in stored_blobs if name.inode[0] == device}
         root = str(self.layer.models)
@@ -196,13 +193,6 @@ def _name(found: os.stat_result, path: str, size: int | None = None) -> Name:
     has_inode = found.st_ino != 0  # not in Windows' listings
     inode = (found.st_dev, found.st_ino) if has_inode else (-1, hash(path))
     return Name(inode, found.st_size if size is None else size, found.st_nlink or 1)
-
-
-def _device(path: Path) -> int | None:
-    try:
-        return path.lstat().st_dev
-    except OSError:
-        return None
 
 
 def _changed(location: str) -> float:

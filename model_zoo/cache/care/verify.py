@@ -46,8 +46,6 @@ class Problem:
 
     Attributes:
         subject: what has to be made again, or moved away.
-        layer: where.
-        path: the file or directory.
         cause: in words.
         model: whose it is; several are joined by commas.
         file: its name in the model, or what else people know it by.

@@ -95,10 +95,7 @@ def file_url(repo: str, file: str, revision: str) -> str:
 
 
 def file_info(repo: str, file: str, revision: str, settings: Settings) -> tuple[str, RemoteFile]:
-    """Return one file's metadata.
-
-    Returns:
-        The commit that the revision stands for, and the file.
+    """Return the commit that the revision stands for, and what the hub knows of a file of it.
 
     Raises:
         DownloadError: with the hub's reason, and what to do about it.
@@ -106,7 +103,8 @@ def file_info(repo: str, file: str, revision: str, settings: Settings) -> tuple[
     url = file_url(repo, file, revision)
 
     def head() -> Any:  # noqa: ANN401 - the client has no types that hold over its versions
-        return _client().get_hf_file_metadata(url=url, timeout=settings.connect_timeout)
+        api = _library().HfApi(endpoint=endpoint(), library_name="model-zoo", library_version=__version__)
+        return api.get_hf_file_metadata(url=url, timeout=settings.connect_timeout)
 
     found = _ask(head, settings, repo, revision, file)
     commit, etag = str(found.commit_hash or ""), str(found.etag or "")
@@ -229,10 +227,6 @@ def filter_files(patterns: str | None, files: tuple[RemoteFile, ...]) -> list[Re
     return list(
         _library().utils.filter_repo_objects(plain, allow_patterns=patterns, key=lambda file: file.path)
     )
-
-
-def _client() -> Any:  # noqa: ANN401
-    return _library().HfApi(endpoint=endpoint(), library_name="model-zoo", library_version=__version__)
 
 
 def _ask(request: Callable[[], T], settings: Settings, repo: str, revision: str, file: str | None) -> T:

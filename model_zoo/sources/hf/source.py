@@ -47,11 +47,7 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
             check_relative_path(self.file)
 
     def locate(self, artifact: Artifact, settings: Settings) -> HttpLocation:
-        """The file's URL, with the digest and the size that the hub vouches for.
-
-        Raises:
-            DownloadError: with the hub's reason, and what to do about it.
-        """
+        """The file's URL, with the digest and the size that the hub vouches for."""
         assert self.file is not None  # noqa: S101 - what floats was resolved before
         url = hub.file_url(self.hf, self.file, self.revision)
         if artifact.digests and any(url.startswith(before) for before, _ in settings.mirrors):
@@ -68,11 +64,7 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
     def resolve(
         self, artifact: Artifact, settings: Settings, seen: dict[object, Any]
     ) -> tuple[Artifact, ...]:
-        """Return the files at the commit that the revision is now, the same one for all that share ``seen``.
-
-        Raises:
-            DownloadError: the hub's reason; or no file matches the pattern.
-        """
+        """Return the files at the commit that the revision is now, the same for all that share ``seen``."""
         key = ("hf", hub.endpoint(), self.hf, self.revision)
         if not self.several:
             assert self.file is not None  # noqa: S101 - otherwise it stands for several
@@ -86,8 +78,10 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
             raise SourceUnavailableError(what, hint=f"see {hub.endpoint()}/{self.hf}/tree/{listing.commit}")
         artifacts = []
         for file in found:
+            path = file.path if artifact.path == "." else f"{artifact.path}/{file.path}"
             try:
-                artifacts.append(self._file_of(artifact, listing.commit, file))
+                fixed = self._at(artifact, listing.commit, file.path, path)
+                artifacts.append(msgspec.structs.replace(fixed, size=file.size))
             except ValueError:
                 seen.setdefault(UNUSABLE, []).append(file.path)
         return tuple(artifacts)
@@ -99,10 +93,6 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
             seen["listing", key] = listing
             seen.setdefault(key, listing.commit)
         return listing
-
-    def _file_of(self, artifact: Artifact, commit: str, file: hub.RemoteFile) -> Artifact:
-        path = file.path if artifact.path == "." else f"{artifact.path}/{file.path}"
-        return msgspec.structs.replace(self._at(artifact, commit, file.path, path), size=file.size)
 
     def _at(self, artifact: Artifact, commit: str, file: str, path: str) -> Artifact:
         pinned = msgspec.structs.replace(self, revision=commit, file=file)

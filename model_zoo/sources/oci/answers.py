@@ -8,12 +8,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import msgspec
 
 from model_zoo.errors import IntegrityError, SourceUnavailableError
 from model_zoo.sources.oci import OCI_INDEX, OCI_MANIFEST
+from model_zoo.sources.url import is_web_url
 from model_zoo.text import safe_url
 
 MANIFEST_TYPES = (
@@ -74,11 +75,7 @@ class OciManifest:
     digest: str
 
     def decode(self) -> dict[str, Any]:
-        """Return it as data.
-
-        Raises:
-            IntegrityError: it is not a JSON object.
-        """
+        """Return it as data; IntegrityError where it is not a JSON object."""
         try:
             found: dict[str, Any] = msgspec.json.decode(self.data, type=dict[str, Any])
         except _UNREADABLE:
@@ -87,12 +84,7 @@ class OciManifest:
         return found
 
     def content(self) -> ManifestContent:
-        """Return what is used of it.
-
-        Raises:
-            IntegrityError: it is not a JSON object.
-            SourceUnavailableError: its fields are not those of a manifest.
-        """
+        """Return what is used of it; SourceUnavailableError where its fields are not those of a manifest."""
         try:
             return msgspec.convert(self.decode(), ManifestContent)
         except _UNREADABLE as error:
@@ -101,11 +93,7 @@ class OciManifest:
 
 
 def token_in(data: bytes, name: str) -> str | None:
-    """Return the token in what a token service answered.
-
-    Raises:
-        SourceUnavailableError: it answered something else; ``name`` is its address.
-    """
+    """Return the token in what the service ``name`` answered; SourceUnavailableError for anything else."""
     try:
         answer = msgspec.json.decode(data, type=_Token)
     except _UNREADABLE:
@@ -124,18 +112,12 @@ def words_in(data: bytes) -> str:
 
 
 def web_address(reference: object, base: str, location: str) -> str:
-    """Return the address that a registry names, which may be relative to where it was named.
-
-    Raises:
-        SourceUnavailableError: it is none.
-    """
+    """Return the address that a registry names, maybe relative to ``base``; refuse what is none."""
     try:
         url = urljoin(base, location)
-        parts = urlsplit(url)
-        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
-        valid = False
-    if not valid or len(location) > _LONGEST_ADDRESS:
+        url = ""
+    if not is_web_url(url) or len(location) > _LONGEST_ADDRESS:
         what = f"{reference}: the registry names no valid address where to send a request"
         found = safe_url(location[:200])
         raise SourceUnavailableError(what, found=found, hint="do not use this registry")

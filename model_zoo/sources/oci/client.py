@@ -10,6 +10,7 @@ import base64
 import logging
 import re
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
@@ -63,26 +64,27 @@ _log = logging.getLogger(__name__)
 _NAME = re.compile(rf"\w[\w.-]{{0,127}}|{DIGEST.pattern}", re.ASCII)
 
 
+@dataclass
 class _StreamedBody:
     """A request body of known length that is produced while it is sent."""
 
-    def __init__(self, chunks: Iterator[bytes], length: int) -> None:
-        self._chunks = chunks
-        self._length = length
+    chunks: Iterator[bytes]
+    length: int
 
     def __len__(self) -> int:
-        return self._length
+        return self.length
 
     def __iter__(self) -> Iterator[bytes]:
-        return self._chunks
+        return self.chunks
 
 
 class Registry:
-    """One repository of one registry.
+    """One repository of one registry; the reference also says what in it is meant by default.
 
-    Args:
-        reference: the repository, and what in it is meant by default.
-        settings: timeouts, attempts, and whether the network may be used.
+    Raises (from every method that sends something):
+        SourceUnavailableError: the registry refuses, or answers with something else.
+        TransferInterruptedError: it cannot be reached, or breaks off again and again.
+        OfflineError: the run is offline.
     """
 
     def __init__(self, reference: OciReference, settings: Settings) -> None:
@@ -106,15 +108,10 @@ class Registry:
     # --- reading
 
     def manifest(self, name: str | None = None) -> OciManifest | None:
-        """Return a manifest, or None if the repository has none of that name.
-
-        Args:
-            name: a tag or ``sha256:…``; by default what the reference names.
+        """Return a manifest by its tag or ``sha256:…``, or None if the repository has none of that name.
 
         Raises:
-            SourceUnavailableError: the registry refuses, or answers with something else.
             DigestMismatchError: what it sends is not what the reference pins.
-            TransferInterruptedError: it cannot be reached.
         """
         name = name or self.reference.manifest_name
         if not _NAME.fullmatch(name):
@@ -148,7 +145,7 @@ class Registry:
         return bytes(data)
 
     def has_blob(self, digest: str) -> bool:
-        """Whether the repository has a blob; raises as ``manifest``."""
+        """Whether the repository has a blob."""
         with self._send("HEAD", f"blobs/{digest}") as reply:
             if reply.status_code == requests.codes.not_found:
                 return False
@@ -156,7 +153,7 @@ class Registry:
             return True
 
     def locate(self, digest: str, size: int | None) -> HttpLocation:
-        """Return where the download engine finds a blob, with credentials; raises as ``manifest``."""
+        """Return where the download engine finds a blob, with credentials."""
         if not self.has_blob(digest):
             what = f"{self.reference} has no blob {digest}"
             raise SourceUnavailableError(what, hint="check the reference, or push it again")
@@ -167,19 +164,9 @@ class Registry:
     # --- writing
 
     def put_blob(self, digest: str, size: int, chunks: Callable[[int], Iterator[bytes]]) -> bool:
-        """Send a blob unless the repository has it; resume an interrupted transfer.
+        """Send a blob, and return True, unless the repository has it; an interrupted transfer is resumed.
 
-        Args:
-            digest: ``sha256:…`` of the bytes.
-            size: their number.
-            chunks: yields them from an offset on.
-
-        Returns:
-            Whether anything was sent.
-
-        Raises:
-            SourceUnavailableError: the registry refuses.
-            TransferInterruptedError: it cannot be reached, or breaks off again and again.
+        ``chunks`` yields its bytes from an offset on.
         """
         if self.has_blob(digest):
             return False
@@ -249,7 +236,7 @@ class Registry:
         return web_address(self.reference, reply.url, reply.headers["Location"])
 
     def put_manifest(self, name: str, data: bytes, media_type: str) -> None:
-        """Store a manifest under a name; all its blobs must have been sent. Raises as ``put_blob``."""
+        """Store a manifest under a name; all its blobs must have been sent."""
         headers = {"Content-Type": media_type}
         with self._send("PUT", f"manifests/{name}", headers=headers, body=lambda: data) as reply:
             self._expect(reply, 201, f"the manifest {name}")
@@ -299,11 +286,7 @@ class Registry:
         return urlsplit(url)[:2] == urlsplit(self._home)[:2]
 
     def _follow(
-        self,
-        method: str,
-        url: str,
-        headers: dict[str, str],
-        body: Callable[[], bytes | _StreamedBody] | None,
+        self, method: str, url: str, headers: dict[str, str], body: Callable[[], bytes | _StreamedBody] | None
     ) -> requests.Response:
         """Send a request and follow redirects; the credentials go to the registry only."""
         for _ in range(_MOST_REDIRECTS + 1):

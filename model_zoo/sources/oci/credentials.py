@@ -19,7 +19,8 @@ from typing import Any
 from model_zoo.errors import SourceUnavailableError
 
 _HELPER = re.compile(r"[0-9A-Za-z._-]+")
-_HELPER_SECONDS = 30
+_SECONDS = 30
+"""How long a credential helper may take."""
 _log = logging.getLogger(__name__)
 
 
@@ -104,12 +105,7 @@ def _from_helper(helper: str, host: str) -> Login | None:
     program = f"docker-credential-{helper}"
     try:
         done = subprocess.run(
-            [program, "get"],
-            input=host,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=_HELPER_SECONDS,
-            check=False,
+            [program, "get"], input=host, capture_output=True, encoding="utf-8", timeout=_SECONDS, check=False
         )
         answer = json.loads(done.stdout) if done.returncode == 0 else {}
     except (OSError, ValueError, RecursionError, subprocess.TimeoutExpired) as error:

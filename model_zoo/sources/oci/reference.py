@@ -57,11 +57,7 @@ def parse_oci_reference(text: str) -> OciReference:
 
 
 def oci_reference(text: str) -> OciReference:
-    """Read a reference that a person typed.
-
-    Raises:
-        UsageError: it is not one.
-    """
+    """Read a reference that a person typed; UsageError where it is none."""
     try:
         return parse_oci_reference(text)
     except ValueError as error:

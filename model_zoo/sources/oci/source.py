@@ -48,12 +48,7 @@ class OciSource(LocatedSource, frozen=True, kw_only=True):
         return self.blob is not None or "@sha256:" in self.oci
 
     def locate(self, artifact: Artifact, settings: Settings) -> HttpLocation:
-        """Ask the registry for the layer, and leave its transfer to the download engine.
-
-        Raises:
-            SourceUnavailableError: the registry does not have it, or refuses.
-            IntegrityError: the registry sends a different manifest than the reference pins.
-        """
+        """Ask the registry for the layer, and leave its transfer to the download engine."""
         from model_zoo.sources.oci.client import Registry  # brings requests along
 
         with Registry(parse_oci_reference(self.oci), settings) as registry:
@@ -71,7 +66,8 @@ class OciSource(LocatedSource, frozen=True, kw_only=True):
             raise SourceUnavailableError(what, hint="check the reference in the catalog entry")
         layers = list(manifest.content().layers)
         if self.file is not None:
-            layers = [layer for layer in layers if self.file in _titles(layer)]
+            titles = [{(layer.annotations or {}).get(name) for name in TITLES} for layer in layers]
+            layers = [layer for layer, names in zip(layers, titles, strict=True) if self.file in names]
         if len(layers) != 1:
             what = f"{self.describe()}: {counted(len(layers), 'layer')} match"
             hint = "choose one with file, as its title annotation names it, or with blob"
@@ -81,7 +77,3 @@ class OciSource(LocatedSource, frozen=True, kw_only=True):
     def describe(self) -> str:
         """Return the reference and the file."""
         return f"oci {self.oci}" + (f" file {self.file}" if self.file else "")
-
-
-def _titles(layer: Descriptor) -> set[str]:
-    return {text for name, text in (layer.annotations or {}).items() if name in TITLES}
