@@ -134,11 +134,7 @@ class Layer:
         return not has_link(self.root, path)
 
     def check_own(self, path: Path) -> Path:
-        """Return ``path``, to be written to or deleted.
-
-        Raises:
-            CacheDamagedError: a part of it below the root is a symlink.
-        """
+        """Return ``path``, to be written to or deleted; CacheDamagedError where it is behind a symlink."""
         if not self.owns(path):
             what = f"{path} is behind a symlink inside the cache, where symlinks are not followed"
             raise CacheDamagedError(

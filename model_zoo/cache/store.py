@@ -87,11 +87,8 @@ class Cache:
 
         Any number of processes and threads may be inside at once; it may be entered again from inside. A
         look-up does not need it. Yields False where nothing is kept out: there is no writable layer, it
-        cannot be written, or its file system has no locks.
-
-        Raises:
-            LockTimeoutError: an exclusive process did not finish in time.
-            CacheDamagedError: there is a symlink where the lock files should be.
+        cannot be written, or its file system has no locks. LockTimeoutError where an exclusive process does
+        not finish in time, CacheDamagedError where a symlink stands in for the lock files.
         """
         try:
             return self._usage_lock.use(timeout, on_wait)
@@ -105,10 +102,8 @@ class Cache:
     ) -> AbstractContextManager[bool]:
         """Wait until no process is inside ``use``, and let none in; not to be called from inside ``use``.
 
-        Yields False where the file system has no locks: other processes may go on.
-
-        Raises:
-            LockTimeoutError: a user did not finish in time.
+        Yields False where the file system has no locks: other processes may go on. LockTimeoutError where a
+        user does not finish in time.
         """
         return self._usage_lock.exclusive(timeout, on_wait)
 

@@ -78,9 +78,7 @@ class Substitution:
     def apply(self, replacement: Replacement, text: str, where: str) -> tuple[bytes, int]:
         """Return a text with a pattern replaced, as UTF-8, and how often that was done.
 
-        Raises:
-            CatalogError: it takes too long, or the result is too large.
-            OSError: no process can be started.
+        CatalogError where that takes too long or makes the text too large.
         """
         if self._child is None:
             argv, pipe = [sys.executable, "-I", "-S", "-c", _CHILD], subprocess.PIPE

@@ -62,7 +62,7 @@ def download(
         tasks: what is not in the cache. Those with the same key share one transfer.
         settings: mirrors, timeouts, attempts, jobs, whether the network may be used.
         partials: a directory on the cache's file system.
-        locks: a directory for the locks.
+        locks: another, for the locks.
         present: asked again once the lock is held, because another process may have published it meanwhile.
         publish: moves ``Download.path`` into the cache; called under the lock, from several threads.
         settled: receives the index and outcome of each task as soon as it has one, from several threads.

@@ -116,12 +116,8 @@ def summarize(label: str, errors: Sequence[ModelZooError], left: str) -> ModelZo
     if len(errors) == 1:
         what = f"{label}: {chosen.what}"
     else:
-        lines = "".join(f"\n  - {_one_line(error)}" for error in errors)
-        what = f"{label}: all {counted(len(errors), 'source')} failed{lines}"
+        what = f"{label}: all {counted(len(errors), 'source')} failed"
+        for error in errors:
+            details = "" if error.expected is None else f" (expected {error.expected}, found {error.found})"
+            what += f"\n  - {error.what}{details}"
     return type(chosen)(what, expected=chosen.expected, found=chosen.found, left=left, hint=hint)
-
-
-def _one_line(error: ModelZooError) -> str:
-    if error.expected is None:
-        return error.what
-    return f"{error.what} (expected {error.expected}, found {error.found})"

@@ -98,11 +98,7 @@ class Candidate:
 
 
 def candidates(source: LocatedSource, artifact: Artifact, settings: Settings) -> Iterator[Candidate]:
-    """Yield the candidates of one source: its mirrors, then the original.
-
-    Raises:
-        SourceUnavailableError: the source can already tell that it does not have the artifact.
-    """
+    """Yield the candidates of one source: its mirrors, then the original; raises what ``locate`` does."""
     location = source.locate(artifact, settings)
     if isinstance(location, HttpLocation):
         for prefix, replacement in settings.mirrors:

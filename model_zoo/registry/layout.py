@@ -38,10 +38,8 @@ _REF_NAME = "org.opencontainers.image.ref.name"
 def write_layout(image: OciImage, out: Path, tag: str, *, mtime: int = 0) -> Path:
     """Write an image; as one file if the name ends in ``.tar``.
 
-    In an existing layout other images stay, and one of the same tag is replaced.
-
-    Raises:
-        CacheError: ``out`` is something else, or cannot be written.
+    In an existing layout other images stay, and one of the same tag is replaced. CacheError where ``out`` is
+    something else, or cannot be written.
     """
     out = out.absolute()
     if out.suffix == ".tar":

@@ -85,10 +85,7 @@ def parse_source(raw: object) -> LocatedSource:
     """Build the source that a mapping in a catalog describes.
 
     An ordinary field of one kind may be the key of another (``hf`` has ``file``); the kind is the one whose
-    fields cover the whole mapping.
-
-    Raises:
-        ValueError: says what is wrong with the mapping, and names the field.
+    fields cover the whole mapping. A ValueError says what is wrong with the mapping, and names the field.
     """
     if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
         raise ValueError("a source is a mapping such as {url: …}")

@@ -64,12 +64,7 @@ def repair(
     on_wait: Callable[[str], None] | None = None,
     timeout: float = 3600.0,
 ) -> Repaired:
-    """Remove what is damaged, while nobody uses the cache.
-
-    Raises:
-        LockTimeoutError: somebody used the cache for too long.
-        CacheError: the layer cannot be written.
-    """
+    """Remove what is damaged, while nobody uses the cache; raises as ``Cache.exclusive``."""
     repaired = Repaired()
     with contextlib.ExitStack() as trash, cache.exclusive(on_wait, timeout=timeout):
         run = _Repair(cache.writable, trash.enter_context(cache.staging("gc")), repaired)

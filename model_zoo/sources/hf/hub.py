@@ -1,7 +1,8 @@
 """Metadata from the Hugging Face Hub through huggingface_hub: which commit a revision is, and its files.
 
 huggingface_hub itself handles endpoint, token, proxies and certificates. Only metadata comes through here;
-the bytes are transferred by our own engine. Works with versions 1 and 2.
+the bytes are transferred by our own engine. What asks the hub raises a DownloadError with the hub's reason
+and what to do about it. Works with versions 1 and 2.
 """
 
 from __future__ import annotations
@@ -95,11 +96,7 @@ def file_url(repo: str, file: str, revision: str) -> str:
 
 
 def file_info(repo: str, file: str, revision: str, settings: Settings) -> tuple[str, RemoteFile]:
-    """Return the commit that the revision stands for, and what the hub knows of a file of it.
-
-    Raises:
-        DownloadError: with the hub's reason, and what to do about it.
-    """
+    """Return the commit that the revision stands for, and what the hub knows of a file of it."""
     url = file_url(repo, file, revision)
 
     def head() -> Any:  # noqa: ANN401 - the client has no types that hold over its versions
@@ -150,11 +147,7 @@ class _Info(msgspec.Struct, frozen=True):
 
 
 def list_files(repo: str, revision: str, settings: Settings) -> Listing:
-    """Return all files of a revision, with their sizes and digests as far as the hub states them.
-
-    Raises:
-        DownloadError: with the hub's reason, and what to do about it.
-    """
+    """Return all files of a revision, with their sizes and digests as far as the hub states them."""
     at = f"{endpoint()}/api/models/{repo}"
     where = f"{at}/revision/{quote(revision, safe='')}?blobs=True"
     found, _ = _ask(lambda: _get(where, _Info, settings), settings, repo, revision, None)

@@ -36,8 +36,7 @@ class Login:
 def find_login(host: str, repository: str) -> Login | None:
     """Return the login stored for a registry; the entry with the longest matching path wins.
 
-    Raises:
-        SourceUnavailableError: a credential helper that is configured for it cannot be run.
+    SourceUnavailableError where a credential helper that is configured for it cannot be run.
     """
     for path in _files():
         try:

@@ -42,9 +42,7 @@ def parse_oci_reference(text: str) -> OciReference:
     """Read a reference; it may begin with ``oci://``, or with ``http://`` for a registry without TLS.
 
     A registry on this machine (localhost, 127.0.0.0/8, ::1) is used without TLS, as all container tools do.
-
-    Raises:
-        ValueError: it is not a reference.
+    What is no reference is a ValueError.
     """
     match = _REFERENCE.fullmatch(text)
     host = match["host"] if match else ""
