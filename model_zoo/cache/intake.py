@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from model_zoo.schema import ArtifactRecord, FileEntry
 
 XML, BIN = "model.xml", "model.bin"
-_NOTHING, _AGAIN = "nothing of it was published", "get it again from its publisher"
+_NOTHING, _AGAIN = "nothing of it was published", "get a new copy from its publisher"
 SEED_NOTE = "seed.json"
 _BLOB = re.compile(r"blobs-v1/sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})")
 _FILES = re.compile(r"files-v1/([0-9A-Za-z._-]+)/([0-9a-f]{64})/(.+)")
@@ -104,7 +104,7 @@ class LayerImport:
     def _target(self, path: str) -> Path:
         known = _BLOB.fullmatch(path) or _FILES.fullmatch(path) or _NOTE.fullmatch(path)
         if not known and not _may_be_of_ir(path):
-            raise refused(self.name, "something that is no part of a cache", path)
+            raise refused(self.name, "an entry that is not part of a cache", path)
         if path in self._staged or len(self._staged) >= MAX_MEMBERS:
             raise refused(self.name, "a path twice, or too many of them", path)
         target = self._tree / path
@@ -246,7 +246,7 @@ class LayerImport:
             if not covered:
                 raise refused(self.name, "a file without its manifest", path)
         if not (self._irs or self._files):
-            what = f"{self.name} contains no whole model"
+            what = f"{self.name} contains no complete model"
             raise IntegrityError(what, left=_NOTHING, hint="the file may be cut short; copy it again")
 
     # --- publishing

@@ -57,7 +57,7 @@ def read_text(path: Path) -> str:
             f"{path}: the file is too large for a catalog entry",
             expected=f"at most {MAX_BYTES} bytes",
             found=f"{path.stat().st_size} bytes",
-            hint="keep only entries in a catalog",
+            hint="keep only catalog entries in a catalog",
         ) from error
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1

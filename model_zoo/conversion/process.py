@@ -219,7 +219,7 @@ def _crash(name: str, status: int, tail: str) -> errors.WorkerCrashedError:
         found = f"exit code {status}"
     last = tail.splitlines()[-1].strip() if tail else ""
     return errors.WorkerCrashedError(
-        f"{name}: the conversion process died without an answer",
+        f"{name}: the conversion process died without a result",
         found=f"{found}; the last line of its log: {last}" if last else found,
         left="nothing was published",
         hint=hint,

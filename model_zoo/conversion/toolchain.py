@@ -111,8 +111,8 @@ def _versions(python: str | None, names: tuple[str, ...]) -> dict[str, str | Non
         raise UsageError(what, hint=_ANOTHER) from error
     except (subprocess.TimeoutExpired, ValueError) as error:
         late = isinstance(error, subprocess.TimeoutExpired)
-        what = f"the interpreter {python} did not answer" + (" in 60 s" if late else " as Python does")
-        raise ConversionError(what, hint=_ANOTHER) from error
+        fault = "did not respond in 60 s" if late else "does not behave like Python"
+        raise ConversionError(f"the interpreter {python} {fault}", hint=_ANOTHER) from error
     _log.debug("packages of %s: %s", python, versions)
     return versions
 

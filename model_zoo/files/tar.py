@@ -197,7 +197,7 @@ def read_tar(path: Path, name: str) -> Iterator[TarEntry]:
 
 def _damaged(name: str, why: object) -> IntegrityError:
     what = f"{name} is damaged, or not a tar file: {why}"
-    return IntegrityError(what, left="nothing of it was published", hint="get it again")
+    return IntegrityError(what, left="nothing of it was published", hint="get a new copy")
 
 
 def _check_path(path: str, name: str) -> None:

@@ -130,7 +130,7 @@ def _manifest(registry: Registry) -> tuple[ManifestContent, str]:
             raise SourceUnavailableError(what, hint="choose one of them by its digest")
         found = registry.manifest(content.manifests[0].digest)
         if found is None:
-            what = f"{registry.reference}: the image that its index names does not exist"
+            what = f"{registry.reference}: its index names an image that does not exist"
             raise SourceUnavailableError(what, hint="push it again, or choose another")
         content = found.content()
     if not content.layers:
@@ -146,7 +146,7 @@ class OciLayer:
         kind, self.size = descriptor.media_type, descriptor.size
         self.digest = descriptor.sha256 or ""
         if (kind not in _TARS and kind != PACK_FILE_TYPE) or not self.digest:
-            what = f"{target}: model-zoo did not push a layer of type {kind}"
+            what = f"{target}: unexpected layer type {kind}; not an image that model-zoo pushed"
             raise SourceUnavailableError(what, hint="pull an image made by 'model-zoo push' or 'export'")
         self.key = annotations.get(KEY_ANNOTATION, "")
         is_file = kind == PACK_FILE_TYPE and PACK_PATH in annotations

@@ -27,7 +27,7 @@ def check_request(request: Request, cache: Cache, *, require_pinned: bool) -> No
         level = integrity_of(artifact)
         if level != "pinned":
             raise IntegrityError(
-                f"{request.model.name}: {artifact.title} is not pinned, and --require-pinned demands it",
+                f"{request.model.name}: {artifact.title} is not pinned, and --require-pinned is set",
                 expected="pinned: a full digest in the catalog or the lock file",
                 found=level,
                 hint="add its sha256 to the catalog entry, or lock the model with 'model-zoo lock'",

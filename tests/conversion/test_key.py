@@ -228,7 +228,7 @@ def test_another_interpreter_is_asked(tmp_path: Path) -> None:
     [
         (None, UsageError, "cannot be started"),
         ("echo broken >&2; exit 3", UsageError, "failed: broken"),
-        ("echo gibberish", ConversionError, "did not answer"),
+        ("echo gibberish", ConversionError, "does not behave like Python"),
     ],
 )
 def test_interpreter_that_does_not_work(

@@ -116,7 +116,7 @@ def test_crash_that_does_not_come_again_is_survived(tmp_path: Path) -> None:
 
 
 def test_leaving_without_an_answer_is_a_crash_too(tmp_path: Path) -> None:
-    with pytest.raises(WorkerCrashedError, match="died without an answer") as caught:
+    with pytest.raises(WorkerCrashedError, match="died without a result") as caught:
         run(files_with(tmp_path / "files", "os._exit(3)"))
     assert "exit code 3" in str(caught.value.found)
 

@@ -235,8 +235,8 @@ def test_parameter_may_be_a_cut_input(files: Path) -> None:
 @pytest.mark.parametrize(
     ("cut", "message"),
     [
-        ({"outputs": ["iner"]}, "recipe.cut.outputs: the model has nothing named 'iner'"),
-        ({"inputs": ["outher"]}, "recipe.cut.inputs: the model has nothing named 'outher'"),
+        ({"outputs": ["iner"]}, "recipe.cut.outputs: the model has no tensor or node named 'iner'"),
+        ({"inputs": ["outher"]}, "recipe.cut.inputs: the model has no tensor or node named 'outher'"),
         ({"outputs": ["inner:7"]}, "nothing named 'inner:7'"),
         ({"inputs": ["outer"], "outputs": ["inner"]}, "no output depends on outer"),
     ],

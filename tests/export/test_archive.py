@@ -217,7 +217,7 @@ def test_what_is_no_part_of_a_cache_is_refused(zoo, catalog, tmp_path, name):
 def test_archive_without_models_is_refused(zoo, catalog, tmp_path):
     tar = export(zoo, tmp_path / "t.tar", "tiny", what="ir")
     rewrite(tar, lambda name, data: None if name.startswith("ir-v1") else data)
-    with pytest.raises(IntegrityError, match="no whole model"):
+    with pytest.raises(IntegrityError, match="no complete model"):
         import_tar(other(tmp_path, catalog), tar)
 
 

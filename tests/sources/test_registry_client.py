@@ -256,7 +256,7 @@ def test_busy_registry_is_asked_again_and_then_given_up(script):
     with talk(script) as registry:
         assert put(registry)
         script.busy = 99
-        with pytest.raises(TransferInterruptedError, match="keeps answering 503"):
+        with pytest.raises(TransferInterruptedError, match="repeatedly answered 503"):
             registry.has_blob(DIGEST)
 
 

@@ -166,7 +166,7 @@ def read_omz(path: Path, root: Path) -> Model:
     model = to_model(raw, origin, text=text, composite=path.name == COMPOSITE)
     for stage in model.stages:
         if not stage.startswith(f"{directory.name}-") or not (directory / stage / MODEL).is_file():
-            what = f"{path}: stages_order names {stage}, which is not a model below it"
+            what = f"{path}: stages_order names {stage}, which is not a model in its subfolders"
             expected = f"a folder {directory.name}-… with a {MODEL}"
             raise CatalogError(what, expected=expected, hint="correct the file")
     return model

@@ -40,7 +40,7 @@ def import_tree(folder: Path, target: Path) -> list[Path]:
         if path.name.endswith("model.yml")
     }
     if not entries:
-        what = f"{folder}: no model.yml below it"
+        what = f"{folder}: contains no model.yml"
         raise CatalogError(what, hint="name the folder 'models' of Open Model Zoo, or a copy of it")
     models = [read_omz(path, root) for _, path in sorted(entries.items())]
     texts: dict[str, str] = {}

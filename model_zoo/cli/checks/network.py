@@ -125,7 +125,7 @@ def _hugging_face(env: Mapping[str, str], *, offline: bool) -> Iterator[Finding]
         yield _url("HF_ENDPOINT", endpoint, _WEB_SCHEMES, "set HF_ENDPOINT to https://HOST, or unset it")
     token = env.get("HF_TOKEN")
     if token and re.search(r"\s", token):
-        hint = "set it without spaces and line ends, which no request header may contain"
+        hint = "remove spaces and line breaks: a request header cannot contain them"
         yield wrong("network", "HF_TOKEN", "set, but contains white space", hint, _CODE)
     else:
         yield ok("network", "HF_TOKEN", "set" if token else "not set: public models only")

@@ -158,9 +158,9 @@ def _link_kinds(file: Path, scratch: Path) -> Iterator[str]:
 def _adoption(layer: Layer, directories: Sequence[Path]) -> Finding:
     """Say where other programs' files are looked for, and how many were adopted."""
     found = ", ".join(str(root.directory) for root in search_roots(os.environ, directories))
-    found = found or "nothing: no cache of another program and no MODEL_ZOO_ADOPT directory exists"
+    found = found or "no directory: neither another program's cache nor a MODEL_ZOO_ADOPT directory exists"
     count = sum(1 for path in (layer.state / "adopted").rglob("*") if path.is_file())
-    return ok("cache", "adoption", f"{counted(count, 'file')} adopted so far; looks in {found}")
+    return ok("cache", "adoption", f"{counted(count, 'file')} adopted so far; searches {found}")
 
 
 def _parts(layer: Layer) -> Iterator[Finding]:

@@ -66,7 +66,7 @@ def find_tensor(model: ov.Model, name: str, field: str) -> ov.Output:
     near = near_names(name, known, count=_SHOWN, cutoff=0.4)
     shown = ", ".join([*near, *sorted(known.difference(near))][:_SHOWN])
     more = len(known) - _SHOWN
-    what = f"{field}: the model has nothing named {name!r}"
+    what = f"{field}: the model has no tensor or node named {name!r}"
     raise ConversionError(
         what,
         found=f"{shown}, and {more} more" if more > 0 else shown,

@@ -106,7 +106,7 @@ def file_info(repo: str, file: str, revision: str, settings: Settings) -> tuple[
     found = _ask(head, settings, repo, revision, file)
     commit, etag = str(found.commit_hash or ""), str(found.etag or "")
     if not COMMIT.fullmatch(commit):
-        what = f"{safe_url(url)} does not state its commit, so this is not a Hugging Face Hub"
+        what = f"{safe_url(url)} returned no commit hash, so it is not a Hugging Face Hub"
         raise SourceUnavailableError(what, found=commit or None, hint="check HF_ENDPOINT")
     if COMMIT.fullmatch(revision) and commit != revision:
         what = f"{safe_url(url)} belongs to a different commit"
@@ -153,7 +153,7 @@ def list_files(repo: str, revision: str, settings: Settings) -> Listing:
     found, _ = _ask(lambda: _get(where, _Info, settings), settings, repo, revision, None)
     commit = str(found.sha or "")
     if not COMMIT.fullmatch(commit):
-        what = f"the hub at {safe_url(endpoint())} does not state the commit of {repo}@{revision}"
+        what = f"{safe_url(endpoint())} returned no valid commit hash for {repo}@{revision}"
         raise SourceUnavailableError(what, found=ascii(commit[:80]), hint="check HF_ENDPOINT")
     _log.info("%s is commit %s", _name(repo, revision, None), commit)
     files = [file.remote for file in found.siblings or ()]
@@ -174,7 +174,7 @@ def _tree(url: str, settings: Settings) -> list[RemoteFile]:
         if not following:
             return files
         url = following
-    raise SourceUnavailableError(f"{safe_url(url)}: the listing does not end", hint="check HF_ENDPOINT")
+    raise SourceUnavailableError(f"{safe_url(url)}: the file listing does not end", hint="check HF_ENDPOINT")
 
 
 def _get(url: str, kind: type[T], settings: Settings) -> tuple[T, str]:
@@ -198,14 +198,14 @@ def _get(url: str, kind: type[T], settings: Settings) -> tuple[T, str]:
             for piece in reply.iter_bytes(1 << 16):
                 data += piece
                 if len(data) > _MAX_LISTING or time.monotonic() > end:
-                    what = f"{safe_url(url)}: the answer is larger than {_MAX_LISTING} bytes, or too slow"
+                    what = f"{safe_url(url)}: the response is larger than {_MAX_LISTING} bytes, or too slow"
                     raise SourceUnavailableError(what, hint="check HF_ENDPOINT")
             utils.hf_raise_for_status(reply)
             following = urljoin(url, reply.links.get("next", {}).get("url", ""))
         try:
             return msgspec.json.decode(data, type=kind), "" if following == url else following
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            what = f"{safe_url(url)} sent something else than a listing: {error}"
+            what = f"{safe_url(url)} did not return a file listing: {error}"
             raise SourceUnavailableError(what, hint="check HF_ENDPOINT") from None
     what = f"{safe_url(url)}: more than {_MAX_REDIRECTS} redirects"
     raise SourceUnavailableError(what, hint="check HF_ENDPOINT")
@@ -258,7 +258,7 @@ def _wait(error: Exception, attempt: int) -> float | None:
 
 
 def _offline(repo: str, revision: str, file: str | None) -> OfflineError:
-    what = f"cannot ask the hub about {_name(repo, revision, file)}: this run is offline"
+    what = f"cannot query the Hugging Face Hub for {_name(repo, revision, file)}: this run is offline"
     return OfflineError(what, hint="run once without --offline, MODEL_ZOO_OFFLINE and HF_HUB_OFFLINE")
 
 
@@ -285,7 +285,7 @@ def _explain(error: Exception, repo: str, revision: str, file: str | None) -> Do
         what = f"{name}: no {file} at this revision"
         hint = f"see {hub}/{repo}/tree/{revision} for its files"
     elif isinstance(error, errors.DisabledRepoError):
-        what = f"{name}: the hub has disabled access to this repository"
+        what = f"{name}: the Hub has disabled access to this repository"
         hint = f"see {hub}/{repo}"
     elif _status(error) is not None:
         what = f"{name}: {hub} answered {_status(error)}"

@@ -129,7 +129,7 @@ def _check_blob_id(name: str, expected: str) -> Callable[[Path], None]:
             while data := stream.read(CHUNK):
                 seen.update(data)
         if seen.hexdigest() != expected:
-            what, found = f"{name}: the bytes differ from the hub's commit", f"git blob {seen.hexdigest()}"
+            what, found = f"{name}: the content differs from the Hub's commit", f"git blob {seen.hexdigest()}"
             raise DigestMismatchError(what, expected=f"git blob {expected}", found=found)
 
     return check

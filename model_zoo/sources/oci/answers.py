@@ -88,7 +88,7 @@ class OciManifest:
         try:
             return msgspec.convert(self.decode(), ManifestContent)
         except _UNREADABLE as error:
-            what = f"the registry's manifest {self.digest} is not one: {error}"
+            what = f"the registry's manifest {self.digest} is invalid: {error}"
             raise SourceUnavailableError(what, hint=PUSH_AGAIN) from None
 
 
@@ -97,7 +97,7 @@ def token_in(data: bytes, name: str) -> str | None:
     try:
         answer = msgspec.json.decode(data, type=_Token)
     except _UNREADABLE:
-        what = f"{name} is not a token service: it sent something else than a token"
+        what = f"{name} is not a token service: its response contains no token"
         raise SourceUnavailableError(what, hint="do not use this registry") from None
     return answer.token or answer.access_token
 
@@ -118,7 +118,7 @@ def web_address(reference: object, base: str, location: str) -> str:
     except ValueError:
         url = ""
     if not is_web_url(url) or len(location) > _LONGEST_ADDRESS:
-        what = f"{reference}: the registry names no valid address where to send a request"
+        what = f"{reference}: the registry named no valid URL for the next request"
         found = safe_url(location[:200])
         raise SourceUnavailableError(what, found=found, hint="do not use this registry")
     return url

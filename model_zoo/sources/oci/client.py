@@ -115,7 +115,7 @@ class Registry:
         """
         name = name or self.reference.manifest_name
         if not _NAME.fullmatch(name):
-            what = f"{self.reference}: the index names no manifest"
+            what = f"{self.reference}: the index does not name a valid manifest"
             raise SourceUnavailableError(what, found=ascii(name[:80]), hint=PUSH_AGAIN)
         headers = {"Accept": ", ".join(MANIFEST_TYPES)}
         with self._send("GET", f"manifests/{name}", headers=headers) as reply:
@@ -136,7 +136,7 @@ class Registry:
             while piece := reply.raw.read1(1 << 16, decode_content=True):
                 data += piece
                 if len(data) > limit:
-                    what = f"{self.reference}: the registry's answer is larger than {limit} bytes"
+                    what = f"{self.reference}: the registry's response is larger than {limit} bytes"
                     raise SourceUnavailableError(what)
                 if time.monotonic() > end:
                     raise TimeoutError
@@ -231,7 +231,7 @@ class Registry:
 
     def _upload_url(self, reply: requests.Response) -> str:
         if "Location" not in reply.headers:
-            what = f"{self.reference}: the registry does not say where to send the blob"
+            what = f"{self.reference}: the registry did not return an upload URL"
             raise SourceUnavailableError(what)
         return web_address(self.reference, reply.url, reply.headers["Location"])
 
@@ -277,7 +277,7 @@ class Registry:
                     return reply
                 reply.close()
                 if attempt >= most:
-                    what = f"{self.reference}: the registry keeps answering {reply.status_code}"
+                    what = f"{self.reference}: the registry repeatedly answered {reply.status_code}"
                     raise TransferInterruptedError(what, hint="try again later")
             time.sleep(min(_LONGEST_PAUSE, 0.2 * 2**attempt))
 
@@ -320,7 +320,7 @@ class Registry:
         if code in {_UNAUTHORIZED, requests.codes.forbidden}:
             login = f"docker login {self.reference.host}"
             hint = f"log in with '{login}' (or podman, skopeo), and check your permissions"
-        message = f"{self.reference}: the registry refuses {what}"
+        message = f"{self.reference}: the registry refused {what}"
         found = f"{code} {self._reason(reply)}".strip()
         raise SourceUnavailableError(message, expected=status, found=found, hint=hint)
 
@@ -353,8 +353,8 @@ class Registry:
         first = urlsplit(realm)[:2]
         for _ in range(_MOST_REDIRECTS):
             if login is not None and urlsplit(realm).scheme != "https" and self.reference.scheme == "https":
-                what = f"{self.reference}: the registry demands the password without TLS at {safe_url(realm)}"
-                raise SourceUnavailableError(what, hint="do not use this registry")
+                what = f"{self.reference}: the registry asked for the password without TLS"
+                raise SourceUnavailableError(what, found=safe_url(realm), hint="do not use this registry")
             try:
                 with self._request(method, realm, **more) as reply:
                     if reply.status_code not in _REDIRECTS or "Location" not in reply.headers:
@@ -363,7 +363,7 @@ class Registry:
             except _FAILURES as error:
                 raise self._unreachable(error) from None
             if login is not None and urlsplit(realm)[:2] != first:
-                what = f"{self.reference}: the token service sends the login on to another host"
+                what = f"{self.reference}: the token service redirected the login to another host"
                 raise SourceUnavailableError(what, found=safe_url(realm), hint="do not use this registry")
         raise SourceUnavailableError(f"{self.reference}: the token service redirects too often")
 

@@ -70,7 +70,7 @@ class OciSource(LocatedSource, frozen=True, kw_only=True):
             layers = [layer for layer, names in zip(layers, titles, strict=True) if self.file in names]
         if len(layers) != 1:
             what = f"{self.describe()}: {counted(len(layers), 'layer')} match"
-            hint = "choose one with file, as its title annotation names it, or with blob"
+            hint = "select one by its title annotation (file) or its digest (blob)"
             raise SourceUnavailableError(what, expected="one layer", found=len(layers), hint=hint)
         return layers[0]
 

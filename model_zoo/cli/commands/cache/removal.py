@@ -77,7 +77,7 @@ def _parse_budget(text: str) -> int:
 def _writable_layer(session: Session) -> Layer:
     top = session.zoo.cache.top
     if top is None:
-        what = "there is no writable cache layer to remove anything from"
+        what = "there is no writable cache layer"
         raise CacheReadOnlyError(what, hint="set MODEL_ZOO_CACHE or pass --cache DIR")
     return top
 
