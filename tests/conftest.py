@@ -18,6 +18,7 @@ import hypothesis
 import pytest
 
 from tests.hub import Hub
+from tests.stacks import Index, make_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,3 +101,15 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         monkeypatch.setenv("HF_ENDPOINT", running.url(""))
         monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
         yield running
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Index:
+    """Wheels for converter environments, in an index that pip reads."""
+    return make_index(tmp_path_factory.mktemp("index"))
+
+
+@pytest.fixture
+def index(wheels: Index, monkeypatch: pytest.MonkeyPatch) -> Index:
+    """The index of ``wheels``, in use."""
+    return wheels.use(monkeypatch)

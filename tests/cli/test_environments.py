@@ -10,12 +10,7 @@ import pytest
 from model_zoo.cache import Cache
 from model_zoo.cli.main import COMMANDS, cli
 from tests.cache.made import put_environment
-from tests.stacks import make_index, write_adders
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory):
-    return make_index(tmp_path_factory.mktemp("index"))
+from tests.stacks import write_adders
 
 
 @pytest.fixture

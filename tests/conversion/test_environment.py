@@ -12,20 +12,11 @@ from model_zoo.conversion.environment import build, fault_of, python_of
 from model_zoo.conversion.stacks import load_stack
 from model_zoo.errors import CacheError, CacheFullError, ConversionError
 from model_zoo.files.tree import measure
-from tests.stacks import Index, make_index
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Index:
-    return make_index(tmp_path_factory.mktemp("index"))
-
-
-@pytest.fixture
-def index(wheels: Index, monkeypatch: pytest.MonkeyPatch) -> Index:
-    return wheels.use(monkeypatch)
+    from tests.stacks import Index
 
 
 @pytest.fixture

@@ -303,7 +303,7 @@ def test_a_folder_in_any_folder_is_taken(warm, tmp_path):
     (None, [("x/evil.py", b"x")], "more than its manifest lists"),
     (None, [("x/deep/manifest.json", b"{}")], "more than its manifest lists"),
     (None, [("y/evil.py", b"x")], "without its manifest"),
-    (None, [("evil.py", b"x")], "no part of a cache"),
+    (None, [("evil.py", b"x")], "not part of a cache"),
     (lambda m: m.pop("layout"), [], "an IR of other files"),
     (lambda m: m["outputs"].pop(), [], "more than its manifest lists"),
     (lambda m: m["outputs"].append({"path": "a", "size": 1, "sha256": "0" * 64}), [], "less than"),
@@ -321,7 +321,7 @@ def test_forged_folders_are_refused(warm, tmp_path, change, more, why):
 def test_a_registry_cannot_name_a_path_outside(warm, tmp_path, path):
     (tmp_path / "f").write_bytes(b"evil")
     there = other(warm, tmp_path / "other")
-    with pytest.raises(IntegrityError, match="no part of a cache"):
+    with pytest.raises(IntegrityError, match="not part of a cache"):
         import_layer(there.cache, {path: tmp_path / "f"}, "p", timeout=5)
 
 

@@ -244,10 +244,12 @@ def test_progress_does_not_use_up_attempts(script):
         assert put(registry)
 
 
-@pytest.mark.parametrize("location", ["none", "ftp"])
-def test_upload_to_nowhere_is_refused(script, location):
+@pytest.mark.parametrize(
+    ("location", "text"), [("none", "did not return an upload URL"), ("ftp", "named no valid URL")]
+)
+def test_upload_to_nowhere_is_refused(script, location, text):
     script.location = location
-    with talk(script) as registry, pytest.raises(SourceUnavailableError, match="where to send"):
+    with talk(script) as registry, pytest.raises(SourceUnavailableError, match=text):
         put(registry)
 
 
@@ -277,7 +279,7 @@ def test_refusal_says_why_on_one_line(script):
 ])  # fmt: skip
 def test_unexpected_answer_is_an_error(script, method, code, act):
     script.refuse = {method: code}
-    with talk(script) as registry, pytest.raises(SourceUnavailableError, match="refuses"):
+    with talk(script) as registry, pytest.raises(SourceUnavailableError, match="refused"):
         act(registry)
 
 

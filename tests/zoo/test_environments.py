@@ -19,7 +19,7 @@ from model_zoo.errors import CacheReadOnlyError, ConversionError, MissingExtraEr
 from model_zoo.events import Event
 from model_zoo.settings import Settings
 from model_zoo.zoo import Conversion, Zoo
-from tests.stacks import Index, adder, make_index, write_adders
+from tests.stacks import Index, adder, write_adders
 from tests.tiny import entry, tiny_onnx, write_entry
 
 if TYPE_CHECKING:
@@ -27,16 +27,6 @@ if TYPE_CHECKING:
 
 ISOLATED = Conversion(isolate=True, trust_code=True)
 TRUSTED: dict[str, Any] = {"isolate": True, "trust_code": True}
-
-
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Index:
-    return make_index(tmp_path_factory.mktemp("index"))
-
-
-@pytest.fixture
-def index(wheels: Index, monkeypatch: pytest.MonkeyPatch) -> Index:
-    return wheels.use(monkeypatch)
 
 
 @pytest.fixture
