@@ -100,12 +100,10 @@ class LineReport(NoReport):
         if moment == "begin":
             self._began[stage, event.model] = time.monotonic()
             return ""
-        if event.event == "fetch_end":
+        if event.event in {"fetch_end", "environment_end"}:
+            done = "fetched" if event.event == "fetch_end" else f"built {event.file}"
             size = f" {human_size(event.bytes)}" if event.bytes is not None else ""
-            return f"{event.model}: fetched{size}{self._seconds(event)}"
-        if event.event == "environment_end":
-            size = f" {human_size(event.bytes)}" if event.bytes is not None else ""
-            return f"{event.model}: built {event.file}{size}{self._seconds(event)}"
+            return f"{event.model}: {done}{size}{self._seconds(event)}"
         if event.event == "convert_end":
             note = f" {event.message}" if event.message else ""
             return f"{event.model}: converted{note}{self._seconds(event)}"
@@ -232,10 +230,7 @@ class BarReport(NoReport):
             bar.set_postfix_str(event.message or "")
 
     def _on_environment_end(self, event: Event) -> None:
-        bar = self._files.pop((event.model, event.file), None)
-        if bar is not None:
-            bar.close()
-        self._write_line(event)
+        self._end(self._files.pop((event.model, event.file), None), event)
 
     # -- converting -------------------------------------------------------------------------------
 
@@ -257,7 +252,9 @@ class BarReport(NoReport):
             bar.set_postfix_str(event.message or "")
 
     def _on_convert_end(self, event: Event) -> None:
-        bar = self._converting.pop(event.model, None)
+        self._end(self._converting.pop(event.model, None), event)
+
+    def _end(self, bar: Any, event: Event) -> None:  # noqa: ANN401 - tqdm's own type
         if bar is not None:
             bar.close()
         self._write_line(event)

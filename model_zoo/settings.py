@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -19,17 +19,9 @@ from model_zoo.text import plain_reason, redact
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_UNITS = {
-    "": 1,
-    "k": 10**3,
-    "m": 10**6,
-    "g": 10**9,
-    "t": 10**12,
-    "ki": 2**10,
-    "mi": 2**20,
-    "gi": 2**30,
-    "ti": 2**40,
-}
+T = TypeVar("T")
+_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+"""Of 1000, or of 1024 with an "i" after the letter."""
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
@@ -107,8 +99,9 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: the text is not a size.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?\s*", text, re.IGNORECASE)
-    size = float(match[1]) * _UNITS[(match[2] or "").lower()] if match else -1
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?))?b?\s*", text, re.IGNORECASE)
+    power = _POWERS[(match[2] or "").lower()] if match else 0
+    size = float(match[1]) * (1024 if match[3] else 1000) ** power if match else -1
     if not 0 <= size < 2**63:
         msg = f"invalid size {text!r}: expected a size such as 20GB or 512MiB"
         raise ValueError(msg)
@@ -131,19 +124,21 @@ def parse_mirrors(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
-def parse_flag(text: str) -> bool:
-    """Parse an on/off value as people write it in environment variables.
-
-    Raises:
-        ValueError: the text is neither on nor off.
-    """
+def _flag(text: str) -> bool:
+    """Parse an on/off value as people write it in environment variables."""
     lowered = text.strip().lower()
-    if lowered in _TRUE:
-        return True
-    if lowered in _FALSE:
-        return False
-    msg = f"invalid flag {text!r}: expected 1 or 0"
-    raise ValueError(msg)
+    if lowered not in _TRUE | _FALSE:
+        msg = f"invalid flag {text!r}: expected 1 or 0"
+        raise ValueError(msg)
+    return lowered in _TRUE
+
+
+def _seconds(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        msg = f"invalid time {text!r}: expected seconds since 1970"
+        raise ValueError(msg) from None
 
 
 def _path(text: str) -> Path:
@@ -151,19 +146,6 @@ def _path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         msg = f"{text!r} names a user that this machine does not have"
-        raise ValueError(msg) from None
-
-
-def parse_seconds(text: str) -> int:
-    """Parse seconds since 1970.
-
-    Raises:
-        ValueError: the text is not a whole number.
-    """
-    try:
-        return int(text)
-    except ValueError:
-        msg = f"invalid time {text!r}: expected seconds since 1970"
         raise ValueError(msg) from None
 
 
@@ -175,13 +157,13 @@ ENVIRONMENT: dict[str, tuple[str, Callable[[str], object]]] = {
     "MODEL_ZOO_CACHE": ("cache", _path),
     "MODEL_ZOO_LAYERS": ("layers", _paths),
     "MODEL_ZOO_CATALOG": ("catalogs", _paths),
-    "MODEL_ZOO_OFFLINE": ("offline", parse_flag),
-    "MODEL_ZOO_ISOLATE": ("isolate", parse_flag),
+    "MODEL_ZOO_OFFLINE": ("offline", _flag),
+    "MODEL_ZOO_ISOLATE": ("isolate", _flag),
     "MODEL_ZOO_MAX_SIZE": ("max_size", parse_size),
     "MODEL_ZOO_MIRRORS": ("mirrors", parse_mirrors),
     "MODEL_ZOO_ADOPT": ("adopt", _paths),
     "MODEL_ZOO_REMOTE": ("remote", str.strip),
-    "SOURCE_DATE_EPOCH": ("source_date_epoch", parse_seconds),
+    "SOURCE_DATE_EPOCH": ("source_date_epoch", _seconds),
 }
 """Variable → field, and the parser of its text."""
 VARIABLES = ("MODEL_ZOO_CONFIG", *(name for name in ENVIRONMENT if name.startswith("MODEL_ZOO_")))
@@ -189,17 +171,16 @@ VARIABLES = ("MODEL_ZOO_CONFIG", *(name for name in ENVIRONMENT if name.startswi
 
 
 def _from_environment(env: Mapping[str, str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for variable, (field, parse) in ENVIRONMENT.items():
-        text = env.get(variable, "")
-        if not text.strip():
-            continue
-        try:
-            values[field] = parse(text)
-        except ValueError as error:
-            what = f"environment variable {variable}: {error}"
-            raise UsageError(what, found=text, hint=f"correct {variable} or unset it") from error
-    return values
+    given = {variable: env[variable] for variable in ENVIRONMENT if env.get(variable, "").strip()}
+    return {ENVIRONMENT[v][0]: _parsed(v, text, ENVIRONMENT[v][1]) for v, text in given.items()}
+
+
+def _parsed(variable: str, text: str, parse: Callable[[str], T]) -> T:
+    try:
+        return parse(text)
+    except ValueError as error:
+        what = f"environment variable {variable}: {error}"
+        raise UsageError(what, found=text, hint=f"correct {variable} or unset it") from error
 
 
 def settings_file(env: Mapping[str, str]) -> Path | None:
@@ -208,13 +189,8 @@ def settings_file(env: Mapping[str, str]) -> Path | None:
     Raises:
         UsageError: it is named below the home directory of a user who does not exist.
     """
-    named = env.get("MODEL_ZOO_CONFIG")
-    if named:
-        try:
-            return _path(named)
-        except ValueError as error:
-            what = f"environment variable MODEL_ZOO_CONFIG: {error}"
-            raise UsageError(what, hint="correct MODEL_ZOO_CONFIG or unset it") from error
+    if named := env.get("MODEL_ZOO_CONFIG"):
+        return _parsed("MODEL_ZOO_CONFIG", named, _path)
     import platformdirs  # a fifth of start-up time
 
     try:

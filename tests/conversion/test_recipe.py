@@ -237,7 +237,7 @@ def test_parameter_may_be_a_cut_input(files: Path) -> None:
     [
         ({"outputs": ["iner"]}, "recipe.cut.outputs: the model has no tensor or node named 'iner'"),
         ({"inputs": ["outher"]}, "recipe.cut.inputs: the model has no tensor or node named 'outher'"),
-        ({"outputs": ["inner:7"]}, "nothing named 'inner:7'"),
+        ({"outputs": ["inner:7"]}, "no tensor or node named 'inner:7'"),
         ({"inputs": ["outer"], "outputs": ["inner"]}, "no output depends on outer"),
     ],
 )

@@ -38,5 +38,5 @@ def test_the_tensor_that_enters_a_port_becomes_the_input(graph, name, expected):
 
 @pytest.mark.parametrize("name", ["2:sub", "9:mul", "0:nothing", "x:sub"])
 def test_ports_that_are_not_there_are_refused(graph, name):
-    with pytest.raises(errors.ConversionError, match=f"nothing named '{name}'"):
+    with pytest.raises(errors.ConversionError, match=f"no tensor or node named '{name}'"):
         cut.find_tensor(graph, name, "recipe.cut.inputs")

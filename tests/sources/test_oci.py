@@ -64,11 +64,11 @@ def test_manifest_without_a_usable_layer(layers):
         ({"manifests": [{"digest": f"sha256:{HEX}"}]}, "does not exist"),
         (
             {"layers": [{"mediaType": "application/vnd.example", "digest": f"sha256:{HEX}", "size": 1}]},
-            "model-zoo did not push",
+            "not an image that model-zoo pushed",
         ),
         (
             {"layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": "md5:1"}]},
-            "model-zoo did not push",
+            "not an image that model-zoo pushed",
         ),
     ],
 )
