@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from model_zoo.omz.arguments import Parser, program
 from model_zoo.omz.selection import OMZ_FRAMEWORKS, subdirectory
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def describe(entry: Entry) -> dict[str, Any]:
+def describe(entry: Entry) -> dict[str, object]:
     """Return one model with the fields of the old command, in their order."""
     model = entry.model
     return {
@@ -55,7 +55,7 @@ def _accuracy_config(file: Path) -> str | None:
     return str(path) if file.name.endswith("model.yml") and path.is_file() else None
 
 
-def _inputs(model: Model) -> list[dict[str, Any]]:
+def _inputs(model: Model) -> list[dict[str, object]]:
     declared = model.omz.inputs if model.omz else ()
     return [
         {"name": port.name, "shape": list(port.shape or ()), "layout": port.layout or ""}
