@@ -18,7 +18,7 @@ from model_zoo.cache.materialise import materialise
 from model_zoo.cache.notes import address_digest, alias_names
 from model_zoo.errors import CacheError, ModelZooError
 from model_zoo.files import exists, has_digest, hash_file, is_file
-from model_zoo.schema import Artifact, Digest, FilesManifest, Model, Replacement
+from model_zoo.schema import Artifact, Digest, FilesManifest, License, Model, Replacement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -128,7 +128,7 @@ def fault_of_derived(
             name=manifest.model,
             task="",
             framework="onnx",
-            license="",
+            license=License(),
             description="",
             artifacts=tuple(Artifact(path=record.path, unpack=record.unpack) for record in records),
             replace=tuple(edit for edit in edits if edit.file in files),  # others wait for their precision

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from model_zoo.errors import UsageError
-from model_zoo.schema import Artifact, Builder, Input, Model, Recipe
+from model_zoo.schema import Artifact, Builder, Input, License, Model, Recipe
 from model_zoo.sources.torchvision import TorchvisionSource, WeightFacts, weight_table
 from model_zoo.text import near_names
 
@@ -55,7 +55,7 @@ def torchvision_model(weights: str, name: str) -> Model:
         name=name,
         task=task,
         framework="pytorch",
-        license=LICENSE,
+        license=License(spdx=LICENSE),
         description=f"{sentence}. Weights: {weights} of torchvision, builder {facts.builder}.",
         artifacts=(Artifact(path=path, sources=(source,), integrity=source.integrity),),
         recipe=Recipe(

@@ -30,7 +30,17 @@ from model_zoo.catalog.torchvision import torchvision_model, weights_of
 from model_zoo.errors import ModelZooError, SourceUnavailableError, UsageError
 from model_zoo.files import hash_file
 from model_zoo.formats.onnx import external_files
-from model_zoo.schema import EXPORTED, UNSTATED, Artifact, Framework, Model, Recipe, Unpack
+from model_zoo.schema import (
+    EXPORTED,
+    UNSPECIFIED,
+    UNSTATED,
+    Artifact,
+    Framework,
+    License,
+    Model,
+    Recipe,
+    Unpack,
+)
 from model_zoo.sources.file import FileSource
 from model_zoo.sources.hf.source import HfSource
 from model_zoo.sources.tfhub import TfhubSource
@@ -44,7 +54,6 @@ if TYPE_CHECKING:
 _HF = re.compile(
     r"(?P<repo>[^/@]+(?:/[^/@]+)?)(?:@(?P<rev>refs/(?:pr|convert)/[^/]+|[^/]+))?(?:/(?P<file>.+))?"
 )
-_UNSPECIFIED = "unspecified"
 _EXPORT_PRECISIONS = ("FP16", "INT8", "INT4", "FP32")
 
 
@@ -179,9 +188,9 @@ def _model(
     return Model(
         schema=1,
         name=parsed.name,
-        task=_UNSPECIFIED,
+        task=UNSPECIFIED,
         framework=framework,
-        license=parsed.url or _UNSPECIFIED,
+        license=License(url=parsed.url),
         description=f"The model at {parsed.uri}.",
         artifacts=artifacts,
         recipe=recipe,

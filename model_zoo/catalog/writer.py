@@ -21,7 +21,8 @@ _PLAIN = re.compile(r"[\w./$][\w./+=*$ ()-]*", re.ASCII)
 _FLOW_PLAIN = re.compile(r"[\w./$][\w./+=$-]*", re.ASCII)
 _RESERVED = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "~", "none", ".inf", ".nan"}
 _BLOCK = {"artifacts", "sources", "replace", "inputs"}
-"""Lists whose items get a line each."""
+_BLOCK_OF_MAPPINGS = {"outputs", "metrics"}
+"""Lists whose items get a line each; of the second only if they are mappings."""
 
 
 def to_yaml(model: Model, *, comment: str = "") -> str:
@@ -33,6 +34,8 @@ def to_yaml(model: Model, *, comment: str = "") -> str:
     # Through JSON, so that tuples are lists.
     data: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(model))
     lines = [f"# {line}".rstrip() for line in comment.splitlines()]
+    if len(data["license"]) <= 1 and not model.license.gated:
+        data["license"] = str(model.license)
     for key, value in data.items():
         if key == "description":
             lines += ["description: >-", *(f"  {line}" for line in _lines(value))]
@@ -45,7 +48,7 @@ def _entry(key: str, value: Any, indent: str) -> list[str]:  # noqa: ANN401 - pl
     """Return the lines of ``key: value``."""
     flow = f"{indent}{_scalar(key)}: {_flow(value)}"
     if not isinstance(value, (dict, list)) or (
-        key not in _BLOCK and len(flow) <= WIDTH and not _is_deep(value)
+        not _is_block(key, value) and len(flow) <= WIDTH and not _is_deep(value)
     ):
         return [flow]
     if isinstance(value, dict):
@@ -58,9 +61,15 @@ def _entry(key: str, value: Any, indent: str) -> list[str]:  # noqa: ANN401 - pl
     return [f"{indent}{_scalar(key)}:", *(line for item in value for line in _item(item, f"{indent}  "))]
 
 
+def _is_block(key: str, value: Any) -> bool:  # noqa: ANN401
+    return key in _BLOCK or (
+        key in _BLOCK_OF_MAPPINGS and isinstance(value, list) and isinstance(value[0], dict)
+    )
+
+
 def _is_deep(value: dict[str, Any] | list[Any]) -> bool:
     """Whether a mapping holds a list that has a line for each item."""
-    return isinstance(value, dict) and any(name in _BLOCK and inner for name, inner in value.items())
+    return isinstance(value, dict) and any(_is_block(name, inner) and inner for name, inner in value.items())
 
 
 def _lines(text: str) -> list[str]:

@@ -10,7 +10,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "list": (
         "model-zoo list face 'pp-ocr*'",
-        "model-zoo list --task text_detection --long",
+        "model-zoo list --task object-detection/text --long",
         "model-zoo list --source wheel --json",
     ),
     "info": ("model-zoo info magika-standard-v3", "model-zoo info magika-standard-v3 --json"),

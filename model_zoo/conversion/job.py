@@ -77,7 +77,7 @@ def worker_request(job: ConversionJob, staging: Path) -> dict[str, object]:
         "precision": job.precision,
         "artifacts": artifacts,
         "recipe": msgspec.to_builtins(model.recipe),
-        "model_info": msgspec.to_builtins(model.model_info),
+        "model_info": msgspec.to_builtins(model.ir_info),
         "labels": labels_of(model, job.files),
         "ready": is_ready(model, job.precision),
         "folder": model.is_folder,

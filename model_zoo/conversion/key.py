@@ -57,7 +57,7 @@ def key_parts(
         "inputs": sorted([entry.path, entry.sha256] for entry in inputs),
         "versions": dict(sorted(versions.items())),
         "recipe": recipe,
-        "model_info": msgspec.to_builtins(model.model_info),
+        "model_info": msgspec.to_builtins(model.ir_info),
         "labels": _labels(model),
     }
     if calibration is not None:

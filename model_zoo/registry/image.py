@@ -94,7 +94,7 @@ def build_image(
     annotations = {
         "org.opencontainers.image.created": when,
         "org.opencontainers.image.title": ", ".join(export_names(irs)),
-        "org.opencontainers.image.licenses": " AND ".join(sorted({ir.model.license for ir in irs})),
+        "org.opencontainers.image.licenses": " AND ".join(sorted({str(ir.model.license) for ir in irs})),
     }
     manifest: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_MANIFEST}
     if flavor == "image":
@@ -149,7 +149,7 @@ def _pack_config(irs: Sequence[ConvertedModel], diff_ids: list[str], when: str) 
         "descriptor": {
             "createdAt": when,
             "name": "+".join(export_names(irs)),
-            "licenses": sorted({ir.model.license for ir in irs}),
+            "licenses": sorted({str(ir.model.license) for ir in irs}),
         },
         "config": {
             "format": "openvino-ir",

@@ -24,6 +24,16 @@ from model_zoo.schema.base import (
     check_unique_paths,
     near_precisions,
 )
+from model_zoo.schema.knowledge import (
+    UNSPECIFIED,
+    Complexity,
+    Decode,
+    License,
+    Metric,
+    ModelInput,
+    ModelOutput,
+    Upstream,
+)
 from model_zoo.schema.manifest import (
     FOLDER,
     ArtifactRecord,
@@ -40,6 +50,7 @@ from model_zoo.schema.manifest import (
 from model_zoo.schema.model import Framework, Labels, Model, Omz
 from model_zoo.schema.recipe import Builder, Input, Recipe
 from model_zoo.schema.results import PIPELINES, ConvertedModel, FetchedModel, opening_line
+from model_zoo.schema.tasks import TASKS, canonical_task, task_matches, task_spellings, task_words
 
 __all__ = [
     "BY_NNCF",
@@ -50,13 +61,17 @@ __all__ = [
     "PIPELINES",
     "PRECISION",
     "PRECISIONS",
+    "TASKS",
     "UNIVERSAL",
+    "UNSPECIFIED",
     "UNSTATED",
     "ArchiveFormat",
     "Artifact",
     "ArtifactRecord",
     "Builder",
+    "Complexity",
     "ConvertedModel",
+    "Decode",
     "Digest",
     "EnvironmentManifest",
     "FetchedModel",
@@ -68,8 +83,12 @@ __all__ = [
     "IrManifest",
     "KeyParts",
     "Labels",
+    "License",
     "Manifest",
+    "Metric",
     "Model",
+    "ModelInput",
+    "ModelOutput",
     "Omz",
     "Port",
     "Ports",
@@ -80,8 +99,13 @@ __all__ = [
     "Struct",
     "UniquePaths",
     "Unpack",
+    "Upstream",
+    "canonical_task",
     "check_relative_path",
     "check_unique_paths",
     "near_precisions",
     "opening_line",
+    "task_matches",
+    "task_spellings",
+    "task_words",
 ]

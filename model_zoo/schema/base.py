@@ -110,6 +110,17 @@ def check_model_path(path: str | None, field: str) -> None:
         check_relative_path(plain, field)
 
 
+def check_shape(shape: tuple[int | str, ...] | None) -> None:
+    """Refuse a dim that is not a size, open or bounded.
+
+    Raises:
+        ValueError: says which.
+    """
+    for dim in shape or ():
+        if not -1 <= dim < 1 << 63 if isinstance(dim, int) else not DIM.fullmatch(dim):
+            raise ValueError(f"shape contains {dim!r}; use a size, -1 or '?' for any, or 'lo..hi'")
+
+
 def _problem_with(part: str) -> str:
     if part in {"", "."}:
         return "must be a plain relative POSIX path"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec.structs import force_setattr
+
 from model_zoo.formats.frameworks import EXPORTED, FRAMEWORKS
 from model_zoo.schema.artifact import Artifact, Replacement
 from model_zoo.schema.base import (
@@ -15,12 +17,26 @@ from model_zoo.schema.base import (
     check_unique_paths,
     html_table,
 )
+from model_zoo.schema.knowledge import (
+    Complexity,
+    Decode,
+    License,
+    Metric,
+    ModelInput,
+    ModelOutput,
+    Upstream,
+    check_port_names,
+    image_info,
+)
 from model_zoo.schema.recipe import Recipe
+from model_zoo.schema.tasks import canonical_task
 
 if TYPE_CHECKING:
     Framework = str
+    Terms = License
 else:  # the table has the names; type checkers cannot follow it
     Framework = Literal[tuple(FRAMEWORKS)]
+    Terms = str | License  # of which __post_init__() makes the latter
 
 
 class Labels(Struct, frozen=True, kw_only=True):
@@ -51,12 +67,13 @@ class OmzInput(Struct, frozen=True, kw_only=True):
 class Omz(Struct, frozen=True, kw_only=True):
     """What only the Open Model Zoo commands need to know about a model.
 
-    ``subdirectory`` is where its files go below the output directory, such as ``intel/NAME``, ``composite``
-    the composite model it is a stage of, and ``inputs`` what ``omz_info_dumper`` prints if that differs from
-    the recipe's inputs.
+    ``task`` is the task in its own words, ``subdirectory`` where its files go below the output directory,
+    such as ``intel/NAME``, ``composite`` the composite model it is a stage of, and ``inputs`` what
+    ``omz_info_dumper`` prints if that differs from the recipe's inputs.
     """
 
     subdirectory: str
+    task: str | None = None
     composite: str | None = None
     inputs: tuple[OmzInput, ...] = ()
 
@@ -66,14 +83,26 @@ class Omz(Struct, frozen=True, kw_only=True):
 
 
 class Model(Struct, frozen=True, kw_only=True):
-    """One catalog entry."""
+    """One catalog entry.
+
+    ``inputs`` and ``outputs`` are those of the IR, as a caller sees them; ``recipe.inputs`` are the
+    network's, as the conversion changes them. ``decode`` says how outputs become answers. ``notice`` is a
+    line to be shown before files under terms that bind others are fetched, pushed, seeded or exported.
+    """
 
     schema: Literal[1]
     name: str
     task: str
     framework: Framework | None = None
-    license: str
+    license: Terms
     description: str
+    notice: str | None = None
+    upstream: Upstream | None = None
+    metrics: tuple[Metric, ...] = ()
+    complexity: Complexity | None = None
+    inputs: tuple[ModelInput, ...] = ()
+    outputs: tuple[ModelOutput, ...] = ()
+    decode: Decode | None = None
     artifacts: tuple[Artifact, ...] = ()
     replace: tuple[Replacement, ...] = ()
     recipe: Recipe = Recipe()
@@ -85,7 +114,13 @@ class Model(Struct, frozen=True, kw_only=True):
     omz: Omz | None = None
 
     def __post_init__(self) -> None:
-        """Check what involves several fields: names, unique paths, either artifacts or stages."""
+        """Read plain licences and old spellings of tasks; check what involves several fields."""
+        if isinstance(self.license, str):
+            force_setattr(self, "license", License.parse(self.license))
+        force_setattr(self, "task", canonical_task(self.task))
+        self._check()
+
+    def _check(self) -> None:
         if not NAME.fullmatch(self.name) or self.name in {".", ".."}:
             raise ValueError(f"name {self.name!r} may contain only letters, digits, '.', '_' and '-'")
         if bool(self.artifacts) == bool(self.stages):
@@ -101,6 +136,8 @@ class Model(Struct, frozen=True, kw_only=True):
             for index, precision in enumerate(self.recipe.precisions):
                 check_precision(precision, f"recipe.precisions[{index}]", ready=False)
         check_unique_paths([a.path for a in self.artifacts if a.path != "."])
+        check_port_names(self.inputs, "inputs")
+        check_port_names(self.outputs, "outputs")
 
     @property
     def is_folder(self) -> bool:
@@ -121,6 +158,36 @@ class Model(Struct, frozen=True, kw_only=True):
         ready = tuple(dict.fromkeys(a.precision for a in self.artifacts if a.precision))
         return ready or self.recipe.precisions
 
+    @property
+    def feeds(self) -> tuple[ModelInput, ...]:
+        """What a caller feeds: the declared inputs, else what the recipe tells of them."""
+        return self.inputs or tuple(
+            ModelInput(
+                name=port.name,
+                shape=port.shape,
+                type=port.type,
+                layout=port.layout,
+                kind="image" if {"H", "W", "C"} <= set(port.layout or "") else "tensor",
+            )
+            for port in self.recipe.inputs
+        )
+
+    @property
+    def ir_info(self) -> dict[str, Any]:
+        """What the IR says under ``model_info``, apart from what the recipe and labels add.
+
+        It is ``model_info``, and below that what follows from ``decode`` and the picture that is fed, in the
+        words of openvino-model-api.
+        """
+        if self.decode is None or not self.decode.by_model_api:
+            return self.model_info
+        info = {"model_type": self.decode.type, **self.decode.parameters}
+        image = next((port for port in self.inputs if port.kind == "image"), None)
+        if image is not None:
+            declared = self.recipe.preprocess == "declare" and bool(self.recipe.inputs)
+            info |= image_info(image, declared=declared)
+        return info | self.model_info
+
     def __repr__(self) -> str:
         """Return the entry in a few words."""
         return f"<Model {self.name}: {self.task}, {self.framework or 'composite'}>"
@@ -135,7 +202,7 @@ class Model(Struct, frozen=True, kw_only=True):
         rows = [
             ("task", self.task),
             ("framework", self.framework),
-            ("licence", self.license),
+            ("licence", str(self.license)),
             ("precisions", ", ".join(self.precisions) if self.artifacts else None),
             ("becomes", "a folder of IRs" if self.is_folder and self.artifacts else None),
             ("inputs", shapes),

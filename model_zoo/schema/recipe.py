@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from model_zoo.schema.base import DIM, Struct, check_model_path, check_precision
+from model_zoo.schema.base import Struct, check_model_path, check_precision, check_shape
 
 ElementType = Literal[
     "f32", "f16", "bf16", "f64", "i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "boolean", "string"
@@ -35,9 +35,7 @@ class Input(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Check the dims, and that nothing divides by zero."""
-        for dim in self.shape or ():
-            if not -1 <= dim < 1 << 63 if isinstance(dim, int) else not DIM.fullmatch(dim):
-                raise ValueError(f"shape contains {dim!r}; use a size, -1 or '?' for any, or 'lo..hi'")
+        check_shape(self.shape)
         scales = self.scale if isinstance(self.scale, tuple) else (self.scale,)
         if any(scale == 0 for scale in scales):
             raise ValueError("scale contains 0, which would divide by zero")

@@ -110,15 +110,15 @@ class ConvertedModel(Struct, frozen=True, kw_only=True):
 _GENAI = "openvino_genai."
 _OPTIMUM = "optimum.intel."
 PIPELINES = {
-    "image_text_to_text": f"{_GENAI}VLMPipeline",
-    "image_to_image": f"{_GENAI}Image2ImagePipeline",
-    "speech_recognition": f"{_GENAI}WhisperPipeline",
-    "text_embedding": f"{_GENAI}TextEmbeddingPipeline",
-    "text_generation": f"{_GENAI}LLMPipeline",
-    "text_ranking": f"{_GENAI}TextRerankPipeline",
-    "text_to_image": f"{_GENAI}Text2ImagePipeline",
-    "text_to_speech": f"{_GENAI}Text2SpeechPipeline",
-    "text_to_video": f"{_GENAI}Text2VideoPipeline",
+    "image-text-to-text": f"{_GENAI}VLMPipeline",
+    "image-to-image": f"{_GENAI}Image2ImagePipeline",
+    "automatic-speech-recognition": f"{_GENAI}WhisperPipeline",
+    "feature-extraction": f"{_GENAI}TextEmbeddingPipeline",
+    "text-generation": f"{_GENAI}LLMPipeline",
+    "text-ranking": f"{_GENAI}TextRerankPipeline",
+    "text-to-image": f"{_GENAI}Text2ImagePipeline",
+    "text-to-speech": f"{_GENAI}Text2SpeechPipeline",
+    "text-to-video": f"{_GENAI}Text2VideoPipeline",
 }
 """By a catalog's task, what opens a folder model whose files nobody has looked at yet."""
 

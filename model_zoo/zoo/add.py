@@ -13,7 +13,7 @@ from model_zoo.catalog import parse_reference
 from model_zoo.catalog.uri import slug
 from model_zoo.errors import UsageError
 from model_zoo.events import ignore
-from model_zoo.schema import NAME
+from model_zoo.schema import NAME, License
 from model_zoo.sources.file import FileSource
 from model_zoo.sources.url import refuse_secrets
 from model_zoo.zoo.lockfile import pinned
@@ -23,18 +23,6 @@ if TYPE_CHECKING:
     from model_zoo.schema import Artifact, Model, Source
     from model_zoo.settings import Settings
     from model_zoo.zoo import Zoo
-
-_TASKS = {
-    "automatic-speech-recognition": "speech_recognition",
-    "audio-classification": "sound_classification",
-    "depth-estimation": "monocular_depth_estimation",
-    "image-classification": "classification",
-    "image-feature-extraction": "feature_extraction",
-    "image-segmentation": "semantic_segmentation",
-    "object-detection": "detection",
-    "text-to-speech": "text_to_speech",
-    "voice-activity-detection": "voice_activity_detection",
-}
 
 
 def entry_of(zoo: Zoo, uri: str, *, target: Path | None = None, report: Report = ignore) -> Model:
@@ -68,7 +56,7 @@ def entry_of(zoo: Zoo, uri: str, *, target: Path | None = None, report: Report =
         request.model,
         name=name,
         artifacts=artifacts,
-        license=license_ or request.model.license,
+        license=License(spdx=license_) if license_ else request.model.license,
         task=task or request.model.task,
     )
 
@@ -111,8 +99,7 @@ def _card(artifacts: tuple[Artifact, ...], settings: Settings) -> tuple[str | No
         return None, None
     listing = hub.list_files(source.hf, source.revision, settings)
     stated = spdx_expression(listing.license) if listing.license else None
-    task = listing.task
-    return stated, _TASKS.get(task, task.replace("-", "_")) if task else None
+    return stated, listing.task
 
 
 _GNU = re.compile(r"[AL]?GPL-\d\.\d")

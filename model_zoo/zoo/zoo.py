@@ -11,6 +11,7 @@ import msgspec
 from model_zoo.catalog import Catalog, builtin_catalog, match_names
 from model_zoo.errors import LoadError, UsageError
 from model_zoo.events import ignore, listener
+from model_zoo.schema import task_matches
 from model_zoo.settings import load_settings
 from model_zoo.zoo.plan import Conversion, Request
 
@@ -131,7 +132,7 @@ class Zoo:
 
         Args:
             patterns: shell wildcards on the name, or words inside it; none means all.
-            task: exactly this task.
+            task: this task, in any spelling, or one below it.
             framework: exactly this framework.
             source: some artifact has a source of this kind.
             cached: only models with (or without) files or an IR in the cache.
@@ -143,7 +144,7 @@ class Zoo:
         return [
             m
             for m in models
-            if task in {None, m.task}
+            if (task is None or task_matches(m.task, task) or (m.omz and m.omz.task == task))
             and framework in {None, m.framework}
             and (source is None or any(s.kind == source for a in m.artifacts for s in a.sources))
             and (cached is None or self.is_cached(m) == cached)

@@ -41,5 +41,5 @@ def test_entries_are_folders_of_a_branch(file):
 
 def test_there_are_models_of_every_kind():
     kinds = {read_model(file).task for file in FILES}
-    assert kinds >= {"text_generation", "image_text_to_text", "speech_recognition", "text_to_image"}
-    assert kinds >= {"text_embedding", "text_ranking"}
+    assert kinds >= {"text-generation", "image-text-to-text", "automatic-speech-recognition", "text-to-image"}
+    assert kinds >= {"feature-extraction", "text-ranking"}

@@ -48,6 +48,8 @@ def test_json_of_a_list(shell, catalog):
         "task": "adding",
         "framework": "onnx",
         "license": "MIT",
+        "license_url": None,
+        "gated": False,
         "description": "Adds a number.",
         "precisions": ["FP32", "FP16"],
         "sources": ["file"],
@@ -95,7 +97,7 @@ def test_an_empty_list_explains_itself_on_stderr(shell, catalog, arguments, text
     ("arguments", "what", "hint"),
     [
         (["--task", "countin"], "unknown task 'countin'", "did you mean: counting"),
-        (["--task", "clasification"], "unknown task 'clasification'", "did you mean: classification, "),
+        (["--task", "clasification"], "unknown task 'clasification'", "did you mean: image-classification"),
         (["--source", "weel"], "unknown source 'weel'", "did you mean: wheel"),
         (["--framework", "torch"], "unknown framework 'torch'", "did you mean: pytorch"),
         (["--framework", "zzzzz"], "unknown framework 'zzzzz'", "choose from: onnx, "),

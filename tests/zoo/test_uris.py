@@ -157,7 +157,7 @@ def test_an_entry_made_of_a_uri_is_pinned_and_means_the_same(hub, make_zoo, tmp_
     model = entry_of(make_zoo(), "hf:org/net/m.onnx", target=target)
     target.write_text(to_yaml(model))
     read = read_model(target)
-    assert (read.name, read.license, read.task) == ("mine", "Apache-2.0", "classification")
+    assert (read.name, str(read.license), read.task) == ("mine", "Apache-2.0", "image-classification")
     assert read.artifacts[0].sources[0].revision == first
     hub.branch("org/net", "main", hub.commit("org/net", {"m.onnx": tiny_onnx(2.0)}, {"m.onnx"}))
     strict = make_zoo(catalogs=(target,), cache=tmp_path / "other")

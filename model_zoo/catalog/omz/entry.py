@@ -11,7 +11,7 @@ from model_zoo.catalog.omz.recipe import recipe_of
 from model_zoo.catalog.plain_yaml import load_yaml
 from model_zoo.catalog.reader import read_text, to_struct
 from model_zoo.errors import CatalogError
-from model_zoo.schema import PRECISIONS, Model
+from model_zoo.schema import PRECISIONS, Model, canonical_task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def to_model(raw: dict[str, Any], origin: OmzOrigin, *, text: str = "", composit
     ``text`` is the YAML itself, for line numbers in errors.
     """
     file = origin.file or origin.name
-    omz = {"subdirectory": origin.subdirectory, "composite": origin.composite}
+    omz: dict[str, Any] = {"subdirectory": origin.subdirectory, "composite": origin.composite}
     try:
         data = {
             "schema": 1,
@@ -57,6 +57,9 @@ def to_model(raw: dict[str, Any], origin: OmzOrigin, *, text: str = "", composit
             "framework": _look_up(FRAMEWORKS, raw["framework"], "framework"),
             **({"stages": raw["stages_order"]} if composite else _model_fields(raw, origin)),
         }
+        task = raw["task_type"]
+        if isinstance(task, str) and canonical_task(task) != task:
+            omz["task"] = task
         data["omz"] = omz | data.get("omz", {})
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         reason = str(error) if isinstance(error, ValueError) else "a field has a value of the wrong type"

@@ -137,7 +137,7 @@ const modelPage = (() => {
       const change = [one.mean !== undefined && `mean ${list(one.mean)}`, one.scale !== undefined && `scale ${list(one.scale)}`, one.reverse_channels && "channels reversed"].filter(Boolean);
       return dom("tr", {}, dom("td", {}, "input"), dom("td", {}, dom("code", {}, one.name || "(unnamed)")), dom("td", {}, one.type || ""), dom("td", {}, dom("code", {}, one.shape ? `[${one.shape.join(", ")}]` : "")), dom("td", {}, one.layout || ""), dom("td", {}, change.join(", ")));
     });
-    for (const name of model.outputs) rows.push(dom("tr", {}, dom("td", {}, "output"), dom("td", {}, dom("code", {}, name)), dom("td"), dom("td"), dom("td"), dom("td")));
+    for (const one of model.outputs) rows.push(dom("tr", {}, dom("td", {}, "output"), dom("td", {}, dom("code", {}, one.name || "")), dom("td", {}, words(one.kind)), dom("td", {}, (one.shape || []).join(" x ")), dom("td", {}, one.layout || ""), dom("td", {}, one.format || "")));
     const head = ["", "name", "type", "shape", "layout", "preparation"].map((title) => dom("th", { scope: "col" }, title));
     return dom("section", { "aria-labelledby": "ports" }, dom("h2", { id: "ports" }, "Inputs and outputs"), dom("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of inputs and outputs" }, dom("table", {}, dom("thead", {}, dom("tr", {}, ...head)), dom("tbody", {}, ...rows))));
   };

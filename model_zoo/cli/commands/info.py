@@ -36,9 +36,9 @@ def _print(known: Mapping[str, Any]) -> None:
     if known["artifacts"]:
         print_title("files:")
         print_table([_artifact_row(artifact) for artifact in known["artifacts"]])
-    if known["inputs"]:
+    if prepared := known["recipe"].get("inputs"):
         print_title("inputs:")
-        print_table([_input_row(port) for port in known["inputs"]])
+        print_table([_input_row(port) for port in prepared])
     print_title("cached:")
     print_fields(_cached_fields(known))
 
@@ -76,7 +76,7 @@ def _fields(known: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _input_row(port: Mapping[str, Any]) -> list[str]:
-    shape = ",".join(str(dim) for dim in port.get("shape", ()))
+    shape = ",".join(str(dim) for dim in port.get("shape") or ())
     shown = [f"  {port.get('name', '')}", str(port.get("type", "")), f"[{shape}]", port.get("layout", "")]
     shown += [f"{field} {_numbers(port[field])}" if field in port else "" for field in ("mean", "scale")]
     return [*shown, "reverse channels" if port.get("reverse_channels") else ""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -10,10 +11,11 @@ import click
 from model_zoo.cli.options import json_option
 from model_zoo.cli.output import print_table
 from model_zoo.errors import UsageError
+from model_zoo.schema import TASKS, canonical_task, task_matches, task_spellings
 from model_zoo.text import human_size, near_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from model_zoo.cli.session import Session
     from model_zoo.schema import Model
@@ -46,22 +48,30 @@ def _filter_option(field: str, metavar: str, text: str) -> Callable[[F], F]:
 
 @click.command("list")
 @click.argument("patterns", nargs=-1, metavar="[PATTERN…]")
-@_filter_option("task", "TASK", "Only models for this task.")
+@_filter_option("task", "TASK", "Only models for this task or one below it, in any spelling.")
 @_filter_option("framework", "FRAMEWORK", "Only models of this framework.")
 @_filter_option("source", "KIND", "Only models with a source of this kind, such as wheel, url or hf.")
 @click.option("--cached", is_flag=True, help="Only models that are in the cache.")
+@click.option("--tasks", is_flag=True, help="Print the tasks instead, with the number of models for each.")
 @click.option("-l", "--long", is_flag=True, help="Print a table: name, task, framework, size, cached or not.")
 @json_option("Print an array with one object per model.")
 @click.pass_obj
 def list_command(
-    session: Session, /, patterns: tuple[str, ...], *, long: bool, cached: bool, **filters: str | None
+    session: Session,
+    /,
+    patterns: tuple[str, ...],
+    *,
+    long: bool,
+    cached: bool,
+    tasks: bool,
+    **filters: str | None,
 ) -> None:
     """Print the names of the models that match every filter, one per line.
 
     A PATTERN is a shell wildcard or a word that the name contains.
     """
     zoo = session.zoo
-    if session.as_json or long or cached or any(filters.values()):
+    if session.as_json or long or cached or tasks or any(filters.values()):
         models = zoo.list_models(*patterns, cached=True if cached else None, **filters)
         names = [model.name for model in models]
         if not names:
@@ -72,6 +82,9 @@ def list_command(
         names = match_names(zoo.catalog.names(), patterns)
     if not names and not cached:
         _explain_no_match(session, patterns, filters)
+    if tasks:
+        _print_tasks(session, models)
+        return
     if not (session.as_json or long):
         click.echo("".join(f"{name}\n" for name in names), nl=False)
         return
@@ -87,6 +100,20 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     return [row["name"], row["task"], row["framework"] or "composite", human_size(row["size"]), cached]
 
 
+def _print_tasks(session: Session, models: Sequence[Model]) -> None:
+    """Print the tasks of the models in the order of the taxonomy; a parent counts what is below it."""
+    counts = Counter(model.task for model in models)
+    names = dict.fromkeys([*TASKS, *sorted(counts)])
+    totals = {name: sum(n for task, n in counts.items() if task_matches(task, name)) for name in names}
+    rows = [
+        (name, total, TASKS[name].does if name in TASKS else "") for name, total in totals.items() if total
+    ]
+    session.print_result(
+        lambda: print_table([[name, str(n), finds] for name, n, finds in rows], ("TASK", "MODELS", "FINDS")),
+        [{"task": name, "models": total, "finds": finds} for name, total, finds in rows],
+    )
+
+
 def _check_filters(session: Session, filters: Mapping[str, str | None]) -> None:
     """Refuse a filter value that no model can have.
 
@@ -97,10 +124,12 @@ def _check_filters(session: Session, filters: Mapping[str, str | None]) -> None:
         if value is None or value in _possible_values(field):
             continue
         known = _known_values(session, field)
-        if value not in known:
-            near = near_names(value, known)
-            hint = f"did you mean: {', '.join(near)}" if near else f"choose from: {', '.join(sorted(known))}"
-            raise UsageError(f"unknown {field} {value!r}", hint=hint)
+        if value in known or (field == "task" and canonical_task(value) in TASKS):
+            continue
+        near = near_names(value, {*known, *(task_spellings() if field == "task" else ())})
+        near = [*dict.fromkeys(map(canonical_task, near))] if field == "task" else near
+        hint = f"did you mean: {', '.join(near)}" if near else f"choose from: {', '.join(sorted(known))}"
+        raise UsageError(f"unknown {field} {value!r}", hint=hint)
 
 
 def _possible_values(field: str) -> set[str]:
