@@ -53,6 +53,8 @@ class Layer:
     """Notes, which can be derived again from the rest."""
     pins = _below("pins-v1")
     """One small file for each pinned reference; nothing could derive these again."""
+    pin_twins = _below("state-v1/pins")
+    """An empty file for each pin, by which a lost one is found."""
     foreign = _below("foreign-v1")
     """Files that ``repair`` found in the cache and did not recognise, kept for their owner."""
 

@@ -20,7 +20,7 @@ import msgspec
 from model_zoo.cache.layout import NOTES
 from model_zoo.cache.manifest import M, Stored, read_manifest
 from model_zoo.errors import CacheError
-from model_zoo.files import exists, is_file, make_directory, read_json, write_file
+from model_zoo.files import exists, is_file, make_directory, read_sealed, sealed_json, write_file
 from model_zoo.files.lock import lock
 from model_zoo.files.read import UNREADABLE, read_bounded
 from model_zoo.files.tree import directory_names
@@ -120,7 +120,7 @@ class Notes:
     def inputs(self, declaration: str) -> _Inputs | None:
         """Return the content that a declaration was found to have."""
         path = self.layer.inputs(declaration)
-        if (stored := read_json(path, _Inputs)) is not None:
+        if (stored := read_sealed(path, _Inputs)) is not None:
             return stored
         derived = self._derive("inputs", damaged=is_file(path))
         return derived.inputs.get(declaration) if derived else None
@@ -128,7 +128,7 @@ class Notes:
     def resolution(self, declared: str) -> list[Any] | None:
         """Return, as plain data, the artifacts that floating ones were found to mean."""
         path = self.layer.resolution(declared)
-        if (stored := read_json(path, list[Any])) is not None:
+        if (stored := read_sealed(path, list[Any])) is not None:
             return stored
         derived = self._derive("resolutions", damaged=is_file(path))
         return derived.resolutions.get(declared, [None])[0] if derived else None
@@ -155,11 +155,11 @@ class Notes:
 
     def note_inputs(self, declaration: str, entries: _Inputs) -> None:
         """Note the content of a declaration."""
-        self._write(self.layer.inputs(declaration), msgspec.json.encode(entries))
+        self._write(self.layer.inputs(declaration), sealed_json(entries))
 
     def note_resolution(self, declared: str, artifacts: Sequence[object]) -> None:
         """Note what floating artifacts were found to mean."""
-        self._write(self.layer.resolution(declared), msgspec.json.encode(artifacts))
+        self._write(self.layer.resolution(declared), sealed_json(artifacts))
 
     def note_adopted(self, sha256: str, origin: str) -> None:
         """Note where a blob was adopted from, if that can be written."""

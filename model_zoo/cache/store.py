@@ -8,6 +8,7 @@ import logging
 import os
 import stat
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from model_zoo.cache.layout import Layer
@@ -25,12 +26,12 @@ from model_zoo.files import (
     remove_tree,
     set_mode,
 )
+from model_zoo.files.tree import directories, regular_files
 from model_zoo.schema import FileEntry, FilesManifest, IrManifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from model_zoo.schema import Artifact
 
@@ -301,13 +302,11 @@ def _rename(staged: Path, target: Path) -> bool:
 
 def _flush(staged: Path) -> None:
     """Flush a staged tree, but for hard links: these were flushed when they were published."""
-    for directory, _, files in os.walk(staged):
-        for file in files:
-            path = staged / directory / file
-            found = path.lstat()
-            if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
-                fsync_file(path)
-        fsync_directory(staged / directory)
+    for directory in directories(staged):
+        for entry, found in regular_files(directory):
+            if found.st_nlink == 1:
+                fsync_file(Path(entry.path))
+        fsync_directory(Path(directory))
 
 
 def _blob_size(layer: Layer, path: Path) -> int | None:

@@ -7,7 +7,6 @@ as the text tells; the caller resolves what floats; ``model_from_uri`` builds th
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -29,6 +28,7 @@ from model_zoo.catalog.detect import (
 from model_zoo.catalog.torchvision import torchvision_model, weights_of
 from model_zoo.errors import ModelZooError, SourceUnavailableError, UsageError
 from model_zoo.files import hash_file
+from model_zoo.files.tree import is_real_directory
 from model_zoo.formats.onnx import external_files
 from model_zoo.schema import (
     EXPORTED,
@@ -286,14 +286,20 @@ def _file(rest: str) -> ParsedUri:
 
 def _files_below(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder that are not hidden; what cannot be read is an error, not left out."""
-
-    def refuse(error: OSError) -> None:
-        raise UsageError(f"cannot read {error.filename}: {error.strerror}", hint="check its permissions")
-
-    for root, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files = [Path(root, name) for name in names if not name.startswith(".")]
-        yield from (file for file in files if file.is_file())
+    pending = [folder]
+    while pending:
+        try:
+            entries = sorted(pending.pop().iterdir())
+        except OSError as error:
+            what = f"cannot read {error.filename}: {error.strerror}"
+            raise UsageError(what, hint="check its permissions") from error
+        for path in entries:
+            if path.name.startswith("."):
+                continue
+            if is_real_directory(path):
+                pending.append(path)
+            elif path.is_file():
+                yield path
 
 
 def _with_companions(path: Path) -> dict[str, Path]:

@@ -87,7 +87,8 @@ def pipeline_class(directory: Path, names: Iterable[str], irs: Mapping[str, Any]
     if "openvino_language_model.xml" in there:
         return f"{_GENAI}VLMPipeline"
     config = read_config(directory / "config.json") if "config.json" in there else {}
-    kind = str((config.get("architectures") or [""])[0])
+    kinds = config.get("architectures")
+    kind = str(kinds[0]) if isinstance(kinds, list) and kinds else ""
     if "openvino_vocoder.xml" in there:
         return f"{_GENAI}Text2SpeechPipeline"
     if "openvino_decoder_model.xml" in there:
@@ -115,7 +116,8 @@ def _single_ir_class(
     if kind.endswith(("ForCausalLM", "LMHeadModel")) and outputs <= {"logits"}:
         return f"{_GENAI}LLMPipeline" if tokenizer else f"{_OPTIMUM}CausalLM"
     if kind.endswith("ForSequenceClassification"):
-        single = len(config.get("id2label") or ()) == 1 or config.get("num_labels") == 1
+        labels = config.get("id2label")
+        single = (isinstance(labels, dict) and len(labels) == 1) or config.get("num_labels") == 1
         return f"{_GENAI}TextRerankPipeline" if single and tokenizer else f"{_OPTIMUM}SequenceClassification"
     if "sentence_embedding" in outputs:
         return None

@@ -13,6 +13,7 @@ import msgspec
 
 from model_zoo.conversion.toolchain import is_compressed, is_quantized
 from model_zoo.errors import UsageError
+from model_zoo.files.tree import walk
 from model_zoo.schema import Digest, Labels
 
 if TYPE_CHECKING:
@@ -97,8 +98,9 @@ def _calibration_digest(calibration: Path | str) -> str:
     if not path.is_dir():
         what = f"the calibration data {path} does not exist"
         raise UsageError(what, hint="give a folder of images, a .npy or .npz file, or the word 'random'")
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return str(Digest.of_json([[f.relative_to(path).as_posix(), hash_file(f)["sha256"].hex] for f in files]))
+    root = path.resolve()
+    files = sorted(Path(entry.path) for entry in walk(root) if entry.is_file())
+    return str(Digest.of_json([[f.relative_to(root).as_posix(), hash_file(f)["sha256"].hex] for f in files]))
 
 
 def ir_key(parts: Mapping[str, Any]) -> str:

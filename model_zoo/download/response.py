@@ -6,6 +6,7 @@ import contextlib
 import email.utils
 import re
 import zlib
+from contextlib import nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from model_zoo.download.failures import (
     parse_retry_after,
 )
 from model_zoo.download.http import explain
+from model_zoo.sources.deadlines import deadline
 from model_zoo.text import safe_url
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 PIECE = 256 << 10
 """Bytes that are read at once."""
+_LINE_SECONDS = 60.0
+"""How long the lines around a chunk may take."""
 
 _TRANSIENT = {408, 425, 429}
 _MAY_MEAN_RANGE = {400, 405, 406, 412, 413, 416, 417, 431, 501, 505}
@@ -240,7 +244,10 @@ class Body:
             self._release()
             return b""
         try:
-            data: bytes = self._raw.read1(most, decode_content=False)
+            # Lines between chunks may drip: no byte of the body comes, and no read of the socket is late.
+            late = deadline(_LINE_SECONDS, self._raw.shutdown) if self._raw.chunked else nullcontext()
+            with late:
+                data: bytes = self._raw.read1(most, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             self.close()
             if isinstance(error, urllib3.exceptions.ProtocolError) and self._length is not None:

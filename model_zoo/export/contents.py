@@ -21,6 +21,7 @@ from model_zoo.cache.notes import Derived, Notes
 from model_zoo.errors import CacheMissError, ModelZooError, UntrustedCodeError, UsageError
 from model_zoo.files import write_stream
 from model_zoo.files.tar import Member, Tar
+from model_zoo.files.tree import walk
 from model_zoo.schema import FilesManifest, IrManifest, Resolution
 from model_zoo.zoo.resolver import floating, key_of, plain
 
@@ -169,7 +170,7 @@ def _note_members(notes: Derived) -> list[Member]:
         layer = Layer(Path(folder))
         layer.prepare()
         Notes(layer).write_all(notes)
-        files = sorted(path for path in layer.state.rglob("*") if path.is_file())
+        files = sorted(Path(entry.path) for entry in walk(layer.state))
         return [Member(path.relative_to(folder).as_posix(), path.read_bytes()) for path in files]
 
 

@@ -13,9 +13,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from model_zoo.errors import CacheError, UsageError
+from model_zoo.errors import CacheDamagedError, CacheError, UsageError
 from model_zoo.export.views import WRITABLE, check_own, copy_out
 from model_zoo.files import ELSEWHERE, as_cache_error, read_json, set_mode, sweep_staged, write_file
+from model_zoo.formats.hf_config import POOLING_TYPES
 from model_zoo.registry.image import export_names
 
 if TYPE_CHECKING:
@@ -139,12 +140,28 @@ def _one_ir(ir: ConvertedModel) -> tuple[Path, Path]:
 
 
 def graph_text(node: Node, device: str, options: Mapping[str, object] | None = None) -> str:
-    """Return ``graph.pbtxt`` for a model in the same directory; ``options`` are those in its manifest."""
+    """Return ``graph.pbtxt`` for a model in the same directory.
+
+    Args:
+        node: what runs.
+        device: the device that it runs on.
+        options: those in the model's manifest, which may come from others: nothing else gets into the text.
+
+    Raises:
+        CacheDamagedError: they are not options of ``TextEmbeddingPipeline``.
+    """
     source, result = f"{node.streams}REQUEST_PAYLOAD:input", f"{node.streams}RESPONSE_PAYLOAD:output"
     settings = ['models_path: "./"', f'{node.device}: "{device}"', *node.options]
     if options is not None:
-        settings.append(f"pooling: {str(options['pooling_type']).removesuffix('_TOKEN')}")
-        settings.append(f"normalize_embeddings: {str(options['normalize']).lower()}")
+        pooling, normalize = options.get("pooling_type"), options.get("normalize")
+        if pooling not in POOLING_TYPES or not isinstance(normalize, bool):
+            what = "the options in the manifest of this model are not those of an embedding model"
+            found = ascii(dict(options))[:200]
+            expected = f"pooling_type {', '.join(POOLING_TYPES)}; normalize true or false"
+            hint = "convert it again: 'model-zoo cache rm', then 'model-zoo convert'"
+            raise CacheDamagedError(what, expected=expected, found=found, hint=hint)
+        settings.append(f"pooling: {str(pooling).removesuffix('_TOKEN')}")
+        settings.append(f"normalize_embeddings: {str(normalize).lower()}")
     lines = [f'input_stream: "{source}"', f'output_stream: "{result}"', "node {"]
     inside = [f'calculator: "{node.calculator}"', f'input_side_packet: "{node.packet}"']
     if node.loops:

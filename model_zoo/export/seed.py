@@ -33,7 +33,7 @@ from model_zoo.files import (
 )
 from model_zoo.files.lock import lock
 from model_zoo.files.tar import DIRECTORY_MODE, FILE_MODE, Member
-from model_zoo.files.tree import is_real_directory, scan, walk
+from model_zoo.files.tree import directories, is_real_directory, scan, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -209,8 +209,7 @@ def _sweep(dest: Path, wanted: set[str], kept: tuple[str, ...]) -> int:
 
 def _stamp_folders(dest: Path, mtime: int) -> None:
     """Set mode and time of the seed's directories, deepest first."""
-    for folder, _, _ in os.walk(dest, topdown=False):
-        here = Path(folder)
+    for here in map(Path, reversed([*directories(dest.resolve())])):
         found = here.stat()
         if stat.S_IMODE(found.st_mode) != DIRECTORY_MODE:
             here.chmod(DIRECTORY_MODE)
@@ -244,8 +243,8 @@ def warm(irs: Sequence[ConvertedModel], dest: Path, device: str, *, mtime: int) 
             continue
         xml = layer.ir(ir.key) / ir.xml.name
         runtime.compile(xml, key=ir.key, device=device, compiled=layer.compiled)
-    for path in layer.compiled.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            path.chmod(FILE_MODE)
-            os.utime(path, (mtime, mtime))
+    for entry in walk(layer.compiled):
+        if entry.is_file(follow_symlinks=False):
+            Path(entry.path).chmod(FILE_MODE)
+            os.utime(entry.path, (mtime, mtime))
     _stamp_folders(layer.root, mtime)

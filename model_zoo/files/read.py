@@ -31,6 +31,7 @@ UNREADABLE = (OSError, ValueError, RecursionError)
 """What reading and decoding a damaged file raises; the errors of msgspec and of UTF-8 are ValueErrors."""
 T = TypeVar("T")
 _DIGEST_SIZE = 32
+_SEAL = b"sha256:"
 
 
 def hash_file(path: Path, algorithms: Iterable[str] = ("sha256",)) -> dict[str, Digest]:
@@ -99,6 +100,25 @@ def read_json(path: Path | str, kind: type[T]) -> T | None:
     """Return what a JSON file says; None where it is absent, damaged, too large or of another shape."""
     try:
         return msgspec.json.decode(read_bounded(path)[0], type=kind)
+    except UNREADABLE:
+        return None
+
+
+def sealed_json(value: object) -> bytes:
+    """Return what to write so that ``read_sealed`` notices any damage: a line with the sha256, then JSON."""
+    data = msgspec.json.encode(value)
+    return b"%s%s\n%s" % (_SEAL, hashlib.sha256(data).hexdigest().encode("ascii"), data)
+
+
+def read_sealed(path: Path | str, kind: type[T]) -> T | None:
+    """Return what a sealed JSON file says, or one from before there were seals; otherwise None."""
+    try:
+        data = read_bounded(path)[0]
+        if data.startswith(_SEAL):
+            seal, _, data = data.removeprefix(_SEAL).partition(b"\n")
+            if seal != hashlib.sha256(data).hexdigest().encode("ascii"):
+                return None
+        return msgspec.json.decode(data, type=kind)
     except UNREADABLE:
         return None
 

@@ -72,6 +72,15 @@ def walk(path: Path | str) -> Iterator[os.DirEntry[str]]:
                     yield entry
 
 
+def directories(path: Path | str) -> Iterator[str]:
+    """Yield a directory and all below it, each before what is in it; links are not followed."""
+    pending = [os.fspath(path)]
+    while pending:
+        here = pending.pop()
+        yield here
+        pending += [f"{here}{os.sep}{name}" for name in directory_names(here)]
+
+
 def regular_files(path: Path | str) -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:
     """Yield the regular files in a directory, with their ``lstat``."""
     for entry in scan(path):

@@ -18,10 +18,24 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+"""What such files may hold. Pillow goes by the content, and for PostScript starts another program."""
 _STRIDE = 32
 """Dynamic sides are rounded to multiples of this, by which fully convolutional networks divide."""
 _LARGEST = 1280
 """The longest side in pixels, if both are dynamic."""
+
+
+def open_image(path: Path) -> Image:
+    """Open an image of one of the formats that the suffixes stand for.
+
+    Raises:
+        OSError: it is none.
+        ImportError: pillow is not installed.
+    """
+    from PIL import Image
+
+    return Image.open(path, formats=_FORMATS)
 
 
 def guess_layout(shape: Sequence[int | None]) -> str | None:
@@ -57,11 +71,9 @@ def image_tensor(
         OSError: pillow cannot read it.
         ValueError: the layout or model_info does not fit.
     """
-    from PIL import Image
-
     sizes = dict(zip(layout, shape, strict=True))
     mode = {1: "L", 4: "RGBA"}.get(sizes.get("C") or 3, "RGB")
-    with Image.open(path) as opened:
+    with open_image(path) as opened:
         image = opened.convert(mode)
     height, width = _target_size(image, sizes.get("H"), sizes.get("W"))
     kind = info.get("resize_type") or "standard"

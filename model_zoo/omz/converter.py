@@ -121,7 +121,7 @@ class Conversions:
                 made = self.zoo.pipeline().convert(Request(local, precision), how, _printer(out))
                 # Weights first: whoever finds the .xml finds both.
                 for file in (made.bin, made.xml):
-                    copy_out({f"{model.name}{file.suffix}": file}, output / below / precision)
+                    copy_out({f"{model.name}{file.suffix}": file}, output, f"{below}/{precision}")
             out.line()
 
 

@@ -109,7 +109,7 @@ class Download:
         out = self.out
         directory = self.output / subdirectory(model)
         request = Request(model, adopt_from=(directory, *([self.cache] if self.cache else [])))
-        files = FileEvents(model, directory, self.zoo.cache, out)
+        files = FileEvents(model, self.output, self.zoo.cache, out)
         fetched = self.zoo.fetch_all([request], files)[0]
         if not files.finish(fetched.error):
             return False
@@ -122,7 +122,7 @@ class Download:
         for edit in model.replace:
             out.section(f"Replacing text in {directory / edit.file}")
         remaining = {path: file for path, file in fetched.unwrap().files.items() if path not in files.copied}
-        copy_out(remaining, directory)
+        copy_out(remaining, self.output, subdirectory(model))
         if archives or model.replace:
             out.event("model_postprocessing_end", model=model.name)
             out.line()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model_zoo.export.views import copy_out
+from model_zoo.omz.selection import subdirectory
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,14 +39,14 @@ class FileEvents:
 
     Args:
         model: the model; its artifacts define the order of the files.
-        directory: where its files go.
+        output: the directory that the user named; files go below it.
         cache: receives the files.
         out: where to print.
     """
 
-    def __init__(self, model: Model, directory: Path, cache: Cache, out: Output) -> None:
+    def __init__(self, model: Model, output: Path, cache: Cache, out: Output) -> None:
         self._model = model
-        self._directory = directory
+        self._output, self._below = output, subdirectory(model)
         self._cache = cache
         self._out = out
         self._states = {artifact.path: _State(artifact) for artifact in model.artifacts}
@@ -112,7 +113,7 @@ class FileEvents:
             return
         state.reported = True
         self._event(state, "begin", size=state.artifact.size)
-        where = self._directory / state.artifact.path
+        where = self._output / self._below / state.artifact.path
         self._out.section(f"Retrieving {where} from the cache" if cached else f"Downloading {where}")
 
     def _report_progress(self, state: _State) -> None:
@@ -129,7 +130,7 @@ class FileEvents:
         artifact = state.artifact
         blob = self._cache.find_blob(artifact)
         if blob is not None and artifact.unpack is None and artifact.path not in self._edited:
-            copy_out({artifact.path: blob}, self._directory)
+            copy_out({artifact.path: blob}, self._output, self._below)
             self.copied.add(artifact.path)
 
     def _event(self, state: _State, what: str, **fields: object) -> None:

@@ -6,15 +6,21 @@ What could eat memory or time runs in a process that may not have much of either
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
 import json
 import os
 import struct
 import tarfile
+import time
 import zipfile
 
 import pytest
 
+from model_zoo.download import response
+from model_zoo.sources.hf import hub as hub_client
+from model_zoo.sources.oci import client as registry_client
 from tests.server import Answer
 from tests.tiny import _bytes, entry, tiny_onnx, write_entry
 from tests.trust.support import MEGA, bounded
@@ -186,6 +192,68 @@ def test_an_endless_answer_elsewhere_ends(server, catalog, shell, what):
     done = bounded(*arguments, seconds=30, memory=900 * MEGA, **env)
     done.refused(4)
     assert server.sent() < 128 * MEGA
+
+
+# --- answers that drip: each byte arrives in time, and the last one never does
+
+
+def dripping(sent: bytes, dripped: bytes = b"X-A: "):
+    """Send some bytes at once, and others for ever, ten a second."""
+
+    def act(exchange) -> None:
+        with contextlib.suppress(OSError):
+            exchange.send(sent)
+            for byte in itertools.cycle(dripped):
+                exchange.send(bytes([byte]))
+                exchange.pause(0.1)
+
+    return Answer(act=act)
+
+
+CHUNKED = HEAD % 200 + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+WHERE = ("the head", "the status line", "the size of a chunk", "the body")
+
+
+@pytest.mark.parametrize("where", WHERE)
+@pytest.mark.parametrize("what", ["manifest", "token", "blob", "hub", "file", "url"])
+def test_an_answer_that_drips_ends(server, shell, tmp_path, monkeypatch, what, where):
+    monkeypatch.setattr(registry_client, "_BODY_SECONDS", 1.0)
+    monkeypatch.setattr(response, "_LINE_SECONDS", 1.0)
+    monkeypatch.setattr(hub_client, "_MAX_SECONDS", 1.0)
+    (tmp_path / "settings.toml").write_text("attempts = 1\nconnect_timeout = 0.5\nstall_timeout = 0.5\n")
+    monkeypatch.setenv("MODEL_ZOO_CONFIG", str(tmp_path / "settings.toml"))
+    monkeypatch.setenv("HF_ENDPOINT", server.url(""))
+    if what in {"blob", "url"} and where == "the body":
+        pytest.skip("a file may take its time: tests/download/test_retries.py holds it to that")
+    drip = {
+        "the head": dripping(HEAD % 200),
+        "the status line": dripping(b"HTTP/1.1 200 ", b"a"),
+        "the size of a chunk": dripping(CHUNKED, b"1"),
+        "the body": dripping(HEAD % 200 + b"Content-Length: 99999\r\n\r\n", b" "),
+    }[where]
+    manifest = json.dumps({"layers": [LAYER]}).encode()
+    repository, reference = "/v2/models", f"127.0.0.1:{server.port}/models:1"
+    if what == "manifest":
+        server.add(f"{repository}/manifests/1", b"", drip)
+    elif what == "token":
+        challenge = {"WWW-Authenticate": f'Bearer realm="{server.url("/token")}"'}
+        server.add(f"{repository}/manifests/1", b"", Answer(status=401, body=b"", headers=challenge))
+        server.add("/token", b"", drip)
+    elif what == "blob":
+        server.add(f"{repository}/manifests/1", manifest)
+        server.add(f"{repository}/blobs/{DIGEST}", b"", drip)
+    elif what == "hub":
+        server.add("/api/models/org/net/revision/main?blobs=True", b"", drip)
+        reference = "hf:org/net"
+    elif what == "file":
+        server.add("/org/net/resolve/main/m.onnx", b"", drip)
+        reference = "hf:org/net/m.onnx"
+    else:
+        server.add("/m.onnx", b"", drip)
+        reference = server.url("/m.onnx")
+    began = time.monotonic()
+    done = shell("pull" if reference.endswith("models:1") else "fetch", reference).refused(4)
+    assert time.monotonic() - began < 20, done.text
 
 
 DIGEST = f"sha256:{'0' * 64}"

@@ -8,6 +8,7 @@ a file behind.
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import subprocess
 import tarfile
@@ -17,6 +18,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from model_zoo.conversion.folder_model import pipeline_class
+from model_zoo.errors import CacheDamagedError
+from model_zoo.export.ovms import NODES, graph_text
+from model_zoo.formats.hf_config import classes_named, config_files, pooling_of
 from tests.stacks import OPENVINO, make_index
 from tests.tiny import entry, tiny_onnx, write_entry
 from tests.trust.support import bounded
@@ -346,12 +351,115 @@ def test_labels_beside_the_entry_stay_beside_it(catalog, shell, secret, how):
     assert SECRET not in shell("info", "one", "--json").text
 
 
+# --- files that are something else than their name says
+
+
+def test_an_archive_of_pytorch_under_another_name_is_refused(victim, shell):
+    """OpenVINO's converter would hand it to PyTorch, which unpickles it."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("m/archive_format", "pt2")
+        archive.writestr("m/data.pkl", b"\x80\x04cos\nsystem\n.")
+    victim({"model": "m.onnx"}, {"m.onnx": out.getvalue()})
+    assert "ZIP archive" in shell("convert", "victim").refused(7).err
+
+
+def test_a_picture_that_is_postscript_starts_no_program(tmp_path, monkeypatch):
+    from PIL import Image, UnidentifiedImageError
+
+    from model_zoo.formats.images import open_image
+
+    bin_, marker = tmp_path / "bin", tmp_path / "marker"
+    bin_.mkdir()
+    (bin_ / "gs").write_text(f"#!/bin/sh\ntouch {marker}\n")
+    (bin_ / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_}:/usr/bin:/bin")
+    path = tmp_path / "x.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
+    with Image.open(path) as opened:
+        assert opened.format == "EPS"  # what pillow makes of it by itself
+    with pytest.raises(UnidentifiedImageError):
+        open_image(path)
+    assert not marker.exists()
+
+
+# --- configurations that name classes and paths
+
+
+def write_json(path: Path, value: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+def test_classes_that_configurations_name_are_all_seen(tmp_path):
+    write_json(
+        tmp_path / "modules.json", [{"type": "os.system"}, 3, {"type": "sentence_transformers.models.X"}]
+    )
+    write_json(tmp_path / "1_Router" / "router_config.json", {"types": {"a": "evil.Module"}})
+    write_json(tmp_path / "2_Dense" / "config.json", {"activation_function": "torch.hub.load"})
+    write_json(tmp_path / "model_index.json", {"unet": ["subprocess", "Popen"], "x": [None, None]})
+    (tmp_path / "deep_config.json").write_text("[" * 100_000)
+    found = classes_named(tmp_path, "sentence-transformers")
+    assert {"os.system", "evil.Module", "torch.hub.load"} <= set(found)
+    assert classes_named(tmp_path, "diffusers") == ["subprocess.Popen"]
+    assert classes_named(tmp_path, "transformers") == []
+
+
+@pytest.mark.parametrize("where", ["..", "../..", "a/../..", "/"])
+def test_configurations_name_no_file_out_of_the_model(tmp_path, where):
+    """What they name is copied into the IR, below the same name."""
+    model = tmp_path / "a" / "model"
+    for folder in (tmp_path, tmp_path / "a"):
+        write_json(folder / "config.json", {"pooling_mode": "mean"})
+    write_json(
+        model / "modules.json",
+        [
+            {"type": "x.Transformer", "path": ""},
+            {"type": "x.Pooling", "path": where if where != "/" else str(tmp_path)},
+        ],
+    )
+    assert config_files(model) == ["modules.json"]
+    assert pooling_of(model) is None
+
+
+ODD = [
+    {"architectures": {"a": 1}},
+    {"architectures": 3},
+    {"architectures": [[]], "id2label": 5},
+    {"architectures": ["BertForSequenceClassification"], "id2label": 3},
+    [],
+    "x",
+    7,
+]
+
+
+@pytest.mark.parametrize("config", ODD, ids=json.dumps)
+def test_an_odd_configuration_is_no_bug(tmp_path, config):
+    write_json(tmp_path / "config.json", config)
+    names = ["config.json", "openvino_model.xml", "openvino_tokenizer.xml"]
+    pipeline_class(tmp_path, names, {"openvino_model.xml": {"outputs": [{"name": "logits"}]}})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"pooling_type": "CLS"},
+        {"pooling_type": ["CLS"], "normalize": True},
+        {"pooling_type": 'CLS" } node { calculator: "X', "normalize": True},
+        {"pooling_type": "CLS", "normalize": "true } x {"},
+    ],
+    ids=str,
+)
+def test_options_of_a_manifest_add_nothing_to_a_graph(options):
+    with pytest.raises(CacheDamagedError, match="not those of an embedding model"):
+        graph_text(NODES["openvino_genai.TextEmbeddingPipeline"], "CPU", options)
+
+
 # --- a lock is somebody else's too
 
 
 def test_a_lock_cannot_bring_code(catalog, shell, tmp_path, monkeypatch):
-    import json
-
     uri = f"file:{catalog / 'one.onnx'}"
     lock = tmp_path / "model-zoo.lock"
     assert shell("lock", uri, "-o", lock).code == 0

@@ -10,15 +10,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from model_zoo.cache import Cache
+from model_zoo.cache.care.pins import pin, pins, unpin
 from model_zoo.cache.care.repair import repair
 from model_zoo.cache.care.verify import verify
+from model_zoo.cache.notes import Notes
 from model_zoo.events import ignore
+from model_zoo.files import read_sealed
 from model_zoo.settings import Settings
 from model_zoo.zoo import Zoo
 from tests.trust.conftest import make_catalog
@@ -38,6 +42,7 @@ CONTENT = (
     "ir-v1/*/model.bin",
 )
 NOTES = ("state-v1/inputs/*/*.json", "state-v1/requests/*/*/*", "CACHEDIR.TAG")
+PIN, TWIN, MARK = "pins-v1/one", "state-v1/pins/one", "state-v1/{}/complete"
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     zoo = Zoo(settings=Settings(cache=folder / "cache", catalogs=(catalog,)))
     for name in ("one", "two"):
         zoo.convert(name)
+        pin(zoo.cache.top, name, None)
     return folder / "cache", catalog
 
 
@@ -86,7 +92,7 @@ def own(cache: Path, pattern: str, model: str = "one") -> Path:
     for path in sorted(cache.glob(pattern)):
         blob = path.is_file() and path.samefile(folder / "m.onnx")
         if (
-            path.name == "CACHEDIR.TAG"
+            path.name in {"CACHEDIR.TAG", "one", "complete"}
             or blob
             or {folder.name, key} & {path.stem, path.name, path.parent.name}
         ):
@@ -127,6 +133,7 @@ def lengths(data: bytes, pattern: str) -> set[int]:
         CONTENT[5],
         NOTES[0],
         NOTES[2],
+        PIN,
     ],
 )
 def test_every_flipped_byte_is_found(cache, pattern):
@@ -157,6 +164,7 @@ def test_every_flipped_byte_is_found(cache, pattern):
         *CONTENT[4:],
         NOTES[0],
         NOTES[2],
+        PIN,
     ],
 )
 def test_every_truncation_is_found(cache, pattern):
@@ -169,7 +177,10 @@ def test_every_truncation_is_found(cache, pattern):
     assert not missed, missed[:10]
 
 
-@pytest.mark.parametrize("pattern", [*CONTENT, *NOTES[:2], NOTES[2]])
+@pytest.mark.parametrize(
+    "pattern",
+    [*CONTENT, *NOTES, PIN, TWIN, *map(MARK.format, ("aliases", "requests", "inputs"))],
+)
 def test_every_removed_file_is_found(cache, pattern):
     own(cache, pattern).unlink()
     assert problems(cache)
@@ -178,7 +189,7 @@ def test_every_removed_file_is_found(cache, pattern):
 def test_any_damage_of_any_file_is_found_and_mended(made, cache):
     """Whatever a file of the cache is for; locks say nothing.
 
-    An index that is gone is made again, and a missing last mark of complete notes is what a kill leaves.
+    An index that is gone is as good as one that was never made, and a missing last mark is what a kill leaves.
     """
     missed = []
     for path in sorted(cache.rglob("*")):
@@ -204,6 +215,103 @@ def test_any_damage_of_any_file_is_found_and_mended(made, cache):
             zoo.convert(name)
         assert not problems(cache), problems(cache)
     assert not missed, missed
+
+
+# --- notes and pins
+
+
+def put(path: Path, data: bytes, *, days: float = 2) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    then = time.time() - days * 86400
+    os.utime(path, (then, then))
+    return path
+
+
+UNFOUNDED = {
+    "inputs": lambda cache: put(cache / f"state-v1/inputs/00/{'0' * 64}.json", b"[]"),
+    "request": lambda cache: put(cache / f"state-v1/requests/00/{'0' * 64}/{'1' * 64}", b""),
+    "alias": lambda cache: put(cache / f"state-v1/aliases/sha512/00/{'0' * 128}", b"1" * 64 + b"\n"),
+    "alias of a blob that has another digest": lambda cache: put(
+        cache / f"state-v1/aliases/sha384/00/{'0' * 96}",
+        next((cache / "blobs-v1").glob("sha256/*/*")).name.encode() + b"\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNFOUNDED)
+def test_a_note_that_no_manifest_gives_is_found_and_mended(cache, shell, kind):
+    path = UNFOUNDED[kind](cache)
+    assert path in [problem.path for problem in problems(cache)]
+    shell("cache", "verify").refused(6)
+    assert shell("cache", "repair").code == 0
+    assert not path.exists()
+    assert not problems(cache)
+
+
+@pytest.mark.parametrize("kind", ["inputs", "request", "alias"])
+def test_a_note_that_is_about_to_be_needed_is_no_damage(cache, kind):
+    """It is written before what it is about, which a kill may prevent."""
+    os.utime(UNFOUNDED[kind](cache))
+    assert not problems(cache)
+
+
+def test_notes_of_a_removed_model_go_with_it(cache, shell):
+    for path in (cache / "state-v1").rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    assert shell("cache", "unpin", "one").code == 0
+    assert shell("cache", "rm", "one").code == 0
+    assert not problems(cache)
+
+
+def test_every_flipped_byte_of_a_resolution_is_found(cache):
+    """It stands for itself: no manifest need say the same."""
+    layer = Cache(cache, ()).top
+    Notes(layer).note_resolution("0" * 64, [{"path": "m.onnx", "revision": "a" * 40}])
+    path, missed = layer.resolution("0" * 64), []
+    assert not problems(cache)
+    data = path.read_bytes()
+    for position in range(len(data)):
+        for bit in BITS:
+            overwrite(path, bytes([*data[:position], data[position] ^ bit, *data[position + 1 :]]))
+            if read_sealed(path, list) is not None:
+                missed.append((position, bit))
+    for length in range(len(data)):
+        overwrite(path, data[:length])
+        if read_sealed(path, list) is not None:
+            missed.append(length)
+    assert not missed
+    assert [problem.path for problem in problems(cache)] == [path]
+    assert not repair(Cache(cache, ()), problems(cache)).left
+    assert not problems(cache)
+
+
+@pytest.mark.parametrize("damage", ["lost", "its twin is lost", "changed"])
+def test_a_pin_is_never_lost(cache, shell, damage):
+    layer = Cache(cache, ()).top
+    path = cache / (TWIN if damage == "its twin is lost" else PIN)
+    if damage == "changed":
+        overwrite(path, path.read_bytes().replace(b"1", b"2", 1))
+    else:
+        path.unlink()
+    assert pins(layer) == {"one": None, "two": None}
+    assert [problem.file for problem in problems(cache)] == ["one"]
+    assert shell("cache", "repair").code == 0
+    assert not problems(cache)
+    assert pins(layer) == {"one": None, "two": None}
+    assert unpin(layer, "one", None)
+    assert pins(layer) == {"two": None}
+    assert not problems(cache)
+
+
+def test_pins_and_notes_of_earlier_versions_stay(cache):
+    """They have neither seal nor twin."""
+    overwrite(cache / PIN, b'{"pinned":1700000000}')
+    (cache / TWIN).unlink()
+    note = own(cache, NOTES[0])
+    overwrite(note, note.read_bytes().partition(b"\n")[2])
+    assert not problems(cache)
+    assert pins(Cache(cache, ()).top) == {"one": None, "two": None}
 
 
 # --- by command: it ends 6, is mended, and nothing else is stopped

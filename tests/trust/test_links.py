@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from model_zoo.omz import converter, downloader
 from tests.stacks import make_index, write_adders
+from tests.tiny import entry, tiny_onnx, write_entry
 from tests.trust.support import sealed
 
 if TYPE_CHECKING:
@@ -155,6 +157,45 @@ def test_nothing_is_written_through_a_link_in_an_output_folder(
     done = shell(*arguments)
     assert done.code in {0, 2, 6}, done.text
     assert untouched(outside)
+
+
+@pytest.mark.parametrize("link", ["public", "public/adder", "public/adder/FP32", "public/adder/adder.onnx"])
+@pytest.mark.parametrize("command", ["omz_downloader", "omz_converter"])
+def test_the_old_commands_write_through_no_link(omz_entry, tmp_path, outside, command, link, capsys):
+    out = tmp_path / "out"
+    path = out / link
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(outside / "precious" if link.endswith(".onnx") else outside)
+    arguments = ["--name", "adder", "-o", str(out)]
+    if command == "omz_converter":
+        assert _ended(downloader, "--name", "adder", "-o", tmp_path / "files") == 0
+        arguments += ["-d", str(tmp_path / "files"), "--precisions", "FP32"]
+    code = _ended(converter if command == "omz_converter" else downloader, *arguments)
+    assert untouched(outside), capsys.readouterr()
+    below = link in {"public", "public/adder"} or link.endswith("FP32") == (command == "omz_converter")
+    assert (code != 0) == (below and not link.endswith(".onnx"))
+    if code:
+        assert "symlink" in capsys.readouterr().err
+
+
+def _ended(command, *arguments: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        command.main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def omz_entry(tmp_path, monkeypatch) -> None:
+    """Have one entry of Open Model Zoo in a catalog of the user's."""
+    folder = tmp_path / "omz"
+    data = tiny_onnx()
+    described = {
+        **entry("adder", data, {"file": "adder.onnx"}, path="adder.onnx"),
+        "omz": {"subdirectory": "public/adder"},
+    }
+    write_entry(folder, described)
+    (folder / "adder.onnx").write_bytes(data)
+    monkeypatch.setenv("MODEL_ZOO_CATALOG", str(folder))
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 from model_zoo.cache.care.open_files import open_files_below
 from model_zoo.cache.care.pins import is_pinned, pins
 from model_zoo.cache.care.scan import Inode, Item, Scan, without_cyclic_gc
+from model_zoo.cache.care.state import unfounded
 from model_zoo.cache.layout import COMPLETE, DAY
-from model_zoo.cache.notes import read_alias
+from model_zoo.cache.notes import Notes, read_alias
 from model_zoo.errors import CacheError, CacheFullError, CacheMissError, LockTimeoutError
 from model_zoo.files import is_file
 from model_zoo.files.lock import lock
@@ -302,7 +303,6 @@ def sweep_notes(layer: Layer) -> None:
     is_needed: dict[str, Callable[[Path], bool]] = {
         "": lambda path: path.name[0] != "." or time.time() - path.lstat().st_mtime <= DAY,  # half written
         "aliases": lambda path: (sha256 := read_alias(path)) is not None and is_file(layer.blob(sha256)),
-        "requests": lambda path: layer.ir(path.name).is_dir(),
         "used/ir": lambda path: layer.ir(path.name).is_dir(),
         "used/env": lambda path: (layer.envs / path.name).is_dir(),
         "used/files": lambda path: layer.files(*path.name.rpartition("@")[::2]).is_dir(),
@@ -312,6 +312,9 @@ def sweep_notes(layer: Layer) -> None:
             with contextlib.suppress(OSError):
                 if path.name != COMPLETE and not needed(path):
                     path.unlink()
+    for path in [*unfounded(layer, Notes(layer).derive())]:
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _old_locks(layer: Layer) -> list[Path]:

@@ -179,7 +179,8 @@ class _Repair:
 
     def _state(self, problem: Problem) -> str:
         self._drop(problem.path)
-        if problem.path.parent == self.layer.pins:
+        if problem.path.parent in {self.layer.pins, self.layer.pin_twins}:
+            self._drop(self.layer.pins / problem.path.name)
             model, _, precision = problem.path.name.partition("@")
             pin(self.layer, model, precision or None)
             return "written again"

@@ -137,9 +137,11 @@ def _hugging_face(env: Mapping[str, str], *, offline: bool) -> Iterator[Finding]
 def _reach(url: str, timeout: float) -> Finding:
     import requests
 
+    from model_zoo.sources.deadlines import within
+
     shown = _shown(url)
     try:
-        response = requests.head(url, timeout=timeout, allow_redirects=False)
+        response = within(2 * timeout, lambda: requests.head(url, timeout=timeout, allow_redirects=False))
     except (requests.RequestException, OSError, ValueError) as error:
         hint = "check the proxy and certificates above, or set MODEL_ZOO_OFFLINE=1 to work from the cache"
         if isinstance(error, requests.exceptions.SSLError):

@@ -21,6 +21,7 @@ from model_zoo.download.adopt import search_roots
 from model_zoo.errors import CacheError, LockTimeoutError
 from model_zoo.files import cache_error, clone, is_alive
 from model_zoo.files.lock import lock, owner_of
+from model_zoo.files.tree import walk
 from model_zoo.settings import require_cache
 from model_zoo.text import counted, human_size
 
@@ -159,7 +160,7 @@ def _adoption(layer: Layer, directories: Sequence[Path]) -> Finding:
     """Say where other programs' files are looked for, and how many were adopted."""
     found = ", ".join(str(root.directory) for root in search_roots(os.environ, directories))
     found = found or "no directory: neither another program's cache nor a MODEL_ZOO_ADOPT directory exists"
-    count = sum(1 for path in (layer.state / "adopted").rglob("*") if path.is_file())
+    count = sum(1 for _ in walk(layer.state / "adopted"))
     return ok("cache", "adoption", f"{counted(count, 'file')} adopted so far; searches {found}")
 
 
@@ -181,7 +182,7 @@ def _parts(layer: Layer) -> Iterator[Finding]:
 def _locks(layer: Layer) -> Iterator[Finding]:
     """Find locks that have been held for long, and what dead processes left behind."""
     held, stale = [], 0
-    for path in sorted(layer.locks.rglob("*.lock")):
+    for path in sorted(Path(entry.path) for entry in walk(layer.locks) if entry.name.endswith(".lock")):
         with contextlib.suppress(OSError, CacheError):
             owner, age = owner_of(path), time.time() - path.stat().st_mtime
             try:

@@ -78,10 +78,10 @@ def read(path: Path, model: ov.Model, info: dict[str, str], limit: int) -> list[
 def _samples_in(file: Path, model: ov.Model, info: dict[str, str]) -> list[Sample]:
     suffix = file.suffix.lower()
     if suffix == ".npz":
-        with np.load(file) as arrays:
+        with np.load(file, allow_pickle=False) as arrays:
             return _split({name: arrays[name] for name in arrays.files}, model)
     if suffix == ".npy":
-        return _split({port_name(model.inputs[0]): np.load(file)}, model)
+        return _split({port_name(model.inputs[0]): np.load(file, allow_pickle=False)}, model)
     if suffix in images.SUFFIXES:
         return [_image(file, model, info)]
     return []

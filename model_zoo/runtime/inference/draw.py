@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model_zoo.files import replacing
+from model_zoo.formats.images import open_image
 from model_zoo.runtime.inference.outputs import colours
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 def draw_boxes(source: Path, boxes: Sequence[Box], target: Path) -> None:
     """Write the image with each box, its label and its score."""
-    from PIL import Image, ImageDraw
+    from PIL import ImageDraw
 
-    with Image.open(source) as opened:
+    with open_image(source) as opened:
         image = opened.convert("RGB")
     canvas = ImageDraw.Draw(image)
     palette = colours(1 + max((box["index"] for box in boxes), default=0))
@@ -42,7 +43,7 @@ def draw_mask(source: Path, mask: np.ndarray[Any, Any], target: Path) -> None:
     """Write the image with each class in a colour of its own, the first (the background) excepted."""
     from PIL import Image
 
-    with Image.open(source) as opened:
+    with open_image(source) as opened:
         image = opened.convert("RGB")
     palette = np.array([(0, 0, 0), *colours(int(mask.max(initial=0)))], np.uint8)
     layer = Image.fromarray(palette[mask]).resize(image.size, Image.Resampling.NEAREST)

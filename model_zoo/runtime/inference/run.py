@@ -9,6 +9,7 @@ import numpy as np
 
 from model_zoo.errors import LoadError
 from model_zoo.files import as_cache_error, replacing
+from model_zoo.formats.images import open_image
 from model_zoo.formats.ports import port_name
 from model_zoo.runtime.core import reason
 from model_zoo.runtime.inference import draw, outputs
@@ -132,10 +133,8 @@ def _result(
 
 
 def _boxes(feed: Feed, found: dict[str, Array], info: dict[str, str]) -> list[outputs.Box] | None:
-    from PIL import Image
-
     assert feed.image is not None  # noqa: S101 - checked by the caller
-    with Image.open(feed.image) as opened:
+    with open_image(feed.image) as opened:
         size = opened.size
     return outputs.find_boxes(found, info, image=size, network=feed.network_size)
 

@@ -19,6 +19,7 @@ import msgspec
 
 from model_zoo.errors import DownloadError, OfflineError, SourceUnavailableError
 from model_zoo.schema.base import Sha256, Size
+from model_zoo.sources.deadlines import within
 from model_zoo.text import safe_url
 from model_zoo.version import __version__
 
@@ -228,7 +229,7 @@ def _ask(request: Callable[[], T], settings: Settings, repo: str, revision: str,
         raise _offline(repo, revision, file)
     for attempt in range(1, max(1, settings.attempts) + 1):
         try:
-            return request()
+            return within(_MAX_SECONDS, request)
         except DownloadError:
             raise
         except Exception as error:
@@ -247,7 +248,8 @@ def _status(error: Exception) -> int | None:
 def _wait(error: Exception, attempt: int) -> float | None:
     """Return the seconds to wait before a retry, or None if a retry is pointless."""
     errors = _library().errors
-    if isinstance(error, (errors.OfflineModeIsEnabled, errors.EntryNotFoundError, ValueError)):
+    final = (errors.OfflineModeIsEnabled, errors.EntryNotFoundError, ValueError, TimeoutError)
+    if isinstance(error, final):
         return None
     status = _status(error)
     if status is not None and status not in _TRANSIENT:

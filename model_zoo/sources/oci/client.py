@@ -26,6 +26,7 @@ from model_zoo.errors import (
 )
 from model_zoo.schema import Digest
 from model_zoo.sources.base import HttpLocation
+from model_zoo.sources.deadlines import deadline
 from model_zoo.sources.oci import oci_digest
 from model_zoo.sources.oci.answers import (
     DIGEST,
@@ -36,6 +37,7 @@ from model_zoo.sources.oci.answers import (
     web_address,
     words_in,
 )
+from model_zoo.sources.oci.connection import DeadlineAdapter
 from model_zoo.sources.oci.credentials import Login, find_login
 from model_zoo.text import safe_url
 from model_zoo.version import __version__
@@ -94,6 +96,8 @@ class Registry:
         self._base = f"{self._home}/v2/{reference.repository}/"
         self._authorization = ""
         self._session = requests.Session()
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, DeadlineAdapter(settings.connect_timeout + settings.stall_timeout))
         self._session.headers["User-Agent"] = f"model-zoo/{__version__}"
         self._session.headers["Accept-Encoding"] = "identity"
 
@@ -131,17 +135,17 @@ class Registry:
 
     def _read(self, reply: requests.Response, limit: int) -> bytes:
         """Return the body of a reply, which may have so many bytes and take two minutes."""
-        data, end = bytearray(), time.monotonic() + _BODY_SECONDS
+        data = bytearray()
         try:
-            while piece := reply.raw.read1(1 << 16, decode_content=True):
-                data += piece
-                if len(data) > limit:
-                    what = f"{self.reference}: the registry's response is larger than {limit} bytes"
-                    raise SourceUnavailableError(what)
-                if time.monotonic() > end:
-                    raise TimeoutError
+            with deadline(_BODY_SECONDS, reply.raw.shutdown):
+                while len(data) <= limit and (piece := reply.raw.read1(1 << 16, decode_content=True)):
+                    data += piece
         except _FAILURES as error:
             raise self._unreachable(error) from None
+        if len(data) > limit:
+            raise SourceUnavailableError(
+                f"{self.reference}: the registry's response is larger than {limit} bytes"
+            )
         return bytes(data)
 
     def has_blob(self, digest: str) -> bool:

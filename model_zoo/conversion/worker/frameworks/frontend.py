@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import zipfile
+from typing import TYPE_CHECKING, Any
 
 import openvino as ov
 from openvino.frontend import FrontEndManager
@@ -37,17 +38,33 @@ def _convert(job: Job, source: Path) -> ov.Model:
     specs = [spec for spec in job.inputs if spec.shape is not None and spec.name not in job.cut_inputs]
     inputs = [spec.partial_shape if spec.name is None else (spec.name, spec.partial_shape) for spec in specs]
     try:
-        return ov.convert_model(source, input=inputs or None, extension=job.extensions or None)
+        return convert_file(source, input=inputs or None, extension=job.extensions or None)
     except Exception as error:
         if not specs:
             raise
         raise _input_error(job, source, specs, error) from error
 
 
+def convert_file(source: Path, **more: Any) -> ov.Model:  # noqa: ANN401
+    """Convert a file or directory with OpenVINO's converter.
+
+    Whatever a file is called, the converter hands archives of PyTorch to PyTorch, which unpickles some of
+    them. No format that is read here is a ZIP archive.
+
+    Raises:
+        ConversionError: the file is one.
+    """
+    if source.is_file() and zipfile.is_zipfile(source):
+        what = f"{source.name} is a ZIP archive, which no model of its framework is"
+        hint = "check the file; for TorchScript set framework: pytorch, for an archive unpack: {format: zip}"
+        raise ConversionError(what, hint=hint)
+    return ov.convert_model(source, **more)
+
+
 def _input_error(job: Job, source: Path, specs: list[InputSpec], error: Exception) -> Exception:
     """Return an error that blames the recipe's inputs, if the model converts without them."""
     try:
-        model = ov.convert_model(source, extension=job.extensions or None)
+        model = convert_file(source, extension=job.extensions or None)
     except Exception:  # noqa: BLE001 - then the inputs are not to blame
         return error
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import zipfile
 from typing import TYPE_CHECKING
 
+from model_zoo.conversion.worker import keras_file
 from model_zoo.conversion.worker.explain import needs
 from model_zoo.conversion.worker.ports import convert_traced
 from model_zoo.errors import ConversionError
@@ -15,13 +17,14 @@ if TYPE_CHECKING:
 
 
 def read(job: Job) -> ov.Model:
-    """Load the file with Keras, in safe mode, and convert it."""
+    """Load the file with Keras, in safe mode unless it is trusted, and convert it."""
     with needs("converting a Keras model", "tensorflow-cpu"):
         import keras
         import tensorflow as tf
     try:
-        network = keras.saving.load_model(job.network, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError) as error:
+        keras_file.check(job.network, trusted=job.trust_code)
+        network = keras.saving.load_model(job.network, compile=False, safe_mode=not job.trust_code)
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
         what = f"Keras cannot read {job.network.name}"
         raise ConversionError(
             what, found=str(error)[:400], hint="check the file, and the version of Keras it was saved with"

@@ -22,7 +22,7 @@ from model_zoo.conversion.worker.explain import needs
 from model_zoo.conversion.worker.frameworks.openvino import describe_irs
 from model_zoo.conversion.worker.torchvision import make_importable
 from model_zoo.errors import ConversionError
-from model_zoo.formats.hf_config import config_files, module_types, pooling_of, read_config
+from model_zoo.formats.hf_config import classes_named, config_files, pooling_of, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 
 _MODEL, _IR = "model", "ir"
 """Names of the model's files and of the staging directory, in the worker's own directory."""
-_OWN_MODULES = "sentence_transformers."
-"""Begins the layers of an embedding model that are not code of others."""
+_OWN_CLASSES = {
+    "sentence-transformers": ("sentence_transformers.", "torch.nn.modules."),
+    "diffusers": ("diffusers.", "transformers."),
+}
+"""Begins the classes that a configuration may name without being code of others."""
 
 
 def export(job: Job, on_stage: Callable[[str], None]) -> dict[str, ModelPorts]:
@@ -161,13 +164,13 @@ def _refuse_code(job: Job) -> None:
     """
     if job.trust_code:
         return
-    found = ""
+    own = _OWN_CLASSES.get(job.framework, ())
+    names = [name for name in classes_named(Path(_MODEL), job.framework) if not name.startswith(own)]
     if job.framework == "diffusers":
-        found = ", ".join(path.name for path in sorted(job.files.rglob("*.py")))
-    elif job.framework == "sentence-transformers":
-        found = ", ".join(name for name in module_types(Path(_MODEL)) if not name.startswith(_OWN_MODULES))
-    if found:
-        raise untrusted_code("exporting this model imports code that comes with it", found)
+        names = [name for name in names if not _is_pipeline(name.partition(".")[0])]
+        names += [path.name for path in sorted(job.files.rglob("*.py"))]
+    if names and own:
+        raise untrusted_code("exporting this model imports code that it names", ", ".join(names))
     config = read_config(Path(_MODEL) / "config.json")
     if not config.get("auto_map"):
         return
@@ -177,6 +180,13 @@ def _refuse_code(job: Job) -> None:
         return
     found = f"config.json: auto_map {', '.join(sorted(config['auto_map']))}"
     raise untrusted_code("exporting this model runs code that comes with it", found)
+
+
+def _is_pipeline(library: str) -> bool:
+    """Whether a component's library is a module of pipelines of diffusers."""
+    from diffusers import pipelines
+
+    return hasattr(pipelines, library)
 
 
 def _task_of(library: str) -> str:

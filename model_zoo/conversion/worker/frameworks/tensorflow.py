@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import openvino as ov
-
-from model_zoo.conversion.worker.builders import arguments_of, builder_of, callable_of
+from model_zoo.conversion.worker.builders import arguments_of, builder_of, callable_of, untrusted_code
 from model_zoo.conversion.worker.explain import needs
 from model_zoo.conversion.worker.frameworks import frontend
 from model_zoo.conversion.worker.ports import convert_traced
+from model_zoo.conversion.worker.saved_model import operators_that_reach_out
 from model_zoo.errors import ConversionError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import openvino as ov
 
     from model_zoo.conversion.worker.job import Job
 
@@ -29,7 +30,7 @@ def read(job: Job) -> ov.Model:
     try:
         model = frontend.read(job)
     except ConversionError:
-        if ov.convert_model(job.network).outputs:
+        if frontend.convert_file(job.network).outputs:
             raise
     else:
         if model.outputs:
@@ -46,9 +47,16 @@ def _built(job: Job) -> object:
 
 
 def _function_of(job: Job, directory: Path) -> object:
-    """Return a concrete function of a SavedModel: its default signature, else its ``__call__``."""
+    """Return a concrete function of a SavedModel: its default signature, else its ``__call__``.
+
+    Raises:
+        UntrustedCodeError: loading it could do more than compute, which is not trusted.
+    """
     with needs("converting a SavedModel without a serving signature", "tensorflow-cpu"):
         import tensorflow as tf
+    if not job.trust_code and (found := operators_that_reach_out(directory)):
+        what = "loading this SavedModel runs operators that can do more than compute"
+        raise untrusted_code(what, ", ".join(found))
     try:
         loaded = tf.saved_model.load(str(directory))
     except (RuntimeError, ValueError):
