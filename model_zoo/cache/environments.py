@@ -11,14 +11,14 @@ import contextlib
 import csv
 import os
 import re
-import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from model_zoo.cache.manifest import read_manifest, write_manifest
-from model_zoo.files import as_cache_error, fsync_directory, fsync_file, hash_file, is_alive, remove_tree
+from model_zoo.files import as_cache_error, hash_file, remove_tree
 from model_zoo.files.tree import directory_names, measure
 from model_zoo.schema import EnvironmentManifest
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ class Environment:
     @property
     def python(self) -> Path:
         """Its interpreter."""
-        return self.directory / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        return system.python_of(self.directory)
 
     @property
     def stack(self) -> str:
@@ -127,15 +127,15 @@ def publish_environment(cache: Cache, staged: Path, manifest: EnvironmentManifes
     layer = cache.writable
     target = layer.check_own(layer.envs) / manifest.digest
     with as_cache_error(target):
-        _flush(staged)
-        fsync_file(write_manifest(staged, manifest))
-        fsync_directory(staged)
+        system.flush_tree(staged)
+        system.flush_file(write_manifest(staged, manifest))
+        system.flush_directory(staged)
         target.parent.mkdir(parents=True, exist_ok=True)
         with cache.staging("old") as aside:
             if os.path.lexists(target):
-                target.rename(aside / "unusable")
-            staged.rename(target)
-        fsync_directory(target.parent)
+                system.rename(target, aside / "unusable")
+            system.rename(staged, target)
+        system.flush_directory(target.parent)
 
 
 def claim(staging: Path, digest: str) -> None:
@@ -154,26 +154,9 @@ def sweep_unfinished(cache: Cache, digest: str) -> None:
         try:
             abandoned = (partials / name / _CLAIM).read_text(encoding="ascii") == digest
         except (OSError, UnicodeDecodeError):  # killed before it noted what it builds
-            abandoned = not is_alive(int(match[1]))
+            abandoned = not system.is_alive(int(match[1]))
         if abandoned:
             remove_tree(partials / name, ignore_errors=True)
-
-
-def _flush(folder: Path) -> None:
-    """Flush a tree of tens of thousands of files: the whole file system at once, where the system can."""
-    if sys.platform.startswith("linux"):
-        import ctypes  # not at every start
-
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) == 0:
-                return
-        except AttributeError:  # a C library without it
-            pass
-        finally:
-            os.close(descriptor)
-    if hasattr(os, "sync"):
-        os.sync()
 
 
 def faults_of(environment: Environment) -> Iterator[tuple[Path, str]]:

@@ -20,14 +20,13 @@ from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
 from model_zoo.files import (
     READ_ONLY,
     as_cache_error,
-    fsync_directory,
-    fsync_file,
     has_digest,
     remove_tree,
     set_mode,
 )
 from model_zoo.files.tree import directories, regular_files
 from model_zoo.schema import FileEntry, FilesManifest, IrManifest
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -152,13 +151,13 @@ class Cache:
         with as_cache_error(target, left="the verified partial is kept"):
             if not target.parent.is_dir():
                 target.parent.mkdir(parents=True, exist_ok=True)
-                fsync_directory(target.parent.parent)
+                system.flush_directory(target.parent.parent)
             if _blob_size(layer, target) == staged.stat().st_size and has_digest(target, sha256):
-                staged.unlink()
+                system.unlink(staged)
                 return target
             set_mode(staged, READ_ONLY)
-            staged.replace(target)
-            fsync_directory(target.parent)
+            system.replace(staged, target)
+            system.flush_directory(target.parent)
         return target
 
     def note_adopted(self, sha256: str, origin: Path) -> None:
@@ -269,10 +268,10 @@ class Cache:
             target.parent.mkdir(parents=True, exist_ok=True)
             if not _rename(staged, target) and _whole(layer, target, type(manifest)) is None:
                 with self.staging("old") as aside:
-                    target.rename(aside / "damaged")
+                    system.rename(target, aside / "damaged")
                     if not _rename(staged, target):
                         raise FileExistsError(errno.EEXIST, "another process is writing it", str(target))
-            fsync_directory(target.parent)
+            system.flush_directory(target.parent)
         _log.debug("published %s", target)
 
 
@@ -292,7 +291,7 @@ def _whole(layer: Layer, directory: Path, kind: type[M]) -> Stored[M] | None:
 def _rename(staged: Path, target: Path) -> bool:
     """Rename a directory; False where the name is taken."""
     try:
-        staged.rename(target)
+        system.rename(staged, target)
     except OSError as error:
         if error.errno in _TAKEN and (target.is_symlink() or target.exists()):
             return False
@@ -305,8 +304,8 @@ def _flush(staged: Path) -> None:
     for directory in directories(staged):
         for entry, found in regular_files(directory):
             if found.st_nlink == 1:
-                fsync_file(Path(entry.path))
-        fsync_directory(Path(directory))
+                system.flush_file(Path(entry.path))
+        system.flush_directory(Path(directory))
 
 
 def _blob_size(layer: Layer, path: Path) -> int | None:

@@ -17,9 +17,9 @@ import time
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import CacheError, LockTimeoutError
-from model_zoo.files import is_alive
 from model_zoo.files.lock import lock, owner_of
 from model_zoo.files.tree import scan
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,7 +117,7 @@ def _held(own: Path, *, works: bool) -> Iterator[None]:
             yield
         finally:
             with contextlib.suppress(OSError):
-                own.unlink()
+                system.unlink(own)
 
 
 def _gone(path: Path, end: float, on_wait: Callable[[str], None] | None, *, works: bool) -> bool:
@@ -127,7 +127,7 @@ def _gone(path: Path, end: float, on_wait: Callable[[str], None] | None, *, work
     try:
         with lock(path, timeout=max(0.0, end - time.monotonic()), on_wait=on_wait):
             with contextlib.suppress(OSError):
-                path.unlink()
+                system.unlink(path)
             return True
     except LockTimeoutError:
         return False
@@ -152,5 +152,5 @@ def _is_fresh(path: Path) -> bool:
     except OSError:
         return False
     if host == socket.gethostname() and pid.isdigit():
-        return is_alive(int(pid))
+        return system.is_alive(int(pid))
     return age < _STALE

@@ -25,6 +25,7 @@ from model_zoo.files import as_cache_error
 from model_zoo.files.tree import measure
 from model_zoo.installed import canonical
 from model_zoo.schema import EnvironmentManifest
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,10 +49,9 @@ import os, runpy, signal, sys, threading
 def watch():
     while os.read(0, 1):
         pass
-    if hasattr(os, "killpg"):
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
-threading.Thread(target=watch, daemon=True).start()
+    os.killpg(0, signal.SIGKILL)
+if hasattr(os, "killpg"):  # elsewhere a job object ends it
+    threading.Thread(target=watch, daemon=True).start()
 sys.path[:] = [entry for entry in sys.path if entry]
 del sys.argv[0]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
@@ -62,17 +62,12 @@ _VERSION_QUERY = (
 )
 
 
-def python_of(directory: Path) -> Path:
-    """Return the interpreter of an environment."""
-    return directory / "Scripts" / "python.exe" if os.name == "nt" else directory / "bin" / "python"
-
-
 def fault_of(directory: Path, built_for: str) -> str | None:
     """Start an environment's interpreter; return why it is unusable, or None if it is usable.
 
     ``built_for`` is the version of Python that the environment was built with.
     """
-    fault = _fault_of(python_of(directory), built_for)
+    fault = _fault_of(system.python_of(directory), built_for)
     _log.info("converter environment %s: %s", directory, fault or "usable")
     return fault
 
@@ -115,7 +110,7 @@ def build(
     with _Progress(staging, report) as progress:
         _run(["venv", "--without-pip", str(directory)], staging, log, lambda _: None, _no_venv)
         # The pip installed beside this package: neither the new environment nor Python need one of its own.
-        argv = ["pip", "--python", str(python_of(directory)), "install", "--no-input"]
+        argv = ["pip", "--python", str(system.python_of(directory)), "install", "--no-input"]
         argv += ["--disable-pip-version-check", "--progress-bar", "off", "--no-warn-script-location"]
         argv += [] if trust_code else ["--only-binary", ":all:"]
         argv += ["--requirement", str(requirements)]
@@ -193,7 +188,7 @@ def _full(text: str) -> CacheFullError:
 
 def _contents(directory: Path, stack: Stack) -> dict[str, Any]:
     """Return which packages and modules an environment has."""
-    argv = [str(python_of(directory)), "-I", "-c", QUERY, str(installed.__file__)]
+    argv = [str(system.python_of(directory)), "-I", "-c", QUERY, str(installed.__file__)]
     try:
         done = subprocess.run(argv, capture_output=True, check=True, timeout=_TIMEOUT, encoding="utf-8")
         found: dict[str, Any] = msgspec.json.decode(done.stdout)

@@ -8,7 +8,6 @@ prints is its log.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from model_zoo import errors
 from model_zoo.conversion.toolchain import cannot_start
 from model_zoo.files import as_cache_error
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ _IMPORT_ROOT = Path(__file__).resolve().parents[2]
 _TEMPORARY = Path("the folder for temporary files (TMPDIR)")
 _TAIL = 60
 """How many of the last lines of the log are kept for a traceback."""
-_alive: set[subprocess.Popen[str]] = set()
+_alive: set[system.ProcessTree] = set()
 _alive_lock = threading.Lock()
 _FOR_ENVIRONMENTS: dict[str, str | None] = {
     "PYTHONPATH": None,
@@ -133,27 +133,29 @@ def follow(
             stdin=subprocess.PIPE,  # never written to: when it closes, the parent is gone
             stdout=subprocess.PIPE,
             stderr=stream,
-            start_new_session=True,
             encoding="utf-8",
             errors="replace",
+            **system.NEW_SESSION,
         )
+    tree = system.ProcessTree(process)
     with _alive_lock:
-        _alive.add(process)
+        _alive.add(tree)
     try:
         for line in process.stdout or ():
             on_line(line.strip())
         status = process.wait()
     except BaseException:
-        _kill(process)
+        tree.kill()
         raise
     finally:
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()
         process.wait()
+        tree.close()
         with _alive_lock:
-            stopped = process not in _alive
-            _alive.discard(process)
+            stopped = tree not in _alive
+            _alive.discard(tree)
     if stopped:
         raise KeyboardInterrupt
     return status
@@ -164,16 +166,8 @@ def stop_all() -> None:
     with _alive_lock:
         running = list(_alive)
         _alive.clear()
-    for process in running:
-        _kill(process)
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    """Kill a worker and everything it started."""
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.kill()
+    for tree in running:
+        tree.kill()
 
 
 def _environment(changes: Mapping[str, str | None]) -> dict[str, str]:

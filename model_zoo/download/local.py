@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from model_zoo.download.tasks import Download
 from model_zoo.errors import DigestMismatchError, SizeMismatchError, SourceUnavailableError
 from model_zoo.files import as_cache_error, clone, hash_file
 from model_zoo.schema import Digest
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     import threading
@@ -102,30 +104,35 @@ def copy_file(
     return Download(task, target, size, digests["sha256"].hex, source)
 
 
-def _copy(task: DownloadTask, original: Path, target: Path, source: str) -> Iterator[bytes]:
-    """Copy a file and yield what the copy consists of, piece by piece; it is on the disk at the end."""
+def _copy(task: DownloadTask, original: Path, target: Path, source: str) -> Iterator[memoryview]:
+    """Copy a file and yield what was read back of the copy, piece by piece; it is on the disk at the end."""
     with contextlib.ExitStack() as files:
         with _as_unavailable(source):
             check_size(task, original.stat().st_size, source)
             reading = files.enter_context(original.open("rb"))
         with as_cache_error(target):
             shared = clone(original, target)
-            writing = os.open(target, os.O_WRONLY | os.O_CREAT, 0o666)
+            writing = system.open_file(target, os.O_RDWR | os.O_CREAT, 0o666)
             files.callback(os.close, writing)
-            if shared:
-                reading = files.enter_context(target.open("rb"))
+        buffer, position = memoryview(bytearray(_PIECE)), 0
         while True:
-            with _as_unavailable(source):
-                data = reading.read(_PIECE)
-            if not data:
-                break
+            data = b""
+            if not shared:
+                with _as_unavailable(source):
+                    data = reading.read(_PIECE)
             with as_cache_error(target):
-                view = memoryview(data)
-                while view and not shared:
-                    view = view[os.write(writing, view) :]
-            yield data
+                written = position
+                while written < position + len(data):
+                    written += system.write_at(writing, data[written - position :], written)
+                count = system.read_at(writing, buffer, position)
+                if count < len(data):
+                    raise OSError(errno.EIO, "less was read back than was written", str(target))
+            if not count:
+                break
+            position += count
+            yield buffer[:count]
         with as_cache_error(target):
-            os.fsync(writing)
+            system.flush(writing)
 
 
 @contextlib.contextmanager

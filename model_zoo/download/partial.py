@@ -9,25 +9,24 @@ the digest, which is checked over the whole file, decides.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import functools
 import logging
 import os
 import secrets
-import sys
+import shutil
 import threading
 from bisect import insort
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from model_zoo.download.failures import NOTHING_LEFT
 from model_zoo.errors import CacheFullError
 from model_zoo.files import as_cache_error
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from model_zoo.download.tasks import DownloadTask
 
@@ -36,8 +35,6 @@ _log = logging.getLogger(__name__)
 STEP = 1 << 20
 """How many bytes may be on disk without being recorded as done."""
 _PAD = 512
-_SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Sidecar(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -64,24 +61,6 @@ class Sidecar(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     boot: str = ""
 
 
-@functools.cache
-def _sync_file_range() -> Any:  # noqa: ANN401 - a C function
-    """Return Linux's call that starts writing a range to disk; None elsewhere, where only speed is lost."""
-    try:
-        return ctypes.CDLL(None).sync_file_range if sys.platform.startswith("linux") else None
-    except (OSError, AttributeError):
-        return None
-
-
-@functools.cache
-def boot_id() -> str:
-    """Return what changes when the machine restarts; empty where that is unknown."""
-    try:
-        return _BOOT.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
-
-
 class Partial:
     """One partial file; safe for several writers at once.
 
@@ -94,7 +73,7 @@ class Partial:
         name = key if shared else f"{key}.{os.getpid()}.{secrets.token_hex(4)}"
         self.path = directory / f"{name}.part"
         self.sidecar = directory / f"{name}.json"
-        self.state = Sidecar(expected=expected, boot=boot_id())
+        self.state = Sidecar(expected=expected, boot=system.boot_id())
         self.mixed = False  # assembled from more than one response: a wrong digest may be our fault
         self.most_bytes = 0  # held at any time: what counts as progress
         self._guard = threading.Lock()
@@ -110,7 +89,7 @@ class Partial:
         if state is None:
             self._create()
             return
-        self._file = os.open(self.path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+        self._file = system.open_file(self.path, os.O_RDWR)
         self.state = state
         self.mixed = bool(state.done)
         self.most_bytes = sum(end - first for first, end in state.done)
@@ -119,9 +98,9 @@ class Partial:
     def _create(self) -> None:
         """Start a new file; never truncate an old one, whose bytes may have been published meanwhile."""
         for old in (self.path, self.sidecar):
-            old.unlink(missing_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-        self._file = os.open(self.path, flags, 0o666)
+            with contextlib.suppress(FileNotFoundError):
+                system.unlink(old)
+        self._file = system.open_file(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
 
     def _read_sidecar(self) -> Sidecar | None:
         try:
@@ -165,7 +144,7 @@ class Partial:
         """Write bytes in place and count them as done."""
         view, position = memoryview(data), offset
         while view:
-            written = os.pwrite(self._file, view, position)
+            written = system.write_at(self._file, view, position)
             view, position = view[written:], position + written
         with self._guard:
             self._mark(offset, position)
@@ -210,28 +189,26 @@ class Partial:
 
     def _record(self) -> None:
         if self._recorder is None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
-            self._recorder = os.open(self.sidecar, flags, 0o666)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            self._recorder = system.open_file(self.sidecar, flags, 0o666)
             self._recorded_length = 0
         text = msgspec.json.encode(self.state)
         room = max(self._recorded_length, -(-len(text) // _PAD) * _PAD)
-        os.pwrite(self._recorder, text.ljust(room), 0)
+        system.write_at(self._recorder, text.ljust(room), 0)
         self._recorded_length = room
         self._unrecorded = 0
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
         """Read bytes back, usually from the page cache."""
-        return os.preadv(self._file, [buffer], offset)
+        return system.read_at(self._file, buffer, offset)
 
     def flush(self) -> None:
         """Flush the bytes to the disk."""
-        os.fsync(self._file)
+        system.flush(self._file)
 
     def start_flush(self, first: int, end: int) -> None:
         """Start writing a part to disk without waiting, so that the final flush has less to do."""
-        call = _sync_file_range()
-        if call is not None:
-            call(self._file, ctypes.c_int64(first), ctypes.c_int64(end - first), _SYNC_FILE_RANGE_WRITE)
+        system.start_flush(self._file, first, end)
 
     def _close(self) -> None:
         for descriptor in (self._file, self._recorder):
@@ -256,13 +233,13 @@ class Partial:
             self.state.done = []
             self._close()
         with contextlib.suppress(OSError):
-            self.sidecar.unlink()
+            system.unlink(self.sidecar)
 
     def delete(self) -> None:
         """Remove its files."""
         for path in (self.path, self.sidecar):
             with contextlib.suppress(OSError):
-                path.unlink()
+                system.unlink(path)
 
     def describe_left(self) -> str:
         """Return what is on disk, for messages."""
@@ -291,17 +268,17 @@ def open_partial(directory: Path, key: str, expected: tuple[str, ...], *, shared
 def free_space(directory: Path) -> int | None:
     """Return the bytes that may be written below ``directory``; None if the file system does not say."""
     try:
-        state = os.statvfs(directory)
-    except (OSError, AttributeError):
+        usage = shutil.disk_usage(directory)
+    except OSError:
         return None
-    return state.f_bavail * state.f_frsize if state.f_blocks else None
+    return usage.free if usage.total else None
 
 
 def _kept_bytes(partials: Path, key: str) -> int:
     """Return the bytes that a partial of an earlier run already occupies."""
     try:
-        return (partials / f"{key}.part").stat().st_blocks * 512
-    except (OSError, AttributeError):
+        return system.allocated((partials / f"{key}.part").stat())
+    except OSError:
         return 0
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from model_zoo.files.atomic import (
-    fsync_directory,
-    fsync_file,
-    is_alive,
     is_begun,
     make_directory,
     replacing,
@@ -14,7 +11,7 @@ from model_zoo.files.atomic import (
     write_stream,
 )
 from model_zoo.files.failures import ELSEWHERE, as_cache_error, cache_error
-from model_zoo.files.links import READ_ONLY, clone, copy_file, current_umask, link_file, set_mode
+from model_zoo.files.links import READ_ONLY, clone, copy_file, link_file, set_mode
 from model_zoo.files.read import (
     CHUNK,
     DIGESTS,
@@ -38,14 +35,10 @@ __all__ = [
     "cache_error",
     "clone",
     "copy_file",
-    "current_umask",
     "exists",
-    "fsync_directory",
-    "fsync_file",
     "has_digest",
     "has_link",
     "hash_file",
-    "is_alive",
     "is_begun",
     "is_directory",
     "is_file",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.files.failures import ELSEWHERE, as_cache_error
 from model_zoo.files.tree import is_directory, is_file, scan, walk
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,14 +32,14 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     try:
         yield staged
         if durable:
-            fsync_file(staged)
-        staged.replace(path)
+            system.flush_file(staged)
+        system.replace(staged, path)
     except BaseException:
         with contextlib.suppress(OSError):
             staged.unlink(missing_ok=True)
         raise
     if durable:
-        fsync_directory(path.parent)
+        system.flush_directory(path.parent)
 
 
 def sweep_staged(path: Path) -> None:
@@ -48,7 +47,7 @@ def sweep_staged(path: Path) -> None:
     staged = re.compile(rf"\.{re.escape(path.name[:_STEM])}\.(\d+)\.[0-9a-f]{{8}}")
     for entry in scan(path.parent):
         match = staged.fullmatch(entry.name)
-        if match and not is_alive(int(match[1])):
+        if match and not system.is_alive(int(match[1])):
             with contextlib.suppress(OSError):
                 path.with_name(entry.name).unlink()
 
@@ -62,19 +61,6 @@ def is_begun(directory: Path, marker: str) -> bool:
         return not os.path.lexists(directory)
     staged = f".{Path(marker).name}."
     return is_file(directory / marker) or all(e.name.startswith(staged) for e in walk(directory.resolve()))
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine lives; True where that cannot be told."""
-    if os.name == "nt":  # os.kill would end it there
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
 
 
 def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -99,26 +85,3 @@ def make_directory(path: Path) -> Path:
     with as_cache_error(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
-
-
-def fsync_file(path: Path) -> None:
-    """Flush a file's bytes to the disk; OSError where it refuses them."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def fsync_directory(path: Path) -> None:
-    """Flush a folder's names to the disk, where the platform can."""
-    if sys.platform == "win32":  # pragma: no cover - a folder cannot be opened there
-        return
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EBADF}:
-            raise
-    finally:
-        os.close(descriptor)

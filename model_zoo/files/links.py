@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 from typing import TYPE_CHECKING
 
 from model_zoo.files.read import CHUNK
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,43 +16,24 @@ if TYPE_CHECKING:
 READ_ONLY = 0o444
 """The mode of what is published, less the umask."""
 _AT_ONCE = 1 << 30
-_STATUS = "/proc/self/status"
-_FICLONE = 0x40049409  # linux/fs.h: share the extents of one file with another
-
-
-def current_umask() -> int:
-    """Return the process's umask, without changing it where the kernel tells it."""
-    with contextlib.suppress(OSError, ValueError):
-        descriptor = os.open(_STATUS, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        try:
-            text = os.read(descriptor, 256)  # it stands in the second line
-        finally:
-            os.close(descriptor)
-        return int(text.partition(b"\nUmask:")[2].split(maxsplit=1)[0], 8)
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def set_mode(path: Path, mode: int) -> None:
-    """Give a file or folder ``mode`` less the umask, where it can; a folder keeps its setgid bit."""
+    """Give a file or folder ``mode`` less the umask, where it can; a folder keeps its setgid bit.
+
+    Windows has no modes, and its read-only attribute would keep users from deleting the cache.
+    """
+    if not system.HAS_MODES:
+        return
     with contextlib.suppress(OSError, NotImplementedError):
         kept = path.stat().st_mode & 0o2000 if path.is_dir() else 0
-        path.chmod((mode & ~current_umask()) | kept)
+        path.chmod((mode & ~system.umask()) | kept)
 
 
 def clone(source: Path, target: Path) -> bool:
     """Make ``target`` share the extents of ``source`` (reflink); return False where that is not possible."""
-    if not sys.platform.startswith("linux"):
-        return False
-    import fcntl  # not on every platform
-
     with source.open("rb") as reading, target.open("xb") as writing:
-        try:
-            fcntl.ioctl(writing.fileno(), _FICLONE, reading.fileno())
-        except OSError:
-            pass
-        else:
+        if system.clone(reading.fileno(), writing.fileno()):
             return True
     target.unlink()
     return False
@@ -62,9 +43,8 @@ def copy_file(source: Path, target: Path) -> None:
     """Copy the bytes to a new file of its own: reflink where possible, else in the kernel, else by hand."""
     if not clone(source, target):
         with source.open("rb", buffering=0) as reading, target.open("xb", buffering=0) as writing:
-            with contextlib.suppress(OSError, AttributeError):  # not everywhere, not between all file systems
-                while os.copy_file_range(reading.fileno(), writing.fileno(), _AT_ONCE):
-                    pass
+            while system.copy_range(reading.fileno(), writing.fileno(), _AT_ONCE):
+                pass
             shutil.copyfileobj(reading, writing, CHUNK)
 
 

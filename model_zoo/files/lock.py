@@ -12,13 +12,13 @@ import errno
 import logging
 import os
 import socket
-import sys
 import time
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import LockTimeoutError
 from model_zoo.files.atomic import make_directory
 from model_zoo.files.failures import as_cache_error
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     import threading
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BROKEN = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF, errno.EINVAL, errno.EIO}
-_HELD = {errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES}
 _FIRST_PAUSE = 0.01
 _LONGEST_PAUSE = 0.2
 _log = logging.getLogger(__name__)
@@ -86,22 +85,21 @@ def lock(
 
 def _open(path: Path) -> int:
     """Open the lock file; another user's is opened for reading, which is enough to lock it."""
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
     with as_cache_error(path):
         try:
-            return os.open(path, flags, 0o666)
+            return system.open_file(path, os.O_RDWR | os.O_CREAT | system.NO_LINK, 0o666)
         except PermissionError:
             if not path.is_file():
                 raise
-            return os.open(path, flags & ~os.O_CREAT & ~os.O_RDWR | os.O_RDONLY)
+            return system.open_file(path, os.O_RDONLY | system.NO_LINK)
 
 
 def _try(descriptor: int, path: Path, *, shared: bool) -> bool | None:
     """Lock an open file: True, False where locks do not work, None where another owner holds it."""
     try:
-        _lock(descriptor, shared=shared)
+        system.lock(descriptor, shared=shared)
     except OSError as error:
-        if error.errno in _HELD:
+        if error.errno in system.HELD:
             return None
         if error.errno in _BROKEN:
             return False
@@ -115,30 +113,13 @@ def _try(descriptor: int, path: Path, *, shared: bool) -> bool | None:
         return None
 
 
-if sys.platform == "win32":  # pragma: no cover
-
-    def _lock(descriptor: int, *, shared: bool) -> None:
-        import msvcrt
-
-        del shared  # there is only one kind
-        os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # beyond the text, which others may want to read
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-else:
-
-    def _lock(descriptor: int, *, shared: bool) -> None:
-        import fcntl
-
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-
-
 def _write_owner(descriptor: int) -> None:
     """Write who holds the lock; where that is not allowed, messages cannot name the owner."""
     with contextlib.suppress(OSError):
         text = f"{os.getpid()}@{socket.gethostname()}\n".encode()
         if os.fstat(descriptor).st_size != len(text):
             os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, text, 0)
+        system.write_at(descriptor, text, 0)
 
 
 def owner_of(path: Path) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from model_zoo.schema import Digest
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,7 +94,7 @@ def read_bounded(path: Path | str, limit: int = LIMIT) -> tuple[bytes, float]:
 
 
 def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe must not keep us waiting
+    return system.open_file(path, flags | system.NO_WAIT)  # a pipe must not keep us waiting
 
 
 def read_json(path: Path | str, kind: type[T]) -> T | None:

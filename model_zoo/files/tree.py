@@ -7,6 +7,8 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from model_zoo.systems import system
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -136,12 +138,12 @@ def remove_tree(path: Path, *, ignore_errors: bool = False) -> None:
             for entry in list(entries):
                 with failures:
                     if not entry.is_dir(follow_symlinks=False) or is_link(os.lstat(entry.path)):
-                        os.unlink(entry.path)  # noqa: PTH108 - strings: tens of thousands
+                        system.unlink(entry.path)
                     elif not _is_removed(entry.path):
                         inner = entry.path
                         if here != emptied[0]:
                             inner = f"{path}{os.sep}.{len(emptied)}-{os.urandom(4).hex()}"
-                            os.rename(entry.path, inner)  # noqa: PTH104
+                            system.rename(entry.path, inner)
                         pending.append(inner)
                         emptied.append(inner)
     for here in reversed(emptied):

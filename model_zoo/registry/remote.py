@@ -24,6 +24,7 @@ from model_zoo.registry.image import (
 from model_zoo.schema import Artifact
 from model_zoo.sources.oci import OCI_MANIFEST
 from model_zoo.sources.oci.reference import OciReference, oci_reference
+from model_zoo.systems import system
 from model_zoo.text import counted
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def _transfer(
 
     def publish(result: Download) -> None:
         with as_cache_error(directory):
-            result.path.replace(directory / result.sha256)
+            system.replace(result.path, directory / result.sha256)
 
     outcomes = download(
         tasks,

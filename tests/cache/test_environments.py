@@ -188,13 +188,3 @@ def test_collecting_waits_a_day_where_locks_do_not_work(cache):
     folder.mkdir(parents=True)
     assert plan_gc(cache.top, None, min_age=DAY).removals == []
     assert [removal.item.kind for removal in plan_gc(cache.top, None).removals] == ["staging"]
-
-
-def test_a_system_without_syncfs(cache, monkeypatch):
-    import ctypes
-
-    called = []
-    monkeypatch.setattr(os, "sync", lambda: called.append(True))
-    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
-    put_environment(cache, "torch")
-    assert called == [True]

@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +20,7 @@ from model_zoo.cache.care.open_files import open_files_below
 from model_zoo.cache.care.pins import pin
 from model_zoo.cache.care.verify import verify
 from model_zoo.errors import CacheError, CacheMissError, LockTimeoutError
+from model_zoo.systems import system
 from tests.cache.made import OLD, age, ir_key, put_blob, put_environment, put_ir, put_model, request_of
 
 DAY = 86400
@@ -313,14 +313,14 @@ def test_a_planted_link_is_never_followed(filled, tmp_path):
 
 def test_what_cannot_be_moved_stays_whole(filled, monkeypatch):
     """Windows does not move what somebody has open."""
-    real = Path.rename
+    real = system.rename
 
-    def windows(self, target):
-        if "files-v1/older/" in str(self):
-            raise PermissionError(errno.EACCES, "in use", str(self))
-        return real(self, target)
+    def windows(path, target):
+        if "files-v1/older/" in path.as_posix():
+            raise PermissionError(errno.EACCES, "in use", str(path))
+        return real(path, target)
 
-    monkeypatch.setattr(Path, "rename", windows)
+    monkeypatch.setattr(system, "rename", windows)
     plan = apply(filled, lambda _: plan_gc(filled.top, 0))
     monkeypatch.undo()
     assert ("older", "cannot be moved: in use") in [(i.label, why) for i, why in plan.kept]
@@ -357,12 +357,10 @@ def test_gc_waits_for_users_and_gives_up(filled):
 
 
 def test_without_locks_only_what_is_a_day_old_goes(filled, monkeypatch):
-    from model_zoo.files import lock as lock_module
-
     def refuse(*_, **__):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock_module, "_lock", refuse)
+    monkeypatch.setattr(system, "lock", refuse)
     put_ir(filled, "fresh")
     plan = apply(filled, lambda min_age: plan_gc(filled.top, 0, min_age=min_age))
     assert ("fresh@FP32", "recently used, and locks do not work on this file system") in [

@@ -20,6 +20,7 @@ from model_zoo.cache.layout import TAG_NAME
 from model_zoo.cache.notes import Notes
 from model_zoo.errors import CacheDamagedError, CacheError, CacheFullError, CacheReadOnlyError
 from model_zoo.schema import MANIFEST_NAME, Artifact
+from model_zoo.systems import system
 from tests.cache.made import (
     IR_MANIFEST,
     OLD,
@@ -238,22 +239,20 @@ def test_everything_is_flushed_before_it_gets_its_name(cache, monkeypatch):
     """What a power loss leaves is decided by the order of flushes and renames."""
     put_blob(cache, b"warm up: the folders are there")
     log = []
-    names = {}
-    real_open, real_fsync, real_rename, real_replace = os.open, os.fsync, Path.rename, Path.replace
 
-    def remember(path, *args, **more):
-        descriptor = real_open(path, *args, **more)
-        names[descriptor] = str(path)
-        return descriptor
+    def watch(name, step):
+        real = getattr(system, name)
 
-    monkeypatch.setattr(os, "open", remember)
-    monkeypatch.setattr(os, "fsync", lambda fd: (log.append(("flush", names.get(fd, fd))), real_fsync(fd))[1])
-    monkeypatch.setattr(
-        Path, "rename", lambda a, b: (log.append(("name", str(a), str(b))), real_rename(a, b))[1]
-    )
-    monkeypatch.setattr(
-        Path, "replace", lambda a, b: (log.append(("name", str(a), str(b))), real_replace(a, b))[1]
-    )
+        def call(*paths):
+            log.append((step, *map(str, paths)))
+            return real(*paths)
+
+        monkeypatch.setattr(system, name, call)
+
+    watch("flush_file", "flush")
+    watch("flush_directory", "flush")
+    watch("rename", "name")
+    watch("replace", "name")
     ir = put_ir(cache, "m")
     _, folder = put_model(cache, "m", {"a": b"1", "sub/b": b"2"})
     for target, files in ((ir, [*ir.iterdir()]), (folder, [folder / MANIFEST_NAME])):
@@ -303,14 +302,14 @@ def test_a_full_disk_keeps_the_partial(cache, monkeypatch):
     with cache.staging("x") as folder:
         staged = folder / "bytes"
         staged.write_bytes(b"bytes")
-        real = Path.replace
+        real = system.replace
 
-        def full(self, target):
-            if self == staged:
+        def full(source, target):
+            if source == staged:
                 raise OSError(errno.ENOSPC, "No space left on device", str(target))
-            return real(self, target)
+            return real(source, target)
 
-        monkeypatch.setattr(Path, "replace", full)
+        monkeypatch.setattr(system, "replace", full)
         with pytest.raises(CacheError, match="no space left") as caught:
             cache.publish_blob(staged, hashlib.sha256(b"bytes").hexdigest(), artifact("m", b"bytes"))
         assert staged.read_bytes() == b"bytes"

@@ -18,7 +18,7 @@ import pytest
 from model_zoo.cache import Cache
 from model_zoo.cache import usage_lock as sharing
 from model_zoo.errors import CacheDamagedError, LockTimeoutError
-from model_zoo.files import lock as lock_module
+from model_zoo.systems import system
 
 
 def in_thread(function):
@@ -169,7 +169,7 @@ def no_locks(monkeypatch):
     def refuse(*_, **__):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock_module, "_lock", refuse)
+    monkeypatch.setattr(system, "lock", refuse)
 
 
 def test_without_locks_users_go_on_and_say_so(cache, no_locks):
@@ -226,14 +226,3 @@ def test_planted_links_are_not_locked(cache, tmp_path, part):
         with cache.use() as works:
             assert not works
     assert list(outside.iterdir()) == []
-
-
-def test_is_alive(monkeypatch):
-    assert sharing.is_alive(os.getpid())
-    assert sharing.is_alive(1)
-    monkeypatch.setattr(sharing.os, "kill", lambda *_: (_ for _ in ()).throw(ProcessLookupError))
-    assert not sharing.is_alive(12345)
-    with monkeypatch.context() as windows:
-        windows.setattr(sharing.os, "name", "nt")
-        alive = sharing.is_alive(12345)
-    assert alive

@@ -13,6 +13,7 @@ from model_zoo.cache.care.repair import repair
 from model_zoo.cache.care.verify import verify
 from model_zoo.files import hash_file
 from model_zoo.schema import MANIFEST_NAME
+from model_zoo.systems import system
 from tests.cache.made import IR_MANIFEST, flip, put_blob, put_ir, put_model, rewrite, tree
 
 
@@ -384,7 +385,7 @@ def test_what_cannot_be_moved_is_said(filled, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "in use")
 
-    monkeypatch.setattr("pathlib.Path.rename", refuse)
+    monkeypatch.setattr(system, "rename", refuse)
     ((problem, why),) = repair(filled, problems).left
     assert problem == problems[0]
     assert re.search("cannot move .*in use", why)

@@ -17,6 +17,7 @@ from model_zoo.cli.checks.network import url_problem
 from model_zoo.cli.commands.doctor import exit_code
 from model_zoo.files.lock import lock
 from model_zoo.settings import Settings
+from model_zoo.systems import system
 from tests.server import Server
 from tests.tools import require_root, require_tool
 
@@ -238,15 +239,13 @@ def test_locks_left_behind_and_held_for_long(tmp_path):
 
 
 def test_locks_that_do_not_lock(tmp_path, monkeypatch):
-    import fcntl
-
-    monkeypatch.setattr(fcntl, "flock", lambda descriptor, how: None)
+    monkeypatch.setattr(system, "lock", lambda descriptor, *, shared: None)
     assert problems(examine(tmp_path))["locks"].found == "two processes can hold the same lock"
 
-    def unsupported(descriptor, how):
+    def unsupported(descriptor, *, shared):
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr(fcntl, "flock", unsupported)
+    monkeypatch.setattr(system, "lock", unsupported)
     assert only(examine(tmp_path), "locks").status == "note"
 
 

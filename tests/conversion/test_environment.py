@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from model_zoo.conversion import environment
-from model_zoo.conversion.environment import build, fault_of, python_of
+from model_zoo.conversion.environment import build, fault_of
 from model_zoo.conversion.stacks import load_stack
 from model_zoo.errors import CacheError, CacheFullError, ConversionError
 from model_zoo.files.tree import measure
@@ -156,7 +156,7 @@ def test_pip_without_output() -> None:
 
 
 def test_environment_that_does_not_answer(tmp_path: Path) -> None:
-    python = python_of(tmp_path)
+    python = system.python_of(tmp_path)
     python.parent.mkdir()
     python.write_text("#!/bin/sh\nexit 3\n")
     python.chmod(0o755)

@@ -21,6 +21,7 @@ from model_zoo.errors import (
 from model_zoo.files.lock import lock
 from model_zoo.sources.base import BundleLocation, HttpLocation, LocalLocation, LocatedSource
 from model_zoo.sources.file import FileSource
+from model_zoo.systems import system
 from tests.server import HTML, Answer, Server, pattern, status
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def test_disk_that_refuses_the_copy(store: Store, monkeypatch: pytest.MonkeyPatc
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(local, "clone", lambda source, target: False)
-    monkeypatch.setattr(local.os, "write", full)
+    monkeypatch.setattr(system, "write_at", full)
     outcome = store.get(CONTENT, FileSource(file=str(path)))
     assert isinstance(outcome.error, CacheError)
 

@@ -18,6 +18,7 @@ from model_zoo.download import partial as module
 from model_zoo.download.hasher import StreamHasher
 from model_zoo.download.partial import Partial, open_partial
 from model_zoo.errors import CacheError, CacheReadOnlyError
+from model_zoo.systems import system
 from tests.server import Answer, Server, pattern, status
 
 if TYPE_CHECKING:
@@ -123,14 +124,9 @@ def test_without_digest_only_the_same_address_and_boot(
 
     part.write_bytes(bytes_kept)
     sidecar.write_bytes(kept)
-    monkeypatch.setattr(module, "boot_id", lambda: "another")
+    monkeypatch.setattr(system, "boot_id", lambda: "another")
     assert store.get(CONTENT, url, digest=False).error is None
     assert server.seen()[-1].range is None, "a crash of the machine may have lost what nothing can prove"
-
-
-def test_no_boot_id_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_BOOT", Path("/nonexistent"))
-    assert not module.boot_id.__wrapped__()
 
 
 def test_degraded_partials_are_their_own(tmp_path: Path) -> None:

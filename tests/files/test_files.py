@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import sys
 
 import pytest
 
@@ -15,9 +14,6 @@ from model_zoo.files import (
     cache_error,
     clone,
     copy_file,
-    current_umask,
-    fsync_directory,
-    fsync_file,
     hash_file,
     link_file,
     links,
@@ -25,6 +21,7 @@ from model_zoo.files import (
     set_mode,
     write_file,
 )
+from model_zoo.systems import system
 
 
 @pytest.fixture
@@ -53,17 +50,6 @@ def test_hash_of_what_is_not_there(tmp_path):
         hash_file(tmp_path / "f")
 
 
-def test_current_umask(monkeypatch, tmp_path):
-    previous = os.umask(0o027)
-    try:
-        assert current_umask() == 0o027
-        monkeypatch.setattr(links, "_STATUS", str(tmp_path / "nothing"))
-        assert current_umask() == 0o027
-        assert os.umask(0o027) == 0o027, "it was put back"
-    finally:
-        os.umask(previous)
-
-
 def test_set_mode(tmp_path):
     previous = os.umask(0o027)
     try:
@@ -90,7 +76,7 @@ def test_write_file(tmp_path):
 def test_write_file_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "f"
     write_file(path, b"one")
-    monkeypatch.setattr(os, "fsync", refuse)
+    monkeypatch.setattr(system, "flush_file", refuse)
     with pytest.raises(OSError, match="not permitted"):
         write_file(path, b"two")
     assert path.read_bytes() == b"one"
@@ -160,48 +146,12 @@ def test_a_clone_shares_nothing_visible(tmp_path, source):
         assert not (tmp_path / "f").exists()
 
 
-def test_a_clone_where_the_kernel_knows_none(tmp_path, source, monkeypatch):
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert not clone(source, tmp_path / "f")
-
-
-@pytest.mark.parametrize("answer", [True, False])
-def test_a_clone_as_the_file_system_answers(tmp_path, source, monkeypatch, answer):
-    import fcntl
-
-    monkeypatch.setattr(fcntl, "ioctl", (lambda *_: 0) if answer else refuse)
-    assert clone(source, tmp_path / "f") is answer
-    assert (tmp_path / "f").exists() is answer
-
-
 def test_copy_file(tmp_path, source):
     copy_file(source, tmp_path / "f")
     assert (tmp_path / "f").read_bytes() == source.read_bytes()
     assert not (tmp_path / "f").samefile(source)
     with pytest.raises(FileExistsError):
         copy_file(source, tmp_path / "f")
-
-
-def test_fsync(tmp_path, source, monkeypatch):
-    fsync_file(source)
-    fsync_directory(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        fsync_directory(tmp_path / "nothing")
-
-    def invalid(_):
-        raise OSError(errno.EINVAL, "Invalid argument")
-
-    monkeypatch.setattr(os, "fsync", invalid)
-    fsync_directory(tmp_path)
-    with pytest.raises(OSError, match="Invalid"):
-        fsync_file(source)
-
-    def broken(_):
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(os, "fsync", broken)
-    with pytest.raises(OSError, match="Input/output"):
-        fsync_directory(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 from model_zoo.errors import CacheError, CacheReadOnlyError, LockTimeoutError
 from model_zoo.files import lock as module
 from model_zoo.files.lock import lock, owner_of
+from model_zoo.systems import system
 from tests.tools import require_root
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from model_zoo.files.lock import lock
+from model_zoo.systems import system
 with lock(Path(sys.argv[1]), timeout=5) as works:
     print(works, flush=True)
     time.sleep(60)
@@ -143,7 +145,7 @@ def test_file_systems_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def broken(descriptor: int, *, shared: bool) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(module, "_lock", broken)
+    monkeypatch.setattr(system, "lock", broken)
     with lock(tmp_path / "a.lock", timeout=1) as one, lock(tmp_path / "a.lock", timeout=1) as other:
         assert (one, other) == (False, False)
 
@@ -152,7 +154,7 @@ def test_other_faults_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def broken(descriptor: int, *, shared: bool) -> None:
         raise OSError(errno.EDEADLK, "Deadlock")
 
-    monkeypatch.setattr(module, "_lock", broken)
+    monkeypatch.setattr(system, "lock", broken)
     with pytest.raises(CacheError, match="Deadlock"), lock(tmp_path / "a.lock", timeout=1):
         pass
 

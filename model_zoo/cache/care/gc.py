@@ -27,6 +27,7 @@ from model_zoo.files import is_file
 from model_zoo.files.lock import lock
 from model_zoo.files.tree import regular_files, remove_tree, walk
 from model_zoo.schema import EnvironmentManifest, FilesManifest, IrManifest
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -258,17 +259,18 @@ def apply(
 
 def _remove(path: Path, target: Path | None) -> None:
     if target is not None:
-        path.rename(target)
+        system.rename(path, target)
     elif path.is_dir():
         for kind in (
             FilesManifest,
             IrManifest,
             EnvironmentManifest,
         ):  # what is left does not count without it
-            (path / kind.FILE_NAME).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                system.unlink(path / kind.FILE_NAME)
         remove_tree(path)
     else:
-        path.unlink()
+        system.unlink(path)
 
 
 def _remove_all(planned: Removals, trash: Path | None) -> None:

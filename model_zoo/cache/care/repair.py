@@ -23,12 +23,11 @@ from model_zoo.files import (
     READ_ONLY,
     as_cache_error,
     copy_file,
-    fsync_directory,
-    fsync_file,
     has_digest,
     set_mode,
 )
 from model_zoo.schema import FilesManifest, IrManifest
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -121,8 +120,8 @@ class _Repair:
         with as_cache_error(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._drop(path)
-            good.replace(path)
-            fsync_directory(path.parent)
+            system.replace(good, path)
+            system.flush_directory(path.parent)
         return "restored from a good copy in the cache"
 
     def _copy_of(self, spare: Path, sha256: str) -> Path | None:
@@ -136,7 +135,7 @@ class _Repair:
             if not has_digest(copy, sha256):
                 return None
             set_mode(copy, READ_ONLY)
-            fsync_file(copy)
+            system.flush_file(copy)
         return copy
 
     def _files(self, problem: Problem) -> str:
@@ -174,7 +173,7 @@ class _Repair:
         with as_cache_error(target):
             directory.mkdir(parents=True, exist_ok=True)
             self.layer.check_own(problem.path.parent)
-            problem.path.rename(target)
+            system.rename(problem.path, target)
         return f"moved to {target}"
 
     def _state(self, problem: Problem) -> str:
@@ -200,7 +199,7 @@ class _Repair:
         self._count += 1
         self.layer.check_own(path.parent)
         try:
-            path.rename(self.trash / str(self._count))
+            system.rename(path, self.trash / str(self._count))
         except FileNotFoundError:
             return
         except OSError as error:

@@ -20,9 +20,9 @@ from model_zoo.cache.care.usage import Usage, allocated_size, files_below
 from model_zoo.cache.environments import KIND, environments
 from model_zoo.cache.layout import DAY
 from model_zoo.cache.manifest import read_manifest
-from model_zoo.files import is_alive
 from model_zoo.files.tree import directory_names, is_real_directory, regular_files, walk
 from model_zoo.schema import FilesManifest
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -154,7 +154,7 @@ class Scan:
         for name in directory_names(root):
             location, match = f"{root}{os.sep}{name}", _STAGING.fullmatch(name)
             used = _changed(location)
-            dead = match is not None and not is_alive(int(match["pid"]))
+            dead = match is not None and not system.is_alive(int(match["pid"]))
             useless = match is not None and match["purpose"] in _USELESS
             litter = dead and (useless or time.time() - used > DAY)
             self.items.append(Item("staging", name, location, used, _names(location), litter=litter))

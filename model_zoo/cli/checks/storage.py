@@ -19,10 +19,11 @@ from model_zoo.conversion.environment import fault_of
 from model_zoo.conversion.stacks import stack_names
 from model_zoo.download.adopt import search_roots
 from model_zoo.errors import CacheError, LockTimeoutError
-from model_zoo.files import cache_error, clone, is_alive
+from model_zoo.files import cache_error, clone
 from model_zoo.files.lock import lock, owner_of
 from model_zoo.files.tree import walk
 from model_zoo.settings import require_cache
+from model_zoo.systems import system
 from model_zoo.text import counted, human_size
 
 if TYPE_CHECKING:
@@ -43,9 +44,12 @@ _NETWORKED = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs",
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
     """Check the writable layer and those below it. Whatever a check writes is removed again."""
-    if os.name == "posix" and not os.environ.get("HOME"):
-        hint = "set HOME, or MODEL_ZOO_CACHE and MODEL_ZOO_CONFIG, so that all processes use the same paths"
-        yield note("cache", "home", "HOME is not set", hint)
+    if not os.environ.get(system.HOME):
+        hint = (
+            f"set {system.HOME}, or MODEL_ZOO_CACHE and MODEL_ZOO_CONFIG, "
+            "so that all processes use the same paths"
+        )
+        yield note("cache", "home", f"{system.HOME} is not set", hint)
     try:
         layer = Layer(require_cache(settings))
     except CacheError as error:
@@ -205,7 +209,7 @@ def _locks(layer: Layer) -> Iterator[Finding]:
 
 def _is_running(owner: str) -> bool:
     pid = owner.removeprefix("PID ").partition(" ")[0]
-    return pid.isdigit() and is_alive(int(pid))
+    return pid.isdigit() and system.is_alive(int(pid))
 
 
 def _read_only_layer(root: Path, top: Path | None) -> Finding:

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import sys
-import threading
 import time
 import traceback
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from model_zoo.conversion.worker.explain import explain
 from model_zoo.errors import ConversionError, ModelZooError
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ def main(directory: str) -> None:
     if not request.get("trust_code"):  # whatever a library asks for, torch.load then reads tensors only
         os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
         os.environ.pop("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", None)
-    _end_with_parent()
+    system.end_with_parent()
     forbid_network()
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # before openvino is imported
     try:
@@ -93,19 +93,3 @@ def _take_stdout() -> Callable[[str], None]:
     os.dup2(2, 1)
 
     return lambda stage: print(stage, file=pipe, flush=True)
-
-
-def _end_with_parent() -> None:
-    """Make sure that this process ends when its parent does."""
-    if sys.platform.startswith("linux"):
-        import ctypes
-
-        pr_set_pdeathsig, sigkill = 1, 9  # linux/prctl.h
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, sigkill)
-
-    def watch() -> None:
-        while os.read(0, 1):
-            pass
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from model_zoo.conversion.worker.frameworks.openvino import describe_irs
 from model_zoo.conversion.worker.torchvision import make_importable
 from model_zoo.errors import ConversionError
 from model_zoo.formats.hf_config import classes_named, config_files, pooling_of, read_config
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,20 +118,10 @@ def _prepare_directory(job: Job) -> None:
     """
     here = Path.cwd()
     top = job.recipe.get("model") or "."
-    _alias(here / _MODEL, job.files if top == "." else job.file(top, "recipe.model"))
-    _alias(here / _IR, job.staging)
+    system.link_directory(here / _MODEL, job.files if top == "." else job.file(top, "recipe.model"))
+    system.link_directory(here / _IR, job.staging)
     tempfile.tempdir = str(here)
     os.environ.update(HF_HOME=str(here / "home"), HF_MODULES_CACHE=str(here / "modules"))
-
-
-def _alias(name: Path, directory: Path) -> None:
-    """Give a directory a second name; on Windows a junction, which needs no privilege."""
-    if sys.platform == "win32":  # pragma: no cover
-        import _winapi
-
-        _winapi.CreateJunction(str(directory), str(name))
-    else:
-        name.symlink_to(directory)
 
 
 def _import_optimum() -> tuple[Any, Any, Any]:
