@@ -12,6 +12,7 @@ from model_zoo.conversion.environment import build, fault_of
 from model_zoo.conversion.stacks import load_stack
 from model_zoo.errors import CacheError, CacheFullError, ConversionError
 from model_zoo.files.tree import measure
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from pathlib import Path
