@@ -7,21 +7,23 @@ indexer), so whatever renames or deletes waits a moment for them.
 
 from __future__ import annotations
 
-import _winapi
 import contextlib
 import ctypes
 import errno
 import functools
-import msvcrt
 import os
 import stat
 import sys
 import time
-import winreg
 from ctypes import wintypes
 from typing import TYPE_CHECKING, Any
 
-assert sys.platform == "win32"  # noqa: S101 - tells type checkers which names os and ctypes have
+with contextlib.suppress(ImportError):  # elsewhere this module can be imported, but not used
+    import _winapi
+    import msvcrt
+    import winreg
+
+assert sys.platform == "win32" or not TYPE_CHECKING  # noqa: S101 - which names os and ctypes have
 
 if TYPE_CHECKING:
     import subprocess
@@ -43,28 +45,6 @@ _BUSY = {5, 32, 33}  # winerror.h: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION,
 _INVALID = ctypes.c_void_p(-1).value
 _EOF = 38  # winerror.h: ERROR_HANDLE_EOF
 _BOOT_KEY = r"SYSTEM\CurrentControlSet\Control\Session Manager\Memory Management\PrefetchParameters"
-
-_kernel = ctypes.WinDLL("kernel32", use_last_error=True)
-_kernel.CreateFileW.restype = wintypes.HANDLE
-_kernel.CreateFileW.argtypes = (wintypes.LPCWSTR, wintypes.DWORD, wintypes.DWORD, wintypes.LPVOID,
-                                wintypes.DWORD, wintypes.DWORD, wintypes.HANDLE)  # fmt: skip
-for _name in ("ReadFile", "WriteFile"):
-    getattr(_kernel, _name).argtypes = (wintypes.HANDLE, wintypes.LPVOID, wintypes.DWORD,
-                                        wintypes.LPDWORD, wintypes.LPVOID)  # fmt: skip
-_kernel.LockFileEx.argtypes = (wintypes.HANDLE, *(wintypes.DWORD,) * 4, wintypes.LPVOID)
-_kernel.OpenProcess.restype = _kernel.CreateJobObjectW.restype = wintypes.HANDLE
-_kernel.OpenProcess.argtypes = (wintypes.DWORD, wintypes.BOOL, wintypes.DWORD)
-_kernel.CreateJobObjectW.argtypes = (wintypes.LPVOID, wintypes.LPCWSTR)
-_kernel.SetInformationJobObject.argtypes = (
-    wintypes.HANDLE,
-    ctypes.c_int,
-    wintypes.LPVOID,
-    wintypes.DWORD,
-)
-_kernel.AssignProcessToJobObject.argtypes = (wintypes.HANDLE, wintypes.HANDLE)
-_kernel.TerminateJobObject.argtypes = (wintypes.HANDLE, wintypes.UINT)
-_kernel.WaitForSingleObject.argtypes = (wintypes.HANDLE, wintypes.DWORD)
-_kernel.CloseHandle.argtypes = (wintypes.HANDLE,)
 
 
 class _Overlapped(ctypes.Structure):
@@ -94,6 +74,33 @@ class _JobLimits(ctypes.Structure):
     )
 
 
+@functools.cache
+def _kernel() -> ctypes.WinDLL:
+    """Return kernel32 with the arguments of the functions that are used here."""
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+    kernel.CreateFileW.restype = wintypes.HANDLE
+    kernel.CreateFileW.argtypes = (wintypes.LPCWSTR, wintypes.DWORD, wintypes.DWORD, wintypes.LPVOID,
+                                    wintypes.DWORD, wintypes.DWORD, wintypes.HANDLE)  # fmt: skip
+    for name in ("ReadFile", "WriteFile"):
+        getattr(kernel, name).argtypes = (wintypes.HANDLE, wintypes.LPVOID, wintypes.DWORD,
+                                            wintypes.LPDWORD, wintypes.LPVOID)  # fmt: skip
+    kernel.LockFileEx.argtypes = (wintypes.HANDLE, *(wintypes.DWORD,) * 4, wintypes.LPVOID)
+    kernel.OpenProcess.restype = kernel.CreateJobObjectW.restype = wintypes.HANDLE
+    kernel.OpenProcess.argtypes = (wintypes.DWORD, wintypes.BOOL, wintypes.DWORD)
+    kernel.CreateJobObjectW.argtypes = (wintypes.LPVOID, wintypes.LPCWSTR)
+    kernel.SetInformationJobObject.argtypes = (
+        wintypes.HANDLE,
+        ctypes.c_int,
+        wintypes.LPVOID,
+        wintypes.DWORD,
+    )
+    kernel.AssignProcessToJobObject.argtypes = (wintypes.HANDLE, wintypes.HANDLE)
+    kernel.TerminateJobObject.argtypes = (wintypes.HANDLE, wintypes.UINT)
+    kernel.WaitForSingleObject.argtypes = (wintypes.HANDLE, wintypes.DWORD)
+    kernel.CloseHandle.argtypes = (wintypes.HANDLE,)
+    return kernel
+
+
 def _error(path: object = None) -> OSError:
     """Return the error of the last call, as ``os`` would raise it."""
     code = ctypes.get_last_error()
@@ -116,7 +123,7 @@ def open_file(path: Path | str, flags: int, mode: int = 0o666) -> int:
     else:
         disposition = 2 if flags & os.O_TRUNC else 4  # CREATE_ALWAYS, OPEN_ALWAYS
     attributes = 0x80 | (0x00200000 if flags & NO_LINK else 0)  # NORMAL, FILE_FLAG_OPEN_REPARSE_POINT
-    handle = _kernel.CreateFileW(str(path), access, share_all, None, disposition, attributes, None)
+    handle = _kernel().CreateFileW(str(path), access, share_all, None, disposition, attributes, None)
     if handle in {None, _INVALID}:
         raise _error(path)
     return msvcrt.open_osfhandle(handle, kind | os.O_BINARY | os.O_NOINHERIT)
@@ -127,7 +134,7 @@ def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> int:
     data = data if isinstance(data, bytes) else bytes(data)
     done, where = wintypes.DWORD(), _at(offset)
     handle = msvcrt.get_osfhandle(descriptor)
-    if not _kernel.WriteFile(handle, data, len(data), ctypes.byref(done), ctypes.byref(where)):
+    if not _kernel().WriteFile(handle, data, len(data), ctypes.byref(done), ctypes.byref(where)):
         raise _error()
     return done.value
 
@@ -137,7 +144,7 @@ def read_at(descriptor: int, buffer: memoryview, offset: int) -> int:
     done, where = wintypes.DWORD(), _at(offset)
     into = (ctypes.c_char * len(buffer)).from_buffer(buffer)
     handle = msvcrt.get_osfhandle(descriptor)
-    if not _kernel.ReadFile(handle, into, len(buffer), ctypes.byref(done), ctypes.byref(where)):
+    if not _kernel().ReadFile(handle, into, len(buffer), ctypes.byref(done), ctypes.byref(where)):
         if ctypes.get_last_error() == _EOF:
             return 0
         raise _error()
@@ -152,7 +159,7 @@ def lock(descriptor: int, *, shared: bool) -> None:
     """Lock an open file."""
     flags = 1 | (0 if shared else 2)  # LOCKFILE_FAIL_IMMEDIATELY, LOCKFILE_EXCLUSIVE_LOCK
     handle = msvcrt.get_osfhandle(descriptor)
-    if not _kernel.LockFileEx(handle, flags, 0, 1, 0, ctypes.byref(_at(_LOCKED))):
+    if not _kernel().LockFileEx(handle, flags, 0, 1, 0, ctypes.byref(_at(_LOCKED))):
         raise _error()
 
 
@@ -251,13 +258,13 @@ def umask() -> int:
 def is_alive(pid: int) -> bool:
     """Whether a process lives."""
     synchronize, invalid_parameter, timed_out = 0x00100000, 87, 0x102
-    handle = _kernel.OpenProcess(synchronize, False, pid & 0xFFFFFFFF)  # noqa: FBT003
+    handle = _kernel().OpenProcess(synchronize, False, pid & 0xFFFFFFFF)  # noqa: FBT003
     if not handle:
         return ctypes.get_last_error() != invalid_parameter
     try:
-        return bool(_kernel.WaitForSingleObject(handle, 0) == timed_out)
+        return bool(_kernel().WaitForSingleObject(handle, 0) == timed_out)
     finally:
-        _kernel.CloseHandle(handle)
+        _kernel().CloseHandle(handle)
 
 
 @functools.cache
@@ -273,23 +280,23 @@ class ProcessTree:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        self._job: int | None = _kernel.CreateJobObjectW(None, None)
+        self._job: int | None = _kernel().CreateJobObjectW(None, None)
         limits = _JobLimits(flags=0x2000)  # JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE
         extended = 9  # JobObjectExtendedLimitInformation
-        _kernel.SetInformationJobObject(self._job, extended, ctypes.byref(limits), ctypes.sizeof(limits))
-        _kernel.AssignProcessToJobObject(self._job, int(process._handle))  # type: ignore[attr-defined]  # noqa: SLF001
+        _kernel().SetInformationJobObject(self._job, extended, ctypes.byref(limits), ctypes.sizeof(limits))
+        _kernel().AssignProcessToJobObject(self._job, int(process._handle))  # type: ignore[attr-defined]  # noqa: SLF001
 
     def kill(self) -> None:
         """Kill them all."""
         if self._job is not None:
-            _kernel.TerminateJobObject(self._job, 1)
+            _kernel().TerminateJobObject(self._job, 1)
         with contextlib.suppress(PermissionError):  # it has ended
             self.process.kill()
 
     def close(self) -> None:
         """End what is left of them."""
         if self._job is not None:
-            _kernel.CloseHandle(self._job)
+            _kernel().CloseHandle(self._job)
         self._job = None
 
 
