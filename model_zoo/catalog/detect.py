@@ -186,7 +186,12 @@ def _is_required(framework: str, file: PurePosixPath, files: Sequence[PurePosixP
         return False
     if file.suffix.lower() not in _WEIGHTS.split():
         return True
-    if not _may_have_weights(framework, directory):
+    if framework == "diffusers":
+        has_weights = bool(directory)
+    else:
+        is_module = framework == "sentence-transformers" and _MODULE.fullmatch(directory)
+        has_weights = not directory or bool(is_module)
+    if not has_weights:
         return False
     tensors = [f.name for f in files if f.parent == file.parent and f.suffix == ".safetensors"]
     if file.suffix != ".safetensors":
@@ -195,10 +200,3 @@ def _is_required(framework: str, file: PurePosixPath, files: Sequence[PurePosixP
     if plain != file.name and plain in tensors:
         return False
     return not file.name.startswith("consolidated") or all(t.startswith("consolidated") for t in tensors)
-
-
-def _may_have_weights(framework: str, directory: str) -> bool:
-    """Whether the library looks for weights in a directory."""
-    if framework == "diffusers":
-        return bool(directory)
-    return not directory or (framework == "sentence-transformers" and bool(_MODULE.fullmatch(directory)))

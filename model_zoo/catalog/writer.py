@@ -38,7 +38,7 @@ def to_yaml(model: Model, *, comment: str = "") -> str:
         data["license"] = str(model.license)
     for key, value in data.items():
         if key == "description":
-            lines += ["description: >-", *(f"  {line}" for line in _lines(value))]
+            lines += ["description: >-", *_filled(value, WIDTH, "  ")]
         elif value not in ({}, [], None):
             lines += _entry(key, value, "")
     return "\n".join(lines) + "\n"
@@ -57,7 +57,11 @@ def _entry(key: str, value: Any, indent: str) -> list[str]:  # noqa: ANN401 - pl
             lines += _entry(name, inner, f"{indent}  ")
         return lines
     if all(isinstance(item, (int, float)) for item in value):
-        return [f"{indent}{_scalar(key)}: [", *_filled(value, f"{indent}  "), f"{indent}]"]
+        return [
+            f"{indent}{_scalar(key)}: [",
+            *_filled("".join(f"{_scalar(item)}, " for item in value), WIDTH - 1, f"{indent}  "),
+            f"{indent}]",
+        ]
     return [f"{indent}{_scalar(key)}:", *(line for item in value for line in _item(item, f"{indent}  "))]
 
 
@@ -72,19 +76,10 @@ def _is_deep(value: dict[str, Any] | list[Any]) -> bool:
     return isinstance(value, dict) and any(_is_block(name, inner) and inner for name, inner in value.items())
 
 
-def _lines(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH - 2, break_on_hyphens=False, break_long_words=False)
-
-
-def _filled(numbers: list[int | float], indent: str) -> list[str]:
-    """Return lines as full as they may be of numbers, each followed by a comma."""
-    lines = [indent]
-    for number in numbers:
-        text = f"{_scalar(number)}, "
-        if len(lines[-1]) + len(text) > WIDTH:
-            lines.append(indent)
-        lines[-1] += text
-    return [line.rstrip() for line in lines]
+def _filled(text: str, width: int, indent: str) -> list[str]:
+    """Return lines that are as full as they may be."""
+    layout = textwrap.TextWrapper(width, indent, indent, break_on_hyphens=False, break_long_words=False)
+    return layout.wrap(text)
 
 
 def _item(value: Any, indent: str) -> list[str]:  # noqa: ANN401

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,7 +18,7 @@ from model_zoo.text import plain_reason
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from model_zoo.schema import Model
+    from model_zoo.schema import KeyParts, Model
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ConversionJob:
     model: Model
     precision: str
     files: Path
-    parts: dict[str, Any]
+    parts: KeyParts
     python: str | None = None
     isolated: bool = False
     trust_code: bool = False

@@ -19,7 +19,7 @@ from model_zoo.schema import Digest, Labels
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from model_zoo.schema import FileEntry, Model
+    from model_zoo.schema import FileEntry, KeyParts, Model
 
 _WIDTH = 80
 SCHEMA = 1
@@ -33,7 +33,7 @@ def key_parts(
     versions: Mapping[str, str | None],
     *,
     calibration: Path | str | None = None,
-) -> dict[str, Any]:
+) -> KeyParts:
     """Return everything that determines the IR, as plain JSON data.
 
     ``inputs`` are the model's files after unpacking and replacing; ``calibration`` is data that the caller
@@ -50,7 +50,7 @@ def key_parts(
         recipe.pop("compress", None)
     if not is_quantized(precision):
         recipe.pop("quantize", None)
-    parts: dict[str, Any] = {
+    parts: KeyParts = {
         "schema": SCHEMA,
         "converter": model.framework,
         "precision": precision,
@@ -103,12 +103,12 @@ def _calibration_digest(calibration: Path | str) -> str:
     return str(Digest.of_json([[f.relative_to(root).as_posix(), hash_file(f)["sha256"].hex] for f in files]))
 
 
-def ir_key(parts: Mapping[str, Any]) -> str:
+def ir_key(parts: KeyParts) -> str:
     """Return the IR key: 64 hex digits, the sha256 of the parts as canonical JSON."""
     return Digest.of_json(parts).hex
 
 
-def differences(wanted: Mapping[str, Any], cached: Mapping[str, Any], label: str = "cached") -> list[str]:
+def differences(wanted: KeyParts, cached: KeyParts, label: str = "cached") -> list[str]:
     """Return one readable line for each part that differs; ``label`` is what they call the second set."""
     lines: list[str] = []
     for name in sorted({*wanted, *cached}):

@@ -62,7 +62,7 @@ class WorkerLog(Exception):  # noqa: N818 - it is raised only as the cause of an
 
 
 def run_worker(
-    request: Mapping[str, Any],
+    request: Mapping[str, object],
     *,
     name: str,
     python: str | None = None,

@@ -134,7 +134,7 @@ def _read_folder(converted: ConvertedModel) -> None:
     from model_zoo.files import hash_file
 
     for name in converted.manifest.irs or ():
-        runtime.read(converted.directory / name)
+        runtime.read_model(converted.directory / name)
     for entry in converted.manifest.outputs:
         if hash_file(converted.directory / entry.path)["sha256"].hex != entry.sha256:
             what = f"{converted.model.name}: {entry.path} differs from the manifest"

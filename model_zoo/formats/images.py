@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
+Array = np.ndarray[Any, Any]
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 """What such files may hold. Pillow goes by the content, and for PostScript starts another program."""
@@ -53,7 +54,7 @@ def guess_layout(shape: Sequence[int | None]) -> str | None:
 
 def image_tensor(
     path: Path, shape: Sequence[int | None], layout: str, dtype: np.dtype[Any], info: Mapping[str, str]
-) -> np.ndarray[Any, Any]:
+) -> Array:
     """Return an image as the input of a network.
 
     Args:
@@ -85,7 +86,7 @@ def image_tensor(
     return arrange(normalise(pixels, info), layout, dtype)
 
 
-def arrange(pixels: np.ndarray[Any, Any], layout: str, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+def arrange(pixels: Array, layout: str, dtype: np.dtype[Any]) -> Array:
     """Return pixels (height x width x channels) in another layout, with a batch of one if it has N."""
     order = [("HWC").index(letter) for letter in layout if letter in "HWC"]
     tensor = np.transpose(pixels, order)
@@ -95,7 +96,7 @@ def arrange(pixels: np.ndarray[Any, Any], layout: str, dtype: np.dtype[Any]) -> 
     return np.ascontiguousarray(tensor, dtype=dtype)
 
 
-def normalise(pixels: np.ndarray[Any, Any], info: Mapping[str, str]) -> np.ndarray[Any, Any]:
+def normalise(pixels: Array, info: Mapping[str, str]) -> Array:
     """Do what ``model_info`` leaves to the caller: subtract the mean, divide by the scale.
 
     A declared ``reverse_input_channels`` means that callers have BGR and the network wants RGB. Images are

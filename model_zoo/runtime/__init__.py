@@ -29,20 +29,11 @@ __all__ = [
     "core",
     "has_blobs",
     "model_info",
-    "read",
     "read_direct",
+    "read_model",
     "version",
 ]
 _log = logging.getLogger(__name__)
-
-
-def read(xml: Path) -> openvino.Model:
-    """Read an IR; its weights are mapped, not copied.
-
-    Raises:
-        LoadError: OpenVINO cannot read it.
-    """
-    return read_model(xml)
 
 
 def read_direct(model: Model, files: Path, precision: str | None = None) -> openvino.Model:

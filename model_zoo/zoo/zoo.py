@@ -230,7 +230,7 @@ class Zoo:
         from model_zoo import runtime
 
         if convert:
-            return self._with_ir(lambda converted: runtime.read(converted.xml), reference, options)
+            return self._with_ir(lambda converted: runtime.read_model(converted.xml), reference, options)
         fetched = self.fetch(
             reference,
             precision=options.get("precision"),

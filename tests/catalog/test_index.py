@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from model_zoo import errors
-from model_zoo.catalog import Catalog, index, scan
+from model_zoo.catalog import Catalog, index
 from model_zoo.catalog.reader import read_model
 from model_zoo.cli.main import cli, run
 from tests.tiny import entry, tiny_onnx, write_entry
@@ -32,7 +32,7 @@ def write(folder, name, **more):
 @pytest.fixture
 def settled(monkeypatch):
     """Let changes count as old at once, as if the clock of the files were fine enough."""
-    monkeypatch.setattr(scan, "SETTLED_NS", -(10**12))
+    monkeypatch.setattr(index, "SETTLED_NS", -(10**12))
 
 
 @pytest.fixture
@@ -233,8 +233,8 @@ def test_a_moved_catalog_is_another_catalog(folder, tmp_path, kept, settled):
 def test_threads_and_processes_share_one_index(folder, kept, settled):
     expected = [m.name for m in Catalog([folder])]
     code = (
-        "import sys; from pathlib import Path; from model_zoo.catalog import Catalog, scan;"
-        "scan.SETTLED_NS = -10**12;"
+        "import sys; from pathlib import Path; from model_zoo.catalog import Catalog, index;"
+        "index.SETTLED_NS = -10**12;"
         "print(*[m.name for m in Catalog([Path(sys.argv[1])], Path(sys.argv[2]))])"
     )
     argv = [sys.executable, "-c", code, folder, kept]
@@ -297,7 +297,7 @@ class Machine(RuleBasedStateMachine):
         self.root, self.kept = Path(self.scratch.name, "catalog"), Path(self.scratch.name, "state")
         self.root.mkdir()
         self.catalog = Catalog([self.root], self.kept)
-        self.real = scan.SETTLED_NS
+        self.real = index.SETTLED_NS
 
     @rule(folder=folders, name=names, task=st.sampled_from(["aaa", "bbb"]))
     def put(self, folder, name, task):
@@ -318,12 +318,12 @@ class Machine(RuleBasedStateMachine):
     def grow_old(self):
         """Let time pass: every change so far is settled, later ones are not."""
         settled = time.time_ns()
-        scan.SETTLED_NS = 0
+        index.SETTLED_NS = 0
         while time.time_ns() <= settled:
             pass
         time.sleep(0.02)
         list(self.catalog)
-        scan.SETTLED_NS = self.real
+        index.SETTLED_NS = self.real
 
     @rule()
     def another_process(self):
@@ -338,7 +338,7 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self):
         if hasattr(self, "scratch"):
-            scan.SETTLED_NS = self.real
+            index.SETTLED_NS = self.real
             self.scratch.cleanup()
 
 

@@ -90,7 +90,7 @@ def test_classification(
     xml = tmp_path / "ir" / "model.xml"
     theirs = model_api.ClassificationModel.create_model(str(xml), device="CPU")
     compiled = runtime.compile(xml, key="k", device="CPU")
-    known = runtime.model_info(runtime.read(xml))
+    known = runtime.model_info(runtime.read_model(xml))
     for picture, wanted in (("chelsea.png", ("cat", "tabby")), ("coffee.png", ("espresso", "cup"))):
         best = theirs(opened(pictures / picture)).top_labels[0]
         assert any(word in best.name.lower() for word in wanted), best
@@ -172,7 +172,7 @@ def test_detection(wheel_member: Member, pictures: Path, tmp_path: Path, model_a
         infer(
             compiled,
             [pictures / "astronaut.png"],
-            runtime.model_info(runtime.read(xml)),
+            runtime.model_info(runtime.read_model(xml)),
             save=tmp_path / "saved",
         )
     )
@@ -219,7 +219,10 @@ def test_segmentation(wheel_member: Member, pictures: Path, tmp_path: Path, mode
     compiled = runtime.compile(xml, key="k", device="CPU")
     result = next(
         infer(
-            compiled, [pictures / "page.png"], runtime.model_info(runtime.read(xml)), save=tmp_path / "saved"
+            compiled,
+            [pictures / "page.png"],
+            runtime.model_info(runtime.read_model(xml)),
+            save=tmp_path / "saved",
         )
     )
     ours = np.load(tmp_path / "saved" / "page.png.npz")["classes"][0].argmax(0)

@@ -7,7 +7,7 @@ import openvino as ov
 import pytest
 
 from model_zoo import errors
-from model_zoo.conversion.worker import cut
+from model_zoo.conversion.worker import ports
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def infer(model, *values):
 
 @pytest.mark.parametrize(("name", "expected"), [("0:sub", [-1, 0, 1, 2]), ("1:mul", [1, 2, 3, 4])])
 def test_the_tensor_that_enters_a_port_becomes_the_input(graph, name, expected):
-    tensor = cut.find_tensor(graph, name, "recipe.cut.inputs")
-    model = cut.rebuild(graph, inputs=[(name, tensor)])
+    tensor = ports.find_tensor(graph, name, "recipe.cut.inputs")
+    model = ports.rebuild(graph, inputs=[(name, tensor)])
     assert name in {port.any_name for port in model.inputs}
     given, ones = np.array([1, 2, 3, 4], np.float32), np.ones(4, np.float32)
     values = [given if name in port.get_names() else ones for port in model.inputs]
@@ -39,4 +39,4 @@ def test_the_tensor_that_enters_a_port_becomes_the_input(graph, name, expected):
 @pytest.mark.parametrize("name", ["2:sub", "9:mul", "0:nothing", "x:sub"])
 def test_ports_that_are_not_there_are_refused(graph, name):
     with pytest.raises(errors.ConversionError, match=f"no tensor or node named '{name}'"):
-        cut.find_tensor(graph, name, "recipe.cut.inputs")
+        ports.find_tensor(graph, name, "recipe.cut.inputs")

@@ -64,7 +64,7 @@ def infer_command(
     zoo = session.zoo
     converted = zoo.convert(reference, progress=session.report, **how)
     compiled = zoo.compile(converted, device=device, config=properties(config))
-    info = runtime.model_info(runtime.read(converted.xml))
+    info = runtime.model_info(runtime.read_model(converted.xml))
     session.close_progress()
     results = infer(compiled, inputs, info, top=top, save=save)
     shown = _with_bar(session, results, len(inputs))

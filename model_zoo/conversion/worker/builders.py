@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from model_zoo.conversion.worker.job import InputSpec, Job
+    from model_zoo.formats.images import Array
 
 FILES = "files:"
 """Begins arguments of a builder that are paths of the model's files."""
@@ -85,7 +86,7 @@ _SIZE = 64
 """The size of dynamic dimensions after the first."""
 
 
-def examples_of(job: Job) -> dict[str | None, np.ndarray[Any, Any]]:
+def examples_of(job: Job) -> dict[str | None, Array]:
     """Return one array for each input, in the recipe's order, by name.
 
     ``recipe.example`` may add to ``recipe.inputs``: for each input a mapping with ``shape``, ``type`` and
@@ -104,9 +105,9 @@ def examples_of(job: Job) -> dict[str | None, np.ndarray[Any, Any]]:
     return {name: _example(name, specs.get(name), given.get(str(name))) for name in names}
 
 
-def _example(name: str | None, spec: InputSpec | None, given: object) -> np.ndarray[Any, Any]:
+def _example(name: str | None, spec: InputSpec | None, given: object) -> Array:
     if given is not None and not isinstance(given, dict):
-        literal: np.ndarray[Any, Any] = np.asarray(given, _type(spec, {}))
+        literal: Array = np.asarray(given, _type(spec, {}))
         return literal
     fields = given or {}
     if "shape" in fields:

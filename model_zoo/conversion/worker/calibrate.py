@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import openvino as ov
 
 from model_zoo.errors import ConversionError, MissingExtraError
 from model_zoo.formats import images
+from model_zoo.formats.images import Array
 from model_zoo.formats.ports import choose_shape, image_layout, port_name, port_sizes
 from model_zoo.text import counted
 
 if TYPE_CHECKING:
     from model_zoo.conversion.worker.job import Job
 
-Array = np.ndarray[Any, Any]
 Sample = dict[str, Array]
 
 

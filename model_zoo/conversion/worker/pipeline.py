@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import openvino as ov
 
-from model_zoo.conversion.worker import compress, cut, frameworks, preprocess
+from model_zoo.conversion.worker import compress, frameworks, ports, preprocess
 from model_zoo.conversion.worker.explain import no_space, reasons
 from model_zoo.conversion.worker.job import Job
 from model_zoo.conversion.worker.ports import describe_ports, find_input, shape_error
@@ -91,7 +91,7 @@ def _without_machine_data(job: Job, model: ov.Model) -> ov.Model:
     has_metadata = job.framework == "onnx" and model.has_rt_info(["framework"])
     metadata = model.get_rt_info(["framework"]).value if has_metadata else {}
     texts = {str(name): str(value) for name, value in metadata.items()}
-    model = cut.rebuild(model)
+    model = ports.rebuild(model)
     for name, text in sorted(texts.items()):
         model.set_rt_info(text, ["framework", name])
     return model

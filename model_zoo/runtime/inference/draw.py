@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import PIL.Image
 
+    from model_zoo.formats.images import Array
     from model_zoo.runtime.inference.outputs import Box
 
 
@@ -39,7 +40,7 @@ def draw_boxes(source: Path, boxes: Sequence[Box], target: Path) -> None:
     _save(image, target)
 
 
-def draw_mask(source: Path, mask: np.ndarray[Any, Any], target: Path) -> None:
+def draw_mask(source: Path, mask: Array, target: Path) -> None:
     """Write the image with each class in a colour of its own, the first (the background) excepted."""
     from PIL import Image
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     import openvino
 
-Array = np.ndarray[Any, Any]
+    from model_zoo.formats.images import Array
+
 MAX_BYTES = 1 << 30
 """Of one input: of its file, and of an array that is packed in one."""
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-Array = np.ndarray[Any, Any]
+    from model_zoo.formats.images import Array
+
 _SSD_FIELDS = 7  # image, class, score, x0, y0, x1, y1: OpenVINO's DetectionOutput
 
 

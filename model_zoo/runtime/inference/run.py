@@ -13,13 +13,15 @@ from model_zoo.formats.images import open_image
 from model_zoo.formats.ports import port_name
 from model_zoo.runtime.core import reason
 from model_zoo.runtime.inference import draw, outputs
-from model_zoo.runtime.inference.inputs import Array, Feed, input_ports, read_feeds
+from model_zoo.runtime.inference.inputs import Feed, input_ports, read_feeds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import openvino
+
+    from model_zoo.formats.images import Array
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import openvino as ov
 from openvino.frontend import FrontEndManager
 
-from model_zoo.conversion.worker import cut
+from model_zoo.conversion.worker import ports
 from model_zoo.conversion.worker.explain import reasons
 from model_zoo.conversion.worker.ports import find_input, shape_error
 from model_zoo.errors import ConversionError
@@ -26,12 +26,12 @@ def read(job: Job) -> ov.Model:
     The graph as the frontend first builds it is needed for an interior tensor that was fused away, or where
     operations beyond the cut cannot be converted.
     """
-    if not cut.is_needed(job):
+    if not ports.is_needed(job):
         return _convert(job, job.network)
     try:
-        return cut.select(job, _convert(job, job.network))
+        return ports.select(job, _convert(job, job.network))
     except Exception:  # noqa: BLE001 - whatever it was, the error of the second way is the one to show
-        return _optimised(cut.select(job, _untransformed(job, job.network)))
+        return _optimised(ports.select(job, _untransformed(job, job.network)))
 
 
 def _convert(job: Job, source: Path) -> ov.Model:

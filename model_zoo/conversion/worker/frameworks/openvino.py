@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import openvino as ov
 
-from model_zoo.conversion.worker import cut
+from model_zoo.conversion.worker import ports
 from model_zoo.conversion.worker.explain import last_line
 from model_zoo.conversion.worker.ports import describe_ports
 from model_zoo.errors import ConversionError
@@ -28,7 +28,7 @@ def read(job: Job) -> ov.Model:
     core = ov.Core()
     for path in job.extensions:
         core.add_extension(path)
-    return cut.select(job, _read_ir(core, job.network, job.files))
+    return ports.select(job, _read_ir(core, job.network, job.files))
 
 
 def export(job: Job, on_stage: Callable[[str], None]) -> dict[str, ModelPorts]:

@@ -73,11 +73,16 @@ def export(job: Job, on_stage: Callable[[str], None]) -> dict[str, ModelPorts]:
         on_stage("compress")
         quantize(_MODEL, task, library, stored.quantization_config, Path(_IR), cache_dir="cache", **more)
     _check(job, library, tokenizers=tokenizers)
-    if job.framework == "sentence-transformers":  # whose small files say how to pool
-        for name in config_files(Path(_MODEL)):
-            (Path(_IR) / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(Path(_MODEL) / name, Path(_IR) / name)
+    if job.framework == "sentence-transformers":
+        _copy_config_files()
     return describe_irs(job.staging)
+
+
+def _copy_config_files() -> None:
+    """Keep the small files of sentence-transformers, which say how to pool."""
+    for name in config_files(Path(_MODEL)):
+        (Path(_IR) / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(_MODEL) / name, Path(_IR) / name)
 
 
 def _export_timm(stored: Any) -> None:  # noqa: ANN401 - an OVConfig
