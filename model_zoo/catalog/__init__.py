@@ -56,10 +56,8 @@ class Catalog:
 
     What was read is kept, in memory and with ``index`` on disk, until the directories or the file change.
 
-    Args:
-        roots: directories or files, built-in first.
-        index: a directory for the compiled catalog; None keeps it in memory only.
-        prepare: called before that directory is written to.
+    Roots are directories or files, built-in first. ``index`` is a directory for the compiled catalog, None
+    keeps it in memory only; ``prepare`` is called before that directory is written to.
     """
 
     def __init__(

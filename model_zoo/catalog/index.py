@@ -168,10 +168,8 @@ def read_entry(path: Path, root: Path) -> Model:
 class Index:
     """One root of a catalog: its names, and those of its models that were ever asked for.
 
-    Args:
-        root: a directory or a file.
-        directory: where the index file is kept; None keeps none.
-        prepare: called before the first write, to create the layer that ``directory`` is in.
+    ``root`` is a directory or a file. The index is kept in ``directory``, if there is one; ``prepare`` is
+    called before the first write, to create the layer that it is in.
     """
 
     def __init__(

@@ -69,19 +69,17 @@ class LockfileContent(Struct, frozen=True, kw_only=True):
 
 
 class Lockfile:
-    """A lockfile as read, which requests must comply with."""
+    """A lockfile as read, which requests must comply with.
+
+    What it does not lock is a UsageError, what it contradicts an IntegrityError that says where.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._models = _read(path).models
 
     def model(self, reference: str) -> LockedModel:
-        """Return what is locked for a name or a URI.
-
-        Raises:
-            UsageError: nothing is locked for it.
-            IntegrityError: the lock does not say which bytes a file of it has.
-        """
+        """Return what is locked for a name or a URI."""
         found = self._models.get(reference)
         if found is None:
             what = f"{self.path} does not lock {reference}"
@@ -94,12 +92,7 @@ class Lockfile:
         return found
 
     def model_of_uri(self, uri: str) -> Model:
-        """Return the model that a URI meant when it was locked; no server is asked.
-
-        Raises:
-            UsageError: it is not locked, or not as a model.
-            IntegrityError: as ``model``.
-        """
+        """Return the model that a URI meant when it was locked; no server is asked."""
         locked = self.model(uri)
         data = {**(locked.entry or {}), "artifacts": msgspec.to_builtins(locked.artifacts)}
         try:
@@ -109,34 +102,26 @@ class Lockfile:
             raise UsageError(what, hint=LOCK_AGAIN) from error
 
     def apply(self, model: Model, precision: str | None) -> Model:
-        """Return a catalog's model with what the lock adds: digests, and the addresses of what floats.
-
-        Raises:
-            UsageError: the model is not locked.
-            IntegrityError: the lock contradicts the entry; the message says where.
-        """
+        """Return a catalog's model with what the lock adds: digests, and the addresses of what floats."""
         locked = self.model(model.name)
         lines = changes(model, locked, precision)
         pins = {artifact.path: artifact for artifact in locked.artifacts}
         names = {artifact.path for artifact in model.artifacts}
         artifacts: list[Artifact] = []
         for declared in model.artifacts:
-            for path in [p for p in pins if p == declared.path or (p not in names and _covers(declared, p))]:
+            several = any(source.several for source in declared.sources)
+            below = "" if declared.path == "." else f"{declared.path}/"
+            found = [p for p in pins if several and p not in names and p.startswith(below)]
+            for path in [p for p in pins if p == declared.path or p in found]:
                 pin = pins.pop(path)
                 artifacts.append(_pinned(declared, pin))
                 lines += _contradictions(declared, pin)
         lines += [f"{path} is locked, but not in the entry" for path in pins]
         if lines:
             what = f"{model.name}: the catalog entry differs from {self.path}"
-            found = "; ".join(dict.fromkeys(lines))
-            raise IntegrityError(what, found=found, left="nothing was fetched", hint=LOCK_AGAIN)
+            differing = "; ".join(dict.fromkeys(lines))
+            raise IntegrityError(what, found=differing, left="nothing was fetched", hint=LOCK_AGAIN)
         return msgspec.structs.replace(model, artifacts=tuple(artifacts))
-
-
-def _covers(declared: Artifact, path: str) -> bool:
-    """Whether a declared artifact stands for several files, of which ``path`` may be one."""
-    several = any(source.several for source in declared.sources)
-    return several and (declared.path == "." or path.startswith(f"{declared.path}/"))
 
 
 def _pinned(declared: Artifact, pin: Artifact) -> Artifact:

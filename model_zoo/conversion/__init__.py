@@ -47,15 +47,10 @@ _workers = ReadWriteLock()
 def convert(job: ConversionJob, staging: Path, *, report: Report, layer: Path | None = None) -> IrManifest:
     """Convert a model in a fresh worker process; a worker that crashes is retried once, running alone.
 
-    Args:
-        job: the conversion.
-        staging: an empty directory; afterwards it holds exactly ``model.xml`` and ``model.bin``, or all files
-            of a folder model.
-        report: receives a ``convert_stage`` event for each stage.
-        layer: the root of the cache layer that ``staging`` is in: symlinks may point only into it.
-
-    Returns:
-        The manifest, still without declaration, request and resolution.
+    ``staging`` is an empty directory; afterwards it holds exactly ``model.xml`` and ``model.bin``, or all
+    files of a folder model. Symlinks in it may point only into ``layer``, the root of its cache layer.
+    ``report`` gets a ``convert_stage`` event for each stage. The manifest is still without declaration,
+    request and resolution.
 
     Raises:
         ConversionError: the model cannot be converted; ``staging`` is empty again.
@@ -139,10 +134,7 @@ def _finish(job: ConversionJob, result: dict[str, Any], staging: Path, layer: Pa
 def check_reproducible(job: ConversionJob, manifest: IrManifest, *, report: Report) -> None:
     """Convert once more, into a temporary directory, and compare the result with a manifest.
 
-    Args:
-        job: the conversion.
-        manifest: what ``convert`` returned for it, or the manifest of the published IR.
-        report: as for ``convert``.
+    ``manifest`` is what ``convert`` returned for the job, or that of the published IR.
 
     Raises:
         ConversionError: the second IR has other bytes; the message names the file and both digests.

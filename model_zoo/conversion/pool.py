@@ -86,12 +86,8 @@ def run(
 ) -> list[Result]:
     """Call ``call`` for every job, several at a time, and return the results in the jobs' order.
 
-    Args:
-        jobs: started in this order.
-        call: does one job; it runs in a thread of its own.
-        estimate: returns how many bytes a job needs at its peak.
-        workers: the largest number of jobs at once; default: half the cores.
-        available: returns how many bytes are free; None means unknown, and only ``workers`` counts.
+    ``call`` runs in a thread of its own. ``estimate`` returns how many bytes a job needs at its peak,
+    ``available`` how many are free; where that is None, only ``workers`` counts, by default half the cores.
 
     Raises:
         BaseException: what ``call`` raised for the first job that failed, once all started jobs have ended;

@@ -75,13 +75,9 @@ def compile(  # noqa: A001 - OpenVINO's word
 ) -> openvino.CompiledModel:
     """Compile an IR for a device, through the cache of compiled blobs.
 
-    Args:
-        xml: the IR.
-        key: its IR key.
-        device: OpenVINO's name of a device.
-        config: OpenVINO properties, passed on unchanged; a ``CACHE_DIR`` among them replaces ours.
-        compiled: the cache's directory of compiled blobs; None uses no blobs. If it cannot be written, the
-            model is compiled and nothing is stored.
+    ``config`` has OpenVINO properties, passed on unchanged; a ``CACHE_DIR`` among them replaces ours.
+    ``compiled`` is the cache's directory of compiled blobs; None uses none. If it cannot be written, the
+    model is compiled and nothing is stored.
 
     Raises:
         DeviceUnavailableError: this machine has no such device.

@@ -49,12 +49,9 @@ def bench(
 ) -> Figures:
     """Measure a model; dynamic inputs get the shapes that ``infer`` gives its zeros.
 
-    Args:
-        xml: the IR, or another file that OpenVINO reads directly.
-        device: OpenVINO's name of a device.
-        seconds: how long to measure.
-        hint: ``latency`` or ``throughput``; by default benchmark_app's own choice.
-        cache: a directory for compiled blobs.
+    ``xml`` is the IR, or another file that OpenVINO reads directly; ``seconds`` is how long to measure.
+    ``hint`` is ``latency`` or ``throughput``, by default benchmark_app's own choice; ``cache`` a directory
+    for compiled blobs.
 
     Raises:
         DeviceUnavailableError: this machine has no such device.

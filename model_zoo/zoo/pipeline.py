@@ -102,11 +102,7 @@ class Pipeline:
         return self.carry_out(self._plan(request, conversion, report), report)
 
     def require_trust(self, request: Request, conversion: Conversion) -> None:
-        """Refuse a conversion that is still to be done and would run code of others that is not trusted.
-
-        Raises:
-            UntrustedCodeError: lists everything that would run code.
-        """
+        """Refuse a conversion that is still to be done and would run code of others that is not trusted."""
         if self._plan(request, conversion).cached is None:
             require_trust(request.model, trusted=conversion.trust_code, name=request.name)
 
@@ -203,11 +199,7 @@ class Pipeline:
         return pool.run(missing, convert, estimate, workers=jobs)
 
     def check_reproducible(self, converted: ConvertedModel, conversion: Conversion) -> None:
-        """Convert a cached IR's model once more and compare the bytes; the cache stays as it is.
-
-        Raises:
-            ConversionError: another IR came out.
-        """
+        """Convert a cached IR's model once more and compare the bytes; the cache stays as it is."""
         plan = self.planner.plan(Request(converted.model, converted.precision), conversion)
         self.converter.check(plan)
         self.converter.check_reproducible(plan, converted, self.fetch(plan.request))

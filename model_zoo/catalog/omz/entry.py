@@ -27,11 +27,9 @@ MODEL_INFO = ("model_type", "confidence_threshold", "iou_threshold", "resize_typ
 class OmzOrigin:
     """Where a description was found.
 
-    Attributes:
-        name: the model's name, which is that of its directory.
-        subdirectory: that directory below the root of the tree, with slashes.
-        composite: the composite model that it is a stage of.
-        file: the file's name in error messages.
+    ``name`` is the model's, which is that of its directory; ``subdirectory`` that directory below the root of
+    the tree, with slashes; ``composite`` the composite model that it is a stage of; ``file`` what errors call
+    the file.
     """
 
     name: str

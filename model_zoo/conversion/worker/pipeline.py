@@ -43,7 +43,8 @@ def run(request: dict[str, Any], on_stage: Callable[[str], None]) -> dict[str, A
     model = preprocess.apply(model, job.inputs, embed=job.recipe.get("preprocess", "embed") == "embed")
     model = _without_machine_data(job, model)
     model, report = compress.apply(job, model, info, on_stage)
-    preprocess.write_model_info(model, info)
+    for key, value in sorted(info.items()):
+        model.set_rt_info(value, ["model_info", key])
     on_stage("save")
     # The weights of ready-made files have their precision already.
     half = not job.ready and job.precision.startswith("FP16")

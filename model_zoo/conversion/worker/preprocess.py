@@ -177,9 +177,3 @@ def model_info(job: Job, model: ov.Model) -> dict[str, str]:
     if job.labels is not None and "labels" not in info:
         info["labels"] = label_text(job.labels)
     return {key: text(value) for key, value in info.items()}
-
-
-def write_model_info(model: ov.Model, info: dict[str, str]) -> None:
-    """Put the entries into the model's run-time information."""
-    for key, value in sorted(info.items()):
-        model.set_rt_info(value, ["model_info", key])

@@ -54,7 +54,8 @@ def class_scores(outputs: Mapping[str, Array], info: Mapping[str, str]) -> Array
     Classification or its values are probabilities with a sum of one.
     """
     labels = labels_of(info)
-    flat = [value.reshape(-1) for value in outputs.values() if _is_vector(value)]
+    vectors = [v for v in outputs.values() if v.dtype.kind == "f" and v.size == max(v.shape, default=0) > 1]
+    flat = [value.reshape(-1) for value in vectors]
     if labels:
         return next(
             (probabilities(scores) for scores in flat if len(scores) in {len(labels), len(labels) + 1}), None
@@ -63,11 +64,6 @@ def class_scores(outputs: Mapping[str, Array], info: Mapping[str, str]) -> Array
         return None
     declared = info.get("model_type", "").lower() == "classification"
     return probabilities(flat[0]) if declared or _sums_to_one(flat[0]) else None
-
-
-def _is_vector(value: Array) -> bool:
-    """Whether all dimensions but one are 1."""
-    return value.dtype.kind == "f" and value.size > 1 and max(value.shape, default=0) == value.size
 
 
 def _sums_to_one(scores: Array) -> bool:
