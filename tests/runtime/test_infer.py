@@ -28,10 +28,10 @@ from model_zoo.errors import (
     MissingExtraError,
     UsageError,
 )
-from model_zoo.formats import images
+from model_zoo.formats import ports
 from model_zoo.runtime import measure
-from model_zoo.runtime.inference import draw, inputs, outputs
-from model_zoo.runtime.inference.run import infer
+from model_zoo.runtime.inference import inputs, outputs
+from model_zoo.runtime.inference.run import draw_boxes, infer
 from tests.conversion import support
 
 ops = ov.opset13
@@ -296,7 +296,7 @@ def test_pictures_need_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @given(st.lists(st.sampled_from([None, 1, 3, 4, 8, 16]), max_size=5))
 def test_guess_of_a_layout_is_right_or_none(shape: list[int | None]) -> None:
-    layout = images.guess_layout(shape)
+    layout = ports.guess_layout(shape)
     if layout:
         assert len(shape) == 4
         assert shape[layout.index("C")] in {1, 3, 4}
@@ -489,7 +489,7 @@ def test_mask_is_drawn_over_the_picture(tmp_path: Path) -> None:
 
 def test_no_box_leaves_the_picture_as_it_is(tmp_path: Path) -> None:
     source = picture(tmp_path / "a.png")
-    draw.draw_boxes(source, [], tmp_path / "b.png")
+    draw_boxes(source, [], tmp_path / "b.png")
     with Image.open(source) as one, Image.open(tmp_path / "b.png") as other:
         np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
 

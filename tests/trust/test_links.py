@@ -115,7 +115,7 @@ def picture(tmp_path) -> Path:
 def test_a_drawing_is_not_written_through_a_link(tmp_path, outside, picture):
     import numpy as np
 
-    from model_zoo.runtime.inference.draw import draw_mask
+    from model_zoo.runtime.inference.run import draw_mask
 
     target = tmp_path / "out.png"
     target.symlink_to(outside / "precious")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from model_zoo.conversion.worker.job import InputSpec, Job
-    from model_zoo.formats.images import Array
+    from model_zoo.formats.ports import Array
 
 FILES = "files:"
 """Begins arguments of a builder that are paths of the model's files."""

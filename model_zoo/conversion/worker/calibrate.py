@@ -9,9 +9,15 @@ import numpy as np
 import openvino as ov
 
 from model_zoo.errors import ConversionError, MissingExtraError
-from model_zoo.formats import images
-from model_zoo.formats.images import Array
-from model_zoo.formats.ports import choose_shape, image_layout, port_name, port_sizes
+from model_zoo.formats.ports import (
+    IMAGE_SUFFIXES,
+    Array,
+    choose_shape,
+    image_layout,
+    image_tensor,
+    port_name,
+    port_sizes,
+)
 from model_zoo.text import counted
 
 if TYPE_CHECKING:
@@ -82,7 +88,7 @@ def _samples_in(file: Path, model: ov.Model, info: dict[str, str]) -> list[Sampl
             return _split({name: arrays[name] for name in arrays.files}, model)
     if suffix == ".npy":
         return _split({port_name(model.inputs[0]): np.load(file, allow_pickle=False)}, model)
-    if suffix in images.SUFFIXES:
+    if suffix in IMAGE_SUFFIXES:
         return [_image(file, model, info)]
     return []
 
@@ -124,7 +130,7 @@ def _image(file: Path, model: ov.Model, info: dict[str, str]) -> Sample:
         raise ValueError(f"the layout of {port_name(port)} {port.get_partial_shape()} is not known")
     try:
         dtype = port.get_element_type().to_dtype()
-        tensor = images.image_tensor(file, port_sizes(port), layout, dtype, info)
+        tensor = image_tensor(file, port_sizes(port), layout, dtype, info)
     except ImportError as error:
         what = "calibrating with images needs pillow, which is not installed"
         raise MissingExtraError(what, hint="pip install pillow, or give a .npy file") from error

@@ -15,8 +15,7 @@ from model_zoo.conversion.worker.explain import last_line
 from model_zoo.conversion.worker.job import InputSpec, element_type
 from model_zoo.conversion.worker.ports import find_input
 from model_zoo.errors import ConversionError
-from model_zoo.formats.images import guess_layout
-from model_zoo.formats.ports import port_name, port_sizes
+from model_zoo.formats.ports import guess_layout, port_name, port_sizes
 from model_zoo.text import counted
 
 if TYPE_CHECKING:

@@ -13,15 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model_zoo.errors import LoadError, MissingExtraError, ModelZooError, UsageError
-from model_zoo.formats import images
-from model_zoo.formats.ports import choose_shape, image_layout, port_name, port_sizes
+from model_zoo.formats.ports import (
+    IMAGE_SUFFIXES,
+    choose_shape,
+    image_layout,
+    image_tensor,
+    port_name,
+    port_sizes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import openvino
 
-    from model_zoo.formats.images import Array
+    from model_zoo.formats.ports import Array
 
 MAX_BYTES = 1 << 30
 """Of one input: of its file, and of an array that is packed in one."""
@@ -108,7 +114,7 @@ def read_feeds(
         raise _not_accepted(path, ports, f"{size} bytes, at most {MAX_BYTES} are read")
     read = {".npy": _npy, ".npz": _npz, ".wav": _wav}.get(path.suffix.lower(), _raw)
     try:
-        if path.suffix.lower() in images.SUFFIXES:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             yield _image_feed(path, ports, info, zeros)
             return
         windows = read(path, ports)
@@ -137,7 +143,7 @@ def _image_feed(
     if port is None or port.layout is None:
         raise ValueError("an image, but no input of the network takes one")
     try:
-        tensor = images.image_tensor(path, port.shape, port.layout, port.dtype, info)
+        tensor = image_tensor(path, port.shape, port.layout, port.dtype, info)
     except ImportError as error:
         what = "reading images needs pillow, which is not installed"
         raise MissingExtraError(what, hint="pip install pillow, or give a .npy file") from error

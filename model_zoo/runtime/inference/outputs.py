@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from model_zoo.formats.images import Array
+    from model_zoo.formats.ports import Array
 
 _SSD_FIELDS = 7  # image, class, score, x0, y0, x1, y1: OpenVINO's DetectionOutput
 

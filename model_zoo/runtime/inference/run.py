@@ -1,4 +1,4 @@
-"""Run a compiled model on inputs, several at a time, and interpret the outputs."""
+"""Run a compiled model on inputs, several at a time, interpret the outputs, and draw what was found."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import numpy as np
 
 from model_zoo.errors import LoadError
 from model_zoo.files import as_cache_error, replacing
-from model_zoo.formats.images import open_image
-from model_zoo.formats.ports import port_name
+from model_zoo.formats.ports import open_image, port_name
 from model_zoo.runtime.core import reason
-from model_zoo.runtime.inference import draw, outputs
+from model_zoo.runtime.inference import outputs
 from model_zoo.runtime.inference.inputs import Feed, input_ports, read_feeds
+from model_zoo.runtime.inference.outputs import colours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import openvino
+    import PIL.Image
 
-    from model_zoo.formats.images import Array
+    from model_zoo.formats.ports import Array
+    from model_zoo.runtime.inference.outputs import Box
 
 _log = logging.getLogger(__name__)
 
@@ -158,9 +160,51 @@ def _save(
     target = directory / f"{stem}.found.png"
     mask = outputs.segmentation_mask(found, info)
     if detected is not None:
-        draw.draw_boxes(feed.image, detected, target)
+        draw_boxes(feed.image, detected, target)
     elif mask is not None:
-        draw.draw_mask(feed.image, mask, target)
+        draw_mask(feed.image, mask, target)
     else:
         return written
     return [*written, target]
+
+
+def draw_boxes(source: Path, boxes: Sequence[Box], target: Path) -> None:
+    """Write the image with each box, its label and its score."""
+    from PIL import ImageDraw
+
+    with open_image(source) as opened:
+        image = opened.convert("RGB")
+    canvas = ImageDraw.Draw(image)
+    palette = colours(1 + max((box["index"] for box in boxes), default=0))
+    thickness = max(2, round(max(image.size) / 300))
+    for box in reversed(boxes):
+        colour = palette[max(0, box["index"])]
+        x0, y0, x1, y1 = box["box"]
+        canvas.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=colour, width=thickness)
+        text = f"{box['label']} {box['score']:.2f}"
+        left, upper, right, lower = canvas.textbbox((x0, max(0, y0 - 12)), text)
+        canvas.rectangle((left - 1, upper - 1, right + 1, lower + 1), fill=colour)
+        canvas.text((x0, max(0, y0 - 12)), text, fill=(0, 0, 0))
+    _save_image(image, target)
+
+
+def draw_mask(source: Path, mask: Array, target: Path) -> None:
+    """Write the image with each class in a colour of its own, the first (the background) excepted."""
+    from PIL import Image
+
+    with open_image(source) as opened:
+        image = opened.convert("RGB")
+    palette = np.array([(0, 0, 0), *colours(int(mask.max(initial=0)))], np.uint8)
+    layer = Image.fromarray(palette[mask]).resize(image.size, Image.Resampling.NEAREST)
+    shape = Image.fromarray(np.where(mask > 0, 140, 0).astype(np.uint8))
+    image.paste(layer, (0, 0), shape.resize(image.size, Image.Resampling.NEAREST))
+    _save_image(image, target)
+
+
+def _save_image(image: PIL.Image.Image, target: Path) -> None:
+    """Write an image whole or not at all; a link in its place is replaced, not followed."""
+    from PIL import Image
+
+    kind = Image.registered_extensions().get(target.suffix.lower())
+    with replacing(target) as staged, staged.open("wb") as stream:
+        image.save(stream, format=kind)
