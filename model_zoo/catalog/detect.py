@@ -121,11 +121,9 @@ def drop_other_formats(chosen: Detection, paths: Sequence[str]) -> list[str]:
         return required_files(chosen.framework, paths)
     foreign = {*_WEIGHT_SUFFIXES.split()} - {PurePosixPath(chosen.network).suffix}
     own = companion_files(chosen.network, paths)
-
-    def is_foreign(path: PurePosixPath) -> bool:
-        return path.suffix.lower() in foreign or path.name in _WEIGHT_NAMES.split()
-
-    return [path for path in paths if path in own or not is_foreign(PurePosixPath(path))]
+    names = {path: PurePosixPath(path) for path in paths}
+    others = {p for p, n in names.items() if n.suffix.lower() in foreign or n.name in _WEIGHT_NAMES.split()}
+    return [path for path in paths if path in own or path not in others]
 
 
 def archive_format(name: str) -> ArchiveFormat | None:

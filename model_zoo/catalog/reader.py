@@ -90,7 +90,9 @@ def to_struct(data: object, kind: type[T], text: str, name: str) -> T:
         where = _location(name, text, steps)
         shown = f"{field}: " if field else ""
         what = explain_field(what, steps, _value_at(data, steps[:-1])) if kind is Model else what
-        what = _with_found(what, _value_at(data, steps))
+        found = _value_at(data, steps)
+        if what.startswith("expected ") and isinstance(found, (str, int, float)):
+            what = f"{what.partition(', found ')[0]}, found {found!r}"
         hint = "see catalog/schema.json, or run 'model-zoo catalog validate'"
         raise CatalogError(f"{where}{shown}{what}", hint=hint) from error
 
@@ -141,13 +143,6 @@ def _value_at(data: object, steps: tuple[str | int, ...]) -> object:
         except (LookupError, TypeError):
             return None
     return data
-
-
-def _with_found(what: str, value: object) -> str:
-    """Add the value itself to a message that states what was expected instead."""
-    if not what.startswith("expected ") or value is None or isinstance(value, (dict, list)):
-        return what
-    return f"{what.partition(', found ')[0]}, found {value!r}"
 
 
 def _plain(what: str) -> str:

@@ -40,9 +40,8 @@ _DIFFUSERS = (
 def describe(staging: Path, irs: Mapping[str, Any]) -> dict[str, Any]:
     """Return what only the manifest of a folder model says: layout, opens, outputs, and options if any.
 
-    Args:
-        staging: the directory; its files are made read-only.
-        irs: inputs and outputs of each IR that OpenVINO reads by itself, by path.
+    The files in ``staging`` are made read-only; ``irs`` has inputs and outputs of each IR that OpenVINO reads
+    by itself, by path.
 
     Raises:
         ConversionError: a file has the name of the manifest.

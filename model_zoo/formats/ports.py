@@ -57,16 +57,10 @@ def image_tensor(
 ) -> Array:
     """Return an image as the input of a network.
 
-    Args:
-        path: the image.
-        shape: the input's shape; None for a dynamic size.
-        layout: one letter per dimension, with H, W and C, such as NCHW.
-        dtype: the input's element type.
-        info: ``model_info`` as text: resize_type, pad_value, reverse_input_channels, mean_values,
-            scale_values, embedded_processing, color_order.
-
-    Returns:
-        An array of that layout; dynamic sizes are the image's own, rounded to multiples of 32.
+    ``shape`` has None for a dynamic size, which becomes the image's own, rounded to a multiple of 32.
+    ``layout`` has one letter per dimension, with H, W and C, such as NCHW. ``info`` is ``model_info`` as
+    text: resize_type, pad_value, reverse_input_channels, mean_values, scale_values, embedded_processing,
+    color_order.
 
     Raises:
         OSError: pillow cannot read it.

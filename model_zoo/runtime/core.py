@@ -24,11 +24,7 @@ _creation = threading.Lock()
 
 
 def core() -> openvino.Core:
-    """Return the process's ``openvino.Core``.
-
-    Raises:
-        LoadError: openvino cannot be imported.
-    """
+    """Return the process's ``openvino.Core``."""
     with _creation:
         return _core()
 
@@ -84,9 +80,6 @@ def check_device(device: str) -> None:
     """Refuse a device that this machine does not have.
 
     Devices are ``CPU``, ``GPU.1``, ``AUTO``, ``AUTO:GPU,CPU``, ``MULTI:…``, ``HETERO:…``, ``BATCH:GPU(4)``.
-
-    Raises:
-        DeviceUnavailableError: names those that it has.
     """
     virtual, colon, rest = device.partition(":")
     names = [part.strip() for part in rest.split(",")] if colon and virtual in VIRTUAL else [device]

@@ -108,15 +108,10 @@ def find_boxes(
 ) -> list[Box] | None:
     """Return the boxes that a detection network found, best first.
 
-    Args:
-        outputs: the network's outputs by name.
-        info: ``model_info``: ``model_type`` says how to read the outputs, ``confidence_threshold`` (0.5) and
-            ``iou_threshold`` (0.5) which boxes to keep, ``resize_type`` how the image was resized.
-        image: width and height of the image.
-        network: width and height of the network's input.
-
-    Returns:
-        None if ``model_type`` is neither ssd nor yolo, or the outputs do not look like it.
+    ``info`` is ``model_info``: ``model_type`` says how to read the outputs, ``confidence_threshold`` (0.5)
+    and ``iou_threshold`` (0.5) which boxes to keep, ``resize_type`` how the image was resized. ``image`` and
+    ``network`` are width and height of the image and of the network's input. None if ``model_type`` is
+    neither ssd nor yolo, or the outputs do not look like it.
     """
     kind = info.get("model_type", "").lower()
     threshold = float(info.get("confidence_threshold") or 0.5)

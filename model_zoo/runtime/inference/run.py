@@ -49,12 +49,9 @@ def infer(
 ) -> Iterator[Result]:
     """Yield one result for each inference, in order; several run at once.
 
-    Args:
-        compiled: the compiled model.
-        inputs: images, ``.npy``, ``.npz`` or ``.wav`` files, raw bytes; none means one inference on zeros.
-        info: ``model_info`` as text, see ``model_zoo.runtime.model_info``.
-        top: how many classes of a classification.
-        save: a directory for the outputs as ``.npz``, and for images with boxes or masks.
+    Inputs are images, ``.npy``, ``.npz`` or ``.wav`` files, or raw bytes; none means one inference on zeros.
+    ``info`` is ``model_info`` as text, ``top`` how many classes of a classification to return, and ``save`` a
+    directory for the outputs as ``.npz``, and for images with boxes or masks.
 
     Raises:
         UsageError: an input does not exist.
