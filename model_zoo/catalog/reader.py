@@ -98,11 +98,7 @@ def to_struct(data: object, kind: type[T], text: str, name: str) -> T:
 
 
 def artifacts_from(data: object) -> tuple[Artifact, ...]:
-    """Build artifacts from the plain data of some.
-
-    Raises:
-        ValueError: it is not such data.
-    """
+    """Build artifacts from plain data; ValueError if it is not that of artifacts."""
     return msgspec.convert(data, tuple[Artifact, ...], dec_hook=source_hook)
 
 
@@ -230,8 +226,7 @@ def _check_integrity(model: Model, path: Path, text: str) -> None:
 def read_labels(text: str, key: str | None) -> tuple[str, ...]:
     """Return the labels of a file: one a line, or the list at ``key`` (dots descend) of a JSON file.
 
-    Raises:
-        ValueError: there is no list of strings at ``key``.
+    ValueError if there is no list of strings at ``key``.
     """
     if key is None:
         return tuple(text.splitlines())

@@ -29,8 +29,7 @@ _TASKS = {
 def weights_of(name: str) -> str:
     """Return the weights entry that a builder's name, or the entry's own name, means.
 
-    Raises:
-        UsageError: torchvision has neither, or the builder has no pretrained weights.
+    UsageError if torchvision has neither, or the builder has no pretrained weights.
     """
     table = weight_table().weights
     if name in table:

@@ -67,12 +67,7 @@ def fault_of(directory: Path, built_for: str) -> str | None:
 
     ``built_for`` is the version of Python that the environment was built with.
     """
-    fault = _fault_of(system.python_of(directory), built_for)
-    _log.info("converter environment %s: %s", directory, fault or "usable")
-    return fault
-
-
-def _fault_of(python: Path, built_for: str) -> str | None:
+    python = system.python_of(directory)
     try:
         done = subprocess.run(
             [str(python), "-I", "-c", _VERSION_QUERY],

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from model_zoo.schema import Builder, Model
     from model_zoo.schema.recipe import Export
 
-SAFE_BUILDERS = ("torchvision",)
-"""Fields of ``recipe.builder`` that name a network of a known library, which takes plain arguments."""
 _PLAIN_OPTIONS = {
     "attn_implementation": ("eager", "sdpa"),  # other values may name a repository of kernels
     "dtype": ("float32", "float16", "bfloat16", "auto"),
@@ -78,7 +76,7 @@ def _reasons(model: Model) -> Iterator[str]:
 
 
 def _of_builder(builder: Builder) -> Iterator[str]:
-    if not any(getattr(builder, name) for name in SAFE_BUILDERS):
+    if not builder.torchvision:  # a network of a known library, which takes plain arguments
         yield f"recipe.builder: calls {builder.callable} of the module {builder.module}"
     if builder.paths:
         yield f"recipe.builder.paths: imports from {', '.join(builder.paths)} among the model's files"

@@ -117,9 +117,7 @@ def compile_model(
 ) -> openvino.CompiledModel:
     """Compile a model in memory for a device.
 
-    Raises:
-        DeviceUnavailableError: this machine has no such device.
-        CompileError: the device refuses the model or a property.
+    Errors are those of ``compile``.
     """
     check_device(device)
     return _compile(model, device, dict(config or {}))

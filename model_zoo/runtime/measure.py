@@ -59,6 +59,7 @@ def bench(
         CompileError: benchmark_app failed.
     """
     check_device(device)
+    limit = seconds + _GRACE
     with tempfile.TemporaryDirectory(prefix="model-zoo-bench-") as directory:
         argv = [sys.executable, "-c", _BENCHMARK_APP, "-m", str(xml), "-d", device]
         argv += ["-t", str(max(1, round(seconds)))]
@@ -69,15 +70,10 @@ def bench(
         _log.debug("running benchmark_app: %s", " ".join(argv[3:]))
         try:
             done = subprocess.run(
-                argv,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=seconds + _GRACE,
-                check=False,
+                argv, capture_output=True, encoding="utf-8", errors="replace", timeout=limit, check=False
             )
         except subprocess.TimeoutExpired as error:
-            what = f"benchmark_app did not end within {seconds + _GRACE:.0f} s"
+            what = f"benchmark_app did not end within {limit:.0f} s"
             raise CompileError(what, hint="measure a smaller model, or use another --device") from error
         report = Path(directory) / "benchmark_report.json"
         if done.returncode != 0 or not report.is_file():

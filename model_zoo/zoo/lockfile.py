@@ -45,7 +45,8 @@ def lock_models(
         settled = pipeline.resolver.resolve(asked, fresh=True)
         if convert and asked.model.convertible:
             pipeline.require_trust(settled, conversion or Conversion())
-        refuse_secrets(_sourced(asked, settled))
+        fixed = _is_of_catalog(asked) and asked is settled  # the lock file then has no addresses
+        refuse_secrets([a for a in (*asked.artifacts, *settled.artifacts) if not (fixed and a.digests)])
         fetched = pipeline.fetch(settled, report)
         converted = None
         if convert and asked.model.convertible:
@@ -58,13 +59,6 @@ def lock_models(
 
 def _is_of_catalog(asked: Request) -> bool:
     return asked.reference is None or asked.reference == asked.model.name
-
-
-def _sourced(asked: Request, settled: Request) -> list[Artifact]:
-    """Return the artifacts whose addresses a lock file has: of URIs, what floats, or has no digest."""
-    if not (_is_of_catalog(asked) and asked is settled):
-        return [*asked.artifacts, *settled.artifacts]
-    return [artifact for artifact in asked.artifacts if not artifact.digests]
 
 
 def _locked(

@@ -34,8 +34,7 @@ Options = dict[str, list[str]]
 def recipe_of(raw: dict[str, Any], name: str) -> tuple[dict[str, Any], str | None]:
     """Return a recipe as plain data, and why the model cannot be converted, if so.
 
-    Raises:
-        ValueError: an argument cannot be understood.
+    An argument that cannot be understood is a ValueError.
     """
     if "model_optimizer_args" not in raw:
         return {}, None

@@ -74,12 +74,10 @@ BUILDERS: dict[str, dict[str, Any]] = {
     "repvgg-a0": _rep_vgg("A0", "RepVGG-A0-train.pth"),
     "repvgg-b1": _rep_vgg("B1", "RepVGG-B1-train.pth"),
     "repvgg-b3": _rep_vgg("B3", "RepVGG-B3-200epochs-train.pth"),
+    "swin-tiny-patch4-window7-224": _timm(
+        "swin_transformer", "swin_tiny_patch4_window7_224", "swin_tiny_patch4_window7_224.pth"
+    ),
+    "wav2vec2-base": _transformers("wav2vec2", "Wav2Vec2ForCTC", "wav2vec2-base-960h"),
 }
-
-BUILDERS["swin-tiny-patch4-window7-224"] = _timm(
-    "swin_transformer", "swin_tiny_patch4_window7_224", "swin_tiny_patch4_window7_224.pth"
-)
-BUILDERS["wav2vec2-base"] = _transformers("wav2vec2", "Wav2Vec2ForCTC", "wav2vec2-base-960h")
-
 DYNAMO = {"levit-128s"}
 """Networks that tracing does not get through, and ``torch.export`` does."""

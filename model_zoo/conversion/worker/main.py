@@ -33,7 +33,12 @@ def main(directory: str) -> None:
     forbid_network()
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # before openvino is imported
     try:
-        answer: dict[str, Any] = {"result": work(request, on_stage)}
+        from model_zoo.conversion.worker import pipeline
+
+        started = time.monotonic()
+        result = pipeline.run(request, on_stage)
+        measured = {"seconds": round(time.monotonic() - started, 3), "peak_memory": peak_memory()}
+        answer: dict[str, Any] = {"result": {**result, **measured}}
     except ModelZooError as error:
         answer = {"error": _plain(error)}
     except Exception as error:  # noqa: BLE001 - frameworks raise anything
@@ -42,19 +47,6 @@ def main(directory: str) -> None:
     staged = scratch / "answer.part"
     staged.write_text(json.dumps(answer), encoding="utf-8")
     staged.replace(scratch / "answer.json")
-
-
-def work(request: dict[str, Any], on_stage: Callable[[str], None]) -> dict[str, Any]:
-    """Convert as the request says, into its staging folder.
-
-    Returns:
-        What ``pipeline.run`` returns, ``seconds`` and ``peak_memory`` (bytes).
-    """
-    from model_zoo.conversion.worker import pipeline
-
-    started = time.monotonic()
-    result = pipeline.run(request, on_stage)
-    return {**result, "seconds": round(time.monotonic() - started, 3), "peak_memory": peak_memory()}
 
 
 def _plain(error: ModelZooError) -> dict[str, Any]:

@@ -207,8 +207,7 @@ def _wav(path: Path, ports: Sequence[InputPort]) -> list[dict[str, Array]]:
 def read_wav(path: Path) -> Array:
     """Return a PCM ``.wav`` file as float32 samples between -1 and 1, its channels averaged.
 
-    Raises:
-        wave.Error: it is not PCM audio of 8, 16, 24 or 32 bits per sample.
+    wave.Error if it is not PCM audio of 8, 16, 24 or 32 bits per sample.
     """
     with wave.open(str(path)) as audio:
         width, channels = audio.getsampwidth(), audio.getnchannels()
