@@ -232,6 +232,6 @@ def test_efficientnet_knows_a_real_photo(make_zoo, wheel_member, photo, labels):
 
     zoo = make_zoo()
     converted = zoo.convert("efficientnet-lite0", trust_code=True)
-    info = runtime.model_info(runtime.read(converted.xml))
+    info = runtime.model_info(runtime.read_model(converted.xml))
     (found,) = infer(zoo.compile(converted, device="CPU"), [picture], info)
     assert found["top"][0]["label"].replace("_", " ") in labels, found["top"]

@@ -44,9 +44,9 @@ def blob_of(folder: Path) -> Path:
 
 
 def test_read_and_compile(xml: Path, tmp_path: Path) -> None:
-    assert runtime.read(xml).friendly_name == "net"
+    assert runtime.read_model(xml).friendly_name == "net"
     assert total(runtime.compile(xml, key="k", device="CPU")) == 144
-    assert total(runtime.compile_model(runtime.read(xml), device="CPU")) == 144
+    assert total(runtime.compile_model(runtime.read_model(xml), device="CPU")) == 144
     assert total(runtime.compile(xml, key="k", compiled=tmp_path / "c")) == 144
 
 
@@ -81,7 +81,7 @@ def test_properties_are_passed_on_and_bad_ones_refused(xml: Path) -> None:
 def test_file_that_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "m.xml").write_text("<net>")
     with pytest.raises(LoadError, match="OpenVINO cannot read") as caught:
-        runtime.read(tmp_path / "m.xml")
+        runtime.read_model(tmp_path / "m.xml")
     assert caught.value.exit_code == 8
 
 
@@ -277,7 +277,7 @@ def test_record_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
 
 
 def test_model_info_as_text(tmp_path: Path) -> None:
-    model = runtime.read(support.network(tmp_path))
+    model = runtime.read_model(support.network(tmp_path))
     assert runtime.model_info(model) == {}
     model.set_rt_info("a b", ["model_info", "labels"])
     model.set_rt_info(5, ["model_info", "topk"])
