@@ -367,7 +367,7 @@ def test_an_archive_of_pytorch_under_another_name_is_refused(victim, shell):
 def test_a_picture_that_is_postscript_starts_no_program(tmp_path, monkeypatch):
     from PIL import Image, UnidentifiedImageError
 
-    from model_zoo.formats.images import open_image
+    from model_zoo.formats.ports import open_image
 
     bin_, marker = tmp_path / "bin", tmp_path / "marker"
     bin_.mkdir()
