@@ -418,7 +418,7 @@ def test_peak_memory_is_of_this_process() -> None:
 def test_main_leaves_an_answer_for_good_and_bad(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, without what would be irreversible here."""
     monkeypatch.setattr(main, "_take_stdout", lambda: print)
-    monkeypatch.setattr(main, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(main.system, "end_with_parent", lambda: None)
     monkeypatch.setattr(main, "forbid_network", lambda: None)
     (tmp_path / "m.onnx").write_bytes(tiny.tiny_onnx())
     request = {
