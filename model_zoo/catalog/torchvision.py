@@ -8,21 +8,53 @@ from __future__ import annotations
 from typing import Any
 
 from model_zoo.errors import UsageError
-from model_zoo.schema import Artifact, Builder, Input, License, Model, Recipe
+from model_zoo.schema import (
+    Artifact,
+    Builder,
+    Complexity,
+    Decode,
+    Input,
+    License,
+    Metric,
+    Model,
+    ModelInput,
+    ModelOutput,
+    Recipe,
+    Upstream,
+)
 from model_zoo.sources.torchvision import TorchvisionSource, WeightFacts, weight_table
 from model_zoo.text import near_names
 
-LICENSE = "BSD-3-Clause"
+REPOSITORY = "https://github.com/pytorch/vision"
+LICENSE = License(spdx="BSD-3-Clause", url=f"{REPOSITORY}/blob/main/LICENSE")
+_LICENSES = {"https://github.com/facebookresearch/SWAG/blob/main/LICENSE": "CC-BY-NC-4.0"}
+"""What the terms are that torchvision names by their address."""
+_METRICS = {
+    "acc@1": ("top-1 accuracy", "%"),
+    "acc@5": ("top-5 accuracy", "%"),
+    "box_map": ("box mAP", "%"),
+    "mask_map": ("mask mAP", "%"),
+    "kp_map": ("key point mAP", "%"),
+    "miou": ("mean IoU", "%"),
+    "pixel_acc": ("pixel accuracy", "%"),
+    "epe": ("endpoint error", "pixels"),
+    "per_image_epe": ("endpoint error per picture", "pixels"),
+    "fl_all": ("outliers", "%"),
+}
+"""What torchvision measures, in words, and the unit."""
 _BYTE = 255.0
 _VIDEO_FRAMES = 16
 _DETECTION_SIDE = 800
 """Height and width where the transforms leave the size open: what the weights were measured with."""
 _TASKS = {
-    "ImageClassification": ("classification", "Says which class a picture shows"),
-    "SemanticSegmentation": ("semantic_segmentation", "Says which class each pixel of a picture belongs to"),
-    "ObjectDetection": ("detection", "Finds objects in a picture, with their classes and boxes"),
-    "VideoClassification": ("action_recognition", "Says which action a short video shows"),
-    "OpticalFlow": ("optical_flow", "Says how far each pixel moved between two pictures"),
+    "ImageClassification": ("image-classification", "Says which class a picture shows"),
+    "SemanticSegmentation": (
+        "image-segmentation/semantic",
+        "Says which class each pixel of a picture belongs to",
+    ),
+    "ObjectDetection": ("object-detection", "Finds objects in a picture, with their classes and boxes"),
+    "VideoClassification": ("video-classification", "Says which action a short video shows"),
+    "OpticalFlow": ("optical-flow", "Says how far each pixel moved between two pictures"),
 }
 
 
@@ -54,9 +86,23 @@ def torchvision_model(weights: str, name: str) -> Model:
         name=name,
         task=task,
         framework="pytorch",
-        license=License(spdx=LICENSE),
+        license=_license(facts),
+        notice=_notice(facts),
+        upstream=Upstream(repository=REPOSITORY, card=facts.recipe),
+        metrics=_measured(facts),
+        complexity=_complexity(facts),
+        inputs=_feeds(facts),
+        outputs=_gives(facts),
+        decode=_decode(facts),
         description=f"{sentence}. Weights: {weights} of torchvision, builder {facts.builder}.",
-        artifacts=(Artifact(path=path, sources=(source,), integrity=source.integrity),),
+        artifacts=(
+            Artifact(
+                path=path,
+                approximate_size=round(facts.mebibytes * (1 << 20)) if facts.mebibytes else None,
+                sources=(source,),
+                integrity=source.integrity,
+            ),
+        ),
         recipe=Recipe(
             builder=Builder(torchvision=facts.builder, weights=path),
             inputs=_inputs(facts),
@@ -64,7 +110,6 @@ def torchvision_model(weights: str, name: str) -> Model:
             example=_example(facts),
         ),
         labels=tuple(weight_table().categories[facts.categories]) if facts.categories else None,
-        model_info=_model_info(facts),
     )
 
 
@@ -111,9 +156,96 @@ def _example(facts: WeightFacts) -> dict[str, Any] | None:
     return {name: {"shape": shape} for name in ("image1", "image2")}
 
 
-def _model_info(facts: WeightFacts) -> dict[str, Any]:
-    if facts.preset == "ImageClassification":
-        return {"model_type": "Classification", "resize_type": "crop"}
+# --- what is known about it
+
+
+def _license(facts: WeightFacts) -> License:
+    if facts.license is None:
+        return LICENSE
+    return License(spdx=_LICENSES.get(facts.license), url=facts.license)
+
+
+def _notice(facts: WeightFacts) -> str | None:
+    if _LICENSES.get(facts.license or "") != "CC-BY-NC-4.0":
+        return None
+    return "The SWAG weights are CC-BY-NC-4.0: not for commercial use."
+
+
+def _measured(facts: WeightFacts) -> tuple[Metric, ...]:
+    return tuple(
+        Metric(name=_METRICS[key][0], value=value, unit=_METRICS[key][1], dataset=data)
+        for data, values in facts.metrics.items()
+        for key, value in values.items()
+        if key in _METRICS
+    )
+
+
+def _complexity(facts: WeightFacts) -> Complexity | None:
+    """Return the cost; a multiplication with an addition counts as two operations, unlike in torchvision."""
+    if facts.parameters is None:
+        return None
+    operations = None if facts.operations is None else round(2 * facts.operations, 3)
+    return Complexity(gflops=operations, mparams=round(facts.parameters / 1e6, 3))
+
+
+def _feeds(facts: WeightFacts) -> tuple[ModelInput, ...]:
+    """Return what a caller feeds: the same inputs as bytes, which the IR normalises."""
+    resize: dict[str, Any] = {"resize": "stretch"}
+    if facts.crop_size:
+        part = round(min(facts.crop_size) / min(facts.resize_size), 6)
+        resize = {"resize": "crop"} | ({"crop_fraction": part} if part < 1 else {})
+    if facts.preset == "OpticalFlow":
+        resize = {}
+    elif facts.interpolation in {"nearest", "bilinear", "bicubic"}:
+        resize["interpolation"] = facts.interpolation
+    return tuple(
+        ModelInput(
+            name=port.name,
+            shape=port.shape,
+            layout=port.layout,
+            kind="image",
+            color="RGB",
+            range=(0, 255),
+            **resize,
+        )
+        for port in _inputs(facts)
+    )
+
+
+def _gives(facts: WeightFacts) -> tuple[ModelOutput, ...]:
+    if facts.preset in {"ImageClassification", "VideoClassification"}:
+        if facts.categories is None:
+            untrained = "for features of inner layers; the classifier is not trained"
+            return (ModelOutput(kind="tensor", format=untrained),)
+        count = len(weight_table().categories[facts.categories])
+        scores = "scores before the softmax"
+        return (ModelOutput(shape=(1, count), layout="NC", kind="class_scores", format=scores),)
     if facts.preset == "SemanticSegmentation":
-        return {"model_type": "segmentation", "resize_type": "standard"}
-    return {}
+        return (ModelOutput(name="out", kind="mask", layout="NCHW", format="scores of classes"),)
+    if facts.preset == "OpticalFlow":
+        moved = "pixels moved to the right and down"
+        return (ModelOutput(name="flow", kind="tensor", layout="NCHW", format=moved),)
+    outputs = {
+        "boxes": ModelOutput(name="boxes", shape=(-1, 4), kind="boxes", format="x0, y0, x1, y1 in pixels"),
+        "labels": ModelOutput(name="labels", shape=(-1,), kind="tensor", format="class of each box"),
+        "scores": ModelOutput(name="scores", shape=(-1,), kind="tensor", format="score of each box"),
+        "masks": ModelOutput(name="masks", kind="mask", format="a map for each box"),
+        "keypoints": ModelOutput(
+            name="keypoints", shape=(-1, 17, 3), kind="keypoints", format="x, y, visibility"
+        ),
+        "keypoints_scores": ModelOutput(
+            name="keypoints_scores", shape=(-1, 17), kind="tensor", format="score of each point"
+        ),
+    }
+    return tuple(outputs[name] for name in _outputs(facts))
+
+
+def _decode(facts: WeightFacts) -> Decode | None:
+    """Return how outputs become answers; optical flow is one as it is."""
+    kinds = {
+        "ImageClassification": Decode(type="Classification"),
+        "ObjectDetection": Decode(type="boxes", pixels=True),
+        "SemanticSegmentation": Decode(type="Segmentation"),
+        "VideoClassification": Decode(type="classes", activation="softmax"),
+    }
+    return kinds.get(facts.preset) if facts.categories else None

@@ -76,10 +76,13 @@ class Artifact(Struct, frozen=True, kw_only=True):
     With ``unpack`` the digest is the archive's, and ``path`` is the directory for its tree ("." for the
     model's own) unless ``unpack.into`` names another. If the sources stand for several files, ``path`` is
     the directory for these, and nothing else can be declared about them.
+
+    ``approximate_size`` is a rounded figure in bytes where nothing better is published: shown, never checked.
     """
 
     path: str
     size: Size | None = None
+    approximate_size: Size | None = None
     sha256: Sha256 | None = None
     sha384: Sha384 | None = None
     sha512: Sha512 | None = None

@@ -135,7 +135,7 @@ class ModelInput(Struct, frozen=True, kw_only=True):
     layout: str | None = None
     kind: InputKind
     color: Literal["RGB", "BGR", "GRAY"] | None = None
-    range: tuple[float, float] | None = None
+    range: tuple[int | float, int | float] | None = None
     resize: Resize | None = None
     crop_fraction: Annotated[float, Meta(gt=0, le=1)] | None = None
     interpolation: Literal["nearest", "bilinear", "bicubic", "area", "lanczos"] | None = None
@@ -210,7 +210,7 @@ class Decode(Struct, frozen=True, kw_only=True):
     multilabel: bool | None = None
     output_raw_scores: bool | None = None
     topk: int | None = None
-    anchors: tuple[float, ...] | None = None
+    anchors: tuple[int | float, ...] | None = None
     masks: tuple[int, ...] | None = None
     soft_threshold: float | None = None
     return_soft_prediction: bool | None = None

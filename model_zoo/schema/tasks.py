@@ -62,9 +62,7 @@ TASKS: dict[str, Task] = {
         "people with their boxes", "person_detection pedestrian_detection", "detector boxes pedestrian"
     ),
     "object-detection/product": _row("products with their boxes", "product_detection", "detector boxes shop"),
-    "object-detection/text": _row(
-        "lines or words of text", "text_detection text_spotting", "ocr detector boxes"
-    ),
+    "object-detection/text": _row("lines or words of text", "text_detection", "ocr detector boxes"),
     "object-detection/traffic": _row(
         "people, vehicles and bicycles", "person_vehicle_bike_detection", "detector boxes car bike"
     ),
@@ -127,7 +125,8 @@ TASKS: dict[str, Task] = {
     "image-to-text/formula": _row("a formula as LaTeX", "formula_recognition", "ocr latex math"),
     "image-to-text/ocr": _row(
         "the text in a picture",
-        "optical_character_recognition text_recognition scene_text_recognition handwritten_text_recognition"
+        "optical_character_recognition text_recognition text_spotting scene_text_recognition"
+        " handwritten_text_recognition"
         " license_plate_recognition token_recognition ocr",
         "ocr reading handwriting",
     ),

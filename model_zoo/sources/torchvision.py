@@ -44,6 +44,12 @@ class WeightFacts(msgspec.Struct, frozen=True, kw_only=True):
         min_size: the smallest height and width the network takes.
         min_temporal_size: the fewest frames.
         categories: name of a list in ``WeightTable.categories``.
+        mebibytes: size of the file, in units of 1024 * 1024 bytes.
+        parameters: of the network.
+        operations: billions of multiplications with an addition, for one input.
+        metrics: what was measured, by data set.
+        recipe: address of how the weights were trained.
+        license: address of the terms, where they are not torchvision's own.
     """
 
     file: str
@@ -58,6 +64,12 @@ class WeightFacts(msgspec.Struct, frozen=True, kw_only=True):
     min_size: tuple[int, ...] = ()
     min_temporal_size: int | None = None
     categories: str | None = None
+    mebibytes: float | None = None
+    parameters: int | None = None
+    operations: float | None = None
+    metrics: dict[str, dict[str, float]] = {}
+    recipe: str | None = None
+    license: str | None = None
 
 
 class WeightTable(msgspec.Struct, frozen=True, kw_only=True):

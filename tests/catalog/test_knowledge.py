@@ -6,8 +6,9 @@ import re
 
 import msgspec
 import pytest
+from packaging.licenses import canonicalize_license_expression
 
-from model_zoo.catalog import parse_model
+from model_zoo.catalog import Catalog, builtin_catalog, parse_model
 from model_zoo.catalog.writer import to_yaml
 from model_zoo.conversion.key import ir_key, key_parts
 from model_zoo.errors import CatalogError
@@ -215,3 +216,49 @@ def test_the_recipe_tells_what_is_fed_where_the_entry_does_not() -> None:
     (port,) = entry("onnx", "m.onnx", recipe=recipe).feeds
     assert (port.name, port.kind, port.shape, port.mean) == ("x", "image", (1, 3, 8, 8), None)
     assert msgspec.to_builtins(port)["layout"] == "NCHW"
+
+
+# --- the shipped catalog
+
+
+@pytest.fixture(scope="module")
+def shipped() -> list[Model]:
+    return list(Catalog([builtin_catalog()]))
+
+
+def test_nothing_is_normalised_twice(shipped) -> None:
+    """What the graph does must not be asked of the caller too."""
+    for model in shipped:
+        if model.recipe.preprocess == "declare":
+            continue
+        graph = {port.name: port for port in model.recipe.inputs}
+        for port in model.inputs:
+            inside = graph.get(port.name)
+            if inside is None:
+                continue
+            assert inside.mean is None or port.mean is None, model.name
+            assert inside.scale is None or port.scale is None, model.name
+            if inside.reverse_channels and port.color is not None:
+                assert port.color == "BGR", model.name
+
+
+def test_every_licence_is_one_that_spdx_knows(shipped) -> None:
+    for model in shipped:
+        if model.license.spdx is not None:
+            assert canonicalize_license_expression(model.license.spdx) == model.license.spdx, model.name
+        if (model.license.spdx or "").startswith("CC-BY-NC"):
+            assert model.notice, model.name
+
+
+def test_labels_go_with_the_scores(shipped) -> None:
+    """A classifier has as many labels as scores."""
+    for model in shipped:
+        if (
+            model.decode is None
+            or model.decode.type != "Classification"
+            or not isinstance(model.labels, tuple)
+        ):
+            continue
+        (output,) = (port for port in model.outputs if port.kind == "class_scores")
+        sizes = [dim for dim in output.shape or () if dim not in {1, -1}]
+        assert sizes in ([], [len(model.labels)]), model.name
