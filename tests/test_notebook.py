@@ -51,7 +51,7 @@ def test_a_model_is_a_small_table():
         "MIT",
         "FP32, FP16",
         "m.onnx (12 bytes), labels.txt",
-        "x [1, '?']",
+        "a tensor of 1 x any",
     ):
         assert part in text
     assert "Adds <b>a</b> number & more." in text, "text of the catalog stays text"

@@ -50,6 +50,7 @@ from model_zoo.schema.manifest import (
 from model_zoo.schema.model import Framework, Labels, Model, Omz
 from model_zoo.schema.recipe import Builder, Input, Recipe
 from model_zoo.schema.results import PIPELINES, ConvertedModel, FetchedModel, opening_line
+from model_zoo.schema.sentences import complexity_in_words, license_in_words, metrics_in_words
 from model_zoo.schema.tasks import TASKS, canonical_task, task_matches, task_spellings, task_words
 
 __all__ = [
@@ -103,6 +104,9 @@ __all__ = [
     "canonical_task",
     "check_relative_path",
     "check_unique_paths",
+    "complexity_in_words",
+    "license_in_words",
+    "metrics_in_words",
     "near_precisions",
     "opening_line",
     "task_matches",

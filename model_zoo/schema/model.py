@@ -29,6 +29,7 @@ from model_zoo.schema.knowledge import (
     image_info,
 )
 from model_zoo.schema.recipe import Recipe
+from model_zoo.schema.sentences import inputs_in_words, license_in_words, outputs_in_words
 from model_zoo.schema.tasks import canonical_task
 
 if TYPE_CHECKING:
@@ -173,6 +174,16 @@ class Model(Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def feeds_in_words(self) -> list[str]:
+        """What a caller feeds, one sentence for each input."""
+        return inputs_in_words(self.feeds, self.recipe)
+
+    @property
+    def gives_in_words(self) -> list[str]:
+        """What comes out, one sentence for each output."""
+        return outputs_in_words(self.outputs, self.labels if isinstance(self.labels, tuple) else ())
+
+    @property
     def ir_info(self) -> dict[str, Any]:
         """What the IR says under ``model_info``, apart from what the recipe and labels add.
 
@@ -198,14 +209,14 @@ class Model(Struct, frozen=True, kw_only=True):
 
         sizes = ("" if a.size is None else f" ({a.size} bytes)" for a in self.artifacts)
         files = ", ".join(a.path + size for a, size in zip(self.artifacts, sizes, strict=True))
-        shapes = ", ".join(f"{i.name} {list(i.shape or ())}" for i in self.recipe.inputs)
         rows = [
             ("task", self.task),
             ("framework", self.framework),
-            ("licence", str(self.license)),
+            ("licence", license_in_words(self.license)),
             ("precisions", ", ".join(self.precisions) if self.artifacts else None),
             ("becomes", "a folder of IRs" if self.is_folder and self.artifacts else None),
-            ("inputs", shapes),
+            ("feeds", "; ".join(self.feeds_in_words)),
+            ("gives", "; ".join(self.gives_in_words)),
             ("files", files),
             ("stages", ", ".join(self.stages)),
             ("not convertible", self.reason),

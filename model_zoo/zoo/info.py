@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from model_zoo.conversion.trust import untrusted
-from model_zoo.schema import PIPELINES
+from model_zoo.schema import PIPELINES, complexity_in_words, license_in_words, metrics_in_words
 from model_zoo.sources import LEVELS, LocatedSource, integrity_of
 from model_zoo.zoo.plan import Request
+from model_zoo.zoo.usage import needs_in_words, needs_of, python_lines, shell_lines
 
 if TYPE_CHECKING:
     from model_zoo.schema import Artifact, Model
@@ -48,10 +48,21 @@ def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
     irs = zoo.planner.cached_irs(request) if model.artifacts else {}
     is_folder = bool(model.artifacts) and model.is_folder
     unopened = PIPELINES.get(model.task) if is_folder else None  # as far as the task tells
+    opens = next((ir.manifest.opens for ir in irs.values() if ir), unopened)
+    needs = needs_of(stages or [model], opens)
     return short | {
         "integrity": max(levels, key=LEVELS.index),
         "reason": model.reason,
-        "needs": {"trust_code": [reason for part in (model, *stages) for reason in untrusted(part)]},
+        "needs": needs,
+        "in_words": {
+            "feeds": model.feeds_in_words,
+            "gives": model.gives_in_words,
+            "needs": needs_in_words(needs),
+            "license": license_in_words(model.license),
+            "metrics": metrics_in_words(model.metrics),
+            "complexity": complexity_in_words(model.complexity),
+        },
+        "code": {"shell": shell_lines(model, needs), "python": python_lines(model, needs, opens)},
         "catalog": str(zoo.catalog.files.get(model.name, "")),
         "artifacts": [_artifact(artifact) for artifact in model.artifacts],
         "upstream": msgspec.to_builtins(model.upstream),
@@ -68,7 +79,7 @@ def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
             "ir": {precision: str(ir.path) if ir else None for precision, ir in irs.items()},
         },
         "folder": is_folder,
-        "opens": next((ir.manifest.opens for ir in irs.values() if ir), unopened),
+        "opens": opens,
     }
 
 

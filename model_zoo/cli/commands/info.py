@@ -57,8 +57,15 @@ def _cached_fields(known: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _fields(known: Mapping[str, Any]) -> list[tuple[str, str]]:
-    shown = ["name", "task", "framework", "license", "description"]
-    pairs = [(name, str(known[name])) for name in shown if known[name]]
+    said = known["in_words"]
+    pairs = [(name, str(known[name])) for name in ("name", "task", "framework", "description") if known[name]]
+    pairs += [("feeds", text) for text in said["feeds"]]
+    pairs += [("gives", text) for text in said["gives"]]
+    pairs += [("needs", said["needs"]), ("license", said["license"])]
+    pairs += [("notice", str(known["notice"]))] if known["notice"] else []
+    pairs += [("metrics", text) for text in said["metrics"]]
+    pairs += [("cost", said["complexity"])] if said["complexity"] else []
+    pairs += [(f"upstream {name}", address) for name, address in (known["upstream"] or {}).items()]
     if known["stages"]:
         pairs.append(("stages", ", ".join(known["stages"])))
     else:
@@ -66,8 +73,6 @@ def _fields(known: Mapping[str, Any]) -> list[tuple[str, str]]:
     if known["folder"]:
         opens = f" for {known['opens']}" if known["opens"] else ""
         pairs.append(("becomes", f"a folder of IRs, tokenizers and configurations{opens}"))
-    if known["needs"]["trust_code"]:
-        pairs.append(("needs", f"--trust-code ({'; '.join(known['needs']['trust_code'])})"))
     pairs.append(("integrity", known["integrity"]))
     pairs.append(("size", human_size(known["size"])))
     if not known["convertible"]:
