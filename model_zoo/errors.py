@@ -62,6 +62,10 @@ class UsageError(ModelZooError):
     exit_code = 2
 
 
+class PolicyError(UsageError):
+    """The policy of the settings refuses the model."""
+
+
 class UnknownModelError(UsageError):
     """No catalog has a model of that name."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from model_zoo.errors import CacheError, UsageError
+from model_zoo.schema import Integrity
 from model_zoo.text import plain_reason, redact
 
 if TYPE_CHECKING:
@@ -24,6 +25,46 @@ _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 """Of 1000, or of 1024 with an "i" after the letter."""
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What may be used; the table ``[policy]`` of the settings file.
+
+    Attributes:
+        licenses: SPDX identifiers of the licences that are allowed; a model under any other, or under none
+            that is known, is refused. Default: all are allowed.
+        integrity: the weakest level that is allowed: ``pinned``, ``revision``, ``prefix`` or ``first-use``.
+        trust_code: models, by name, whose own Python code may run as with ``--trust-code``.
+    """
+
+    licenses: tuple[str, ...] | None = None
+    integrity: Integrity = "first-use"
+    trust_code: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Bring licences to SPDX's own spelling.
+
+        Raises:
+            ValueError: SPDX knows no such licence, or it is an expression of several.
+        """
+        if self.licenses is not None:
+            msgspec.structs.force_setattr(self, "licenses", tuple(map(_single_license, self.licenses)))
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether it refuses anything."""
+        return self.licenses is not None or self.integrity != "first-use"
+
+
+def _single_license(text: str) -> str:
+    from model_zoo.schema.spdx import spdx_expression  # few settings have a policy
+
+    found = spdx_expression(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not an SPDX licence identifier, such as Apache-2.0 or GPL-3.0-only")
+    if " AND " in found or " OR " in found:
+        raise ValueError(f"{text!r} combines licences; list each by itself")
+    return found
 
 
 class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,6 +86,7 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     lock_timeout: float = 3600.0
     adopt: tuple[Path, ...] = ()
     remote: str | None = None
+    policy: Policy = Policy()
 
 
 class Settings(FileSettings, frozen=True, kw_only=True):
@@ -69,6 +111,7 @@ class Settings(FileSettings, frozen=True, kw_only=True):
             Face, torch and TensorFlow Hub, such as ``--cache_dir`` or ``--output_dir`` of Open Model Zoo's
             downloader.
         remote: ``oci://REGISTRY/REPOSITORY`` in which several machines share their IRs.
+        policy: what may be used.
         source_date_epoch: modification time of exported files, in seconds since 1970, if set.
     """
 
@@ -83,6 +126,9 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     """
     env = os.environ if environ is None else environ
     values = {**_from_file(env), **_from_environment(env)}
+    licenses = values.pop("licenses", None)
+    if licenses is not None:
+        values["policy"] = msgspec.structs.replace(values.get("policy", Policy()), licenses=licenses)
     values.update({key: value for key, value in overrides.items() if value is not None})
     if "cache" not in values:
         values["cache"] = _default_cache()
@@ -149,6 +195,15 @@ def _path(text: str) -> Path:
         raise ValueError(msg) from None
 
 
+def parse_licenses(text: str) -> tuple[str, ...]:
+    """Parse SPDX identifiers separated by commas.
+
+    Raises:
+        ValueError: SPDX knows no such licence.
+    """
+    return tuple(_single_license(part.strip()) for part in text.split(",") if part.strip())
+
+
 def _paths(text: str) -> tuple[Path, ...]:
     return tuple(_path(part) for part in text.split(os.pathsep) if part)
 
@@ -163,6 +218,7 @@ ENVIRONMENT: dict[str, tuple[str, Callable[[str], object]]] = {
     "MODEL_ZOO_MIRRORS": ("mirrors", parse_mirrors),
     "MODEL_ZOO_ADOPT": ("adopt", _paths),
     "MODEL_ZOO_REMOTE": ("remote", str.strip),
+    "MODEL_ZOO_LICENSES": ("licenses", parse_licenses),
     "SOURCE_DATE_EPOCH": ("source_date_epoch", _seconds),
 }
 """Variable → field, and the parser of its text."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from model_zoo.catalog.uri import slug
 from model_zoo.errors import UsageError
 from model_zoo.events import ignore
 from model_zoo.schema import NAME, License
+from model_zoo.schema.spdx import spdx_expression
 from model_zoo.sources.file import FileSource
 from model_zoo.sources.url import refuse_secrets
 from model_zoo.zoo.lockfile import pinned
@@ -100,21 +100,3 @@ def _card(artifacts: tuple[Artifact, ...], settings: Settings) -> tuple[str | No
     listing = hub.list_files(source.hf, source.revision, settings)
     stated = spdx_expression(listing.license) if listing.license else None
     return stated, listing.task
-
-
-_GNU = re.compile(r"[AL]?GPL-\d\.\d")
-
-
-def spdx_expression(stated: str) -> str | None:
-    """Return a licence in SPDX's own spelling, such as ``Apache-2.0``; None if SPDX does not know it.
-
-    A bare GNU licence is that version only, as SPDX's current identifiers say: ``gpl-3.0`` is
-    ``GPL-3.0-only``.
-    """
-    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression  # rarely needed
-
-    try:
-        expression = str(canonicalize_license_expression(stated))
-    except InvalidLicenseExpression:
-        return None
-    return f"{expression}-only" if _GNU.fullmatch(expression) else expression

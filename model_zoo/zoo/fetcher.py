@@ -48,7 +48,7 @@ class Fetcher:
         """Fetch several models through one pool of transfers; a failure of one does not stop the others."""
         hits = [self._find(request).cached for request in requests]
         edited = any(edited_files(request, self.cache) for request in requests)
-        if all(hits) and not self.require_pinned and not edited:
+        if all(hits) and not (self.require_pinned or self.settings.policy.is_strict or edited):
             return [Outcome(hit) for hit in hits]
         with using_cache(self.cache, self.settings, report):
             return self._fetch_missing(requests, report)
@@ -65,7 +65,7 @@ class Fetcher:
         missing: list[tuple[int, Artifact]] = []
         for index, asked in enumerate(requests):
             try:
-                check_request(asked, self.cache, require_pinned=self.require_pinned)
+                check_request(asked, self.cache, self.settings.policy, require_pinned=self.require_pinned)
                 request = batch.requests[index] = self.resolver.resolve(asked)
                 if self._find(request).cached is None:
                     missing += [(index, a) for a in request.artifacts if self.cache.find_blob(a) is None]

@@ -19,7 +19,7 @@ from model_zoo.events import Event, ignore
 from model_zoo.outcome import Outcome, attempt
 from model_zoo.zoo.plan import Request, Tools
 from model_zoo.zoo.planner import Planner
-from model_zoo.zoo.policy import check_bytes, check_locked, check_request
+from model_zoo.zoo.policy import check_bytes, check_locked, check_request, with_trust
 from model_zoo.zoo.resolver import Resolver
 from model_zoo.zoo.waiting import using_cache
 
@@ -103,8 +103,9 @@ class Pipeline:
 
     def require_trust(self, request: Request, conversion: Conversion) -> None:
         """Refuse a conversion that is still to be done and would run code of others that is not trusted."""
-        if self._plan(request, conversion).cached is None:
-            require_trust(request.model, trusted=conversion.trust_code, name=request.name)
+        plan = self._plan(request, conversion)
+        if plan.cached is None:
+            require_trust(request.model, trusted=plan.conversion.trust_code, name=request.name)
 
     def carry_out(self, plan: Plan, report: Report = ignore) -> ConvertedModel:
         """Make the IR of a plan available; where that is impossible here, one made by other tools counts."""
@@ -171,8 +172,11 @@ class Pipeline:
 
     def _plan(self, request: Request, conversion: Conversion, report: Report = ignore) -> Plan:
         """Return a plan, with the IR of the cache or of the shared registry: looking runs no code."""
-        if self.require_pinned or not all(artifact.digests for artifact in request.artifacts):
-            check_request(request, self.cache, require_pinned=self.require_pinned)
+        policy = self.settings.policy
+        strict = self.require_pinned or policy.is_strict
+        if strict or not all(artifact.digests for artifact in request.artifacts):
+            check_request(request, self.cache, policy, require_pinned=self.require_pinned)
+        conversion = with_trust(request, conversion, policy)
         try:
             plan = self.planner.plan(request, conversion)
         except ModelZooError:  # of code that a lock brings, say so first

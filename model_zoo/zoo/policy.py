@@ -1,34 +1,49 @@
-"""What a run refuses although it could be done: what is unpinned, edited, or not as locked.
+"""What a run refuses although it could be done: by its licence, unpinned, edited, or not as locked.
 
-Each is an IntegrityError that says what differs; what is not in the lock at all is a UsageError.
+A licence that is not allowed is a PolicyError, what is not in the lock at all a UsageError. Everything else
+is an IntegrityError that says what differs.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from model_zoo.catalog.lockfile import LOCK_AGAIN
 from model_zoo.conversion import differences, ir_key
-from model_zoo.errors import IntegrityError, UsageError
-from model_zoo.sources import LocatedSource, integrity_of
+from model_zoo.errors import IntegrityError, PolicyError, UsageError
+from model_zoo.schema.spdx import is_allowed, spdx_expression
+from model_zoo.sources import LEVELS, LocatedSource, integrity_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from model_zoo.cache import Cache
     from model_zoo.catalog.lockfile import LockedIr
-    from model_zoo.schema import ConvertedModel, FileEntry, KeyParts
-    from model_zoo.zoo.plan import Request
+    from model_zoo.schema import ConvertedModel, FileEntry, KeyParts, Model
+    from model_zoo.settings import Policy
+    from model_zoo.zoo.plan import Conversion, Request
 
 
-def check_request(request: Request, cache: Cache, *, require_pinned: bool) -> None:
+_LEAST = {
+    "pinned": "pinned: a full digest in the catalog or the lock file",
+    "revision": "at least revision: an address that fixes the content, such as a commit",
+    "prefix": "at least prefix: the beginning of a digest",
+}
+
+
+def check_request(request: Request, cache: Cache, policy: Policy, *, require_pinned: bool) -> None:
     """Refuse what is not to be used, be it in the cache or not."""
-    for artifact in request.artifacts if require_pinned else ():
+    check_license(request.model, policy)
+    least = "pinned" if require_pinned else policy.integrity
+    demand = "--require-pinned is set" if require_pinned else "the policy of the settings demands it"
+    for artifact in request.artifacts if least != "first-use" else ():
         level = integrity_of(artifact)
-        if level != "pinned":
+        if LEVELS.index(level) > LEVELS.index(least):
+            firmly = "" if least == "pinned" else " firmly enough"
             raise IntegrityError(
-                f"{request.model.name}: {artifact.title} is not pinned, and --require-pinned is set",
-                expected="pinned: a full digest in the catalog or the lock file",
+                f"{request.model.name}: {artifact.title} is not pinned{firmly}, and {demand}",
+                expected=_LEAST[least],
                 found=level,
                 hint="add its sha256 to the catalog entry, or lock the model with 'model-zoo lock'",
             )
@@ -40,6 +55,39 @@ def check_request(request: Request, cache: Cache, *, require_pinned: bool) -> No
             left="the cache has what was made of the earlier content",
             hint=f"add its sha256 to the entry, or run 'model-zoo cache rm {request.name}' to start anew",
         )
+
+
+def check_license(model: Model, policy: Policy) -> None:
+    """Refuse a model under a licence that is not allowed; one that nobody knows is not allowed either."""
+    if policy.licenses is None:
+        return
+    expression = spdx_expression(model.license.spdx) if model.license.spdx else None
+    if expression is not None and is_allowed(expression, policy.licenses):
+        return
+    allowed = ", ".join(policy.licenses) or "none"
+    if expression is None:
+        raise PolicyError(
+            f"{model.name}: its licence is unknown, and the policy allows only licences that it names",
+            expected=allowed,
+            found=str(model.license),
+            left="nothing was transferred",
+            hint="read its terms; if they are one of these licences, say so in a catalog entry of your own",
+        )
+    raise PolicyError(
+        f"{model.name}: the policy does not allow its licence, {expression}",
+        expected=allowed,
+        found=expression,
+        left="nothing was transferred",
+        hint=f"choose another model, or add {expression} to MODEL_ZOO_LICENSES or to licenses under [policy] in "
+        "the settings file",
+    )
+
+
+def with_trust(request: Request, conversion: Conversion, policy: Policy) -> Conversion:
+    """Return how to convert a model; a policy trusts its code by its catalog name or whole URI."""
+    if request.name in policy.trust_code and not conversion.trust_code:
+        return replace(conversion, trust_code=True)
+    return conversion
 
 
 def edited_files(request: Request, cache: Cache) -> list[str]:

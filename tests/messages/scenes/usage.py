@@ -98,6 +98,20 @@ scene("settings-wrong-type", "list", writes("settings.toml", 'jobs = "three"\n')
 scene("settings-wrong-size", "list", writes("settings.toml", 'max_size = "big"\n'))
 scene("settings-absent", "list", sets(MODEL_ZOO_CONFIG="{tmp}/absent.toml"))
 
+# the policy of the settings
+scene(
+    "policy-refuses", "fetch probe", model(license="AGPL-3.0-only"), sets(MODEL_ZOO_LICENSES="MIT,Apache-2.0")
+)
+scene("policy-licence-unknown", "convert probe", model(license="https://example.org/terms"),
+      writes("settings.toml", '[policy]\nlicenses = ["Apache-2.0", "BSD-3-Clause"]\n'))  # fmt: skip
+scene("policy-file", "convert {tmp}/catalog/probe.onnx", model(), sets(MODEL_ZOO_LICENSES="MIT"))
+scene("policy-integrity", "fetch probe",
+      model(artifacts=[{"path": "m.onnx", "integrity": "first-use", "sources": [{"file": "probe.onnx"}]}]),
+      writes("settings.toml", '[policy]\nintegrity = "pinned"\n'))  # fmt: skip
+scene("policy-not-spdx", "list", sets(MODEL_ZOO_LICENSES="Apache2"))
+scene("policy-not-single", "list", writes("settings.toml", '[policy]\nlicenses = ["MIT OR ISC"]\n'))
+scene("policy-unknown-field", "list", writes("settings.toml", '[policy]\nlicences = ["MIT"]\n'))
+
 # options that contradict
 scene("seed-without-models", "seed probe", model())
 scene("seed-nothing", "seed layer", model())
