@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from model_zoo.cli.session import Session
     from model_zoo.export.contents import Contents, With
-    from model_zoo.schema import ConvertedModel, FetchedModel
+    from model_zoo.schema import ConvertedModel, FetchedModel, Model
     from model_zoo.zoo import Request
 
 Selected = tuple[str, "Outcome[Request]"]
@@ -133,7 +133,21 @@ def gather_contents(
     requests = [one.unwrap() for _, one in selected]
     contents = gather(session.zoo, requests, what, Conversion(**how), session.report, session.settings.jobs)
     session.finish(contents.errors, len(requests))
+    _note_terms(session, [request.model for request in requests])
     return requests, contents
+
+
+def _note_terms(session: Session, models: Iterable[Model]) -> None:
+    """Say under which licences the models are that are passed on, and what some of them ask for."""
+    named: dict[str, list[str]] = {}
+    for model in sorted({model.name: model for model in models}.values(), key=lambda model: model.name):
+        terms = model.license.spdx or f"unknown licence ({model.license})"
+        named.setdefault(terms, []).append(model.name)
+        if model.notice:
+            session.note(f"{model.name}: {model.notice}")
+    session.note(
+        "passing on " + "; ".join(f"{', '.join(names)} under {terms}" for terms, names in named.items())
+    )
 
 
 def names_of(requests: Iterable[Request]) -> list[str]:

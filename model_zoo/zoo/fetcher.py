@@ -68,7 +68,11 @@ class Fetcher:
                 check_request(asked, self.cache, self.settings.policy, require_pinned=self.require_pinned)
                 request = batch.requests[index] = self.resolver.resolve(asked)
                 if self._find(request).cached is None:
-                    missing += [(index, a) for a in request.artifacts if self.cache.find_blob(a) is None]
+                    lacking = [(index, a) for a in request.artifacts if self.cache.find_blob(a) is None]
+                    if lacking and request.model.notice:
+                        name, text = request.model.name, request.model.notice
+                        report(Event(event="note", model=name, message=text))
+                    missing += lacking
             except ModelZooError as error:
                 batch.errors.setdefault(index, error)
         if missing:

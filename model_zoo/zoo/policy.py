@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from model_zoo.cache import Cache
     from model_zoo.catalog.lockfile import LockedIr
-    from model_zoo.schema import ConvertedModel, FileEntry, KeyParts, Model
+    from model_zoo.schema import ConvertedModel, FileEntry, KeyParts
     from model_zoo.settings import Policy
     from model_zoo.zoo.plan import Conversion, Request
 
@@ -34,7 +34,7 @@ _LEAST = {
 
 def check_request(request: Request, cache: Cache, policy: Policy, *, require_pinned: bool) -> None:
     """Refuse what is not to be used, be it in the cache or not."""
-    check_license(request.model, policy)
+    check_license(request, policy)
     least = "pinned" if require_pinned else policy.integrity
     demand = "--require-pinned is set" if require_pinned else "the policy of the settings demands it"
     for artifact in request.artifacts if least != "first-use" else ():
@@ -57,29 +57,30 @@ def check_request(request: Request, cache: Cache, policy: Policy, *, require_pin
         )
 
 
-def check_license(model: Model, policy: Policy) -> None:
+def check_license(request: Request, policy: Policy) -> None:
     """Refuse a model under a licence that is not allowed; one that nobody knows is not allowed either."""
     if policy.licenses is None:
         return
-    expression = spdx_expression(model.license.spdx) if model.license.spdx else None
+    terms = request.model.license
+    expression = spdx_expression(terms.spdx) if terms.spdx else None
     if expression is not None and is_allowed(expression, policy.licenses):
         return
     allowed = ", ".join(policy.licenses) or "none"
     if expression is None:
         raise PolicyError(
-            f"{model.name}: its licence is unknown, and the policy allows only licences that it names",
+            f"{request.name}: its licence is unknown, and the policy allows only licences that it names",
             expected=allowed,
-            found=str(model.license),
+            found=str(terms),
             left="nothing was transferred",
             hint="read its terms; if they are one of these licences, say so in a catalog entry of your own",
         )
     raise PolicyError(
-        f"{model.name}: the policy does not allow its licence, {expression}",
+        f"{request.name}: the policy does not allow its licence, {expression}",
         expected=allowed,
         found=expression,
         left="nothing was transferred",
-        hint=f"choose another model, or add {expression} to MODEL_ZOO_LICENSES or to licenses under [policy] in "
-        "the settings file",
+        hint=f"choose another model, or add {expression} to MODEL_ZOO_LICENSES, or to licenses under "
+        "[policy] in the settings file",
     )
 
 

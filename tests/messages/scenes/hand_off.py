@@ -1,6 +1,6 @@
 """Seeds, exports, imports."""
 
-from tests.messages.stage import Group, after, model, sets, sizes, warm, writes
+from tests.messages.stage import Group, after, model, serves, sets, sizes, warm, writes
 
 scene = Group("hand_off", (sizes,))
 
@@ -90,4 +90,8 @@ scene(
     sets(MODEL_ZOO_LAYERS="{tmp}/cache", MODEL_ZOO_CACHE="{tmp}/top"),
 )
 scene("completion", "completion fish")
+scene("notice-and-licences", "export --format dir -o out probe other twin",
+      model(license="CC-BY-NC-4.0", notice="for research only"), model("other", license="https://example.org/terms"),
+      model("twin", license="CC-BY-NC-4.0"))  # fmt: skip
+scene("notice-of-fetch", "fetch probe", serves(notice="AGPL-3.0 asks for the source of what it serves"))
 scene("uri-in-export", "export --format dir -o out absent.onnx", model())
