@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import TYPE_CHECKING
 
@@ -134,3 +135,9 @@ def _without_query(word: str) -> str:
         return word
     closing = word[len(word.rstrip("'\"`)],.;:")) :]
     return before + ("?…" if found[0][0] == "?" else "") + closing
+
+
+def print_anything(stream: object) -> None:
+    """Let a stream write what its encoding lacks as an escape, instead of raising an error."""
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="backslashreplace")

@@ -16,6 +16,7 @@ from model_zoo.cli.failure import code_of
 from model_zoo.cli.options import global_options
 from model_zoo.cli.output import styled
 from model_zoo.cli.session import Session
+from model_zoo.text import print_anything
 from model_zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ COMMANDS = {
     "cache": ("cache:cache_group", "Inspect, verify and clean up the cache."),
     "catalog": ("catalog:catalog_group", "Validate, write and publish catalogs."),
     "doctor": ("doctor:doctor_command", "Diagnose problems on this machine."),
-    "completion": ("completion:completion_command", "Print a completion script for bash, zsh or fish."),
+    "completion": ("completion:completion_command", "Print a completion script for your shell."),
 }
 """Command → ``module:attribute`` below ``commands``, and one line for the list of commands."""
 GROUPS = {
@@ -127,6 +128,7 @@ def run(command: click.Command, argv: Sequence[str] | None, name: str = "model-z
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:  # closed by the parent process
             setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        print_anything(getattr(sys, stream))
     try:
         arguments = list(sys.argv[1:] if argv is None else argv)
         with command.make_context(name, arguments, obj=session) as ctx:

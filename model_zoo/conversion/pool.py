@@ -30,6 +30,8 @@ Result = TypeVar("Result")
 _MIB = 1 << 20
 _NNCF = 500
 """MiB that NNCF needs before it does anything; measured."""
+_TICK = 0.2
+"""Seconds after which a wait looks for Ctrl-C, which does not end one by itself on Windows."""
 _GRACE = 10.0
 """Seconds that jobs get to clean up after an interruption; what they do besides converting may hang."""
 _PER_BYTE = 4
@@ -119,7 +121,8 @@ class _Run(Generic[Job, Result]):
             for index, job in enumerate(self.jobs):
                 need = self.estimate(job)
                 with self.changed:
-                    self.changed.wait_for(lambda need=need: self.failed or self._fits(need))  # type: ignore[misc]
+                    while not (self.failed or self._fits(need)):
+                        self.changed.wait(_TICK)
                     if self.failed:
                         break
                     self.running[index] = need
@@ -129,7 +132,8 @@ class _Run(Generic[Job, Result]):
                 thread.start()
                 threads.append(thread)
             for thread in threads:
-                thread.join()
+                while thread.is_alive():
+                    thread.join(_TICK)
         except BaseException:
             process.stop_all()
             for thread in threads:

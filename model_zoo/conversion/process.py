@@ -210,7 +210,7 @@ def _crash(name: str, status: int, tail: str) -> errors.WorkerCrashedError:
             found += ", as happens when memory runs out"
             hint = f"free some memory or lower -j, then run again; if it happens again, {hint}"
     else:
-        found = f"exit code {status}"
+        found = f"exit code {f'0x{status:08X}' if status >> 8 else status}"  # Windows has its own, in hex
     last = tail.splitlines()[-1].strip() if tail else ""
     return errors.WorkerCrashedError(
         f"{name}: the conversion process died without a result",

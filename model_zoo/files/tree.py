@@ -87,7 +87,7 @@ def regular_files(path: Path | str) -> Iterator[tuple[os.DirEntry[str], os.stat_
     """Yield the regular files in a directory, with their ``lstat``."""
     for entry in scan(path):
         with contextlib.suppress(OSError):
-            found = entry.stat(follow_symlinks=False)
+            found = system.status(entry)
             if stat.S_ISREG(found.st_mode):
                 yield entry, found
 

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 from model_zoo.omz.arguments import FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from model_zoo.omz.selection import Entry
     from model_zoo.schema import Model
 
 T = TypeVar("T")
 R = TypeVar("R")
+_TICK = 0.2
 _events = threading.Lock()
 Piece = tuple[TextIO, str] | None
 
@@ -127,10 +128,21 @@ def in_parallel(jobs: int, work: Callable[[T, Output], R], items: Sequence[T], o
     for _ in range(min(jobs, len(items))):
         threading.Thread(target=run, daemon=True).start()
     for index, pieces in enumerate(printed):
-        while (piece := pieces.get()) is not None:
-            stream, text = piece
+        for stream, text in _pieces(pieces):
             stream.write(text)
             stream.flush()
         if index in errors:
             raise errors[index]
     return [results[index] for index in range(len(items))]
+
+
+def _pieces(pieces: queue.SimpleQueue[Piece]) -> Iterator[tuple[TextIO, str]]:
+    """Yield what is printed until the end; a wait without limit would not notice Ctrl-C on Windows."""
+    while True:
+        try:
+            piece = pieces.get(timeout=_TICK)
+        except queue.Empty:
+            continue
+        if piece is None:
+            return
+        yield piece

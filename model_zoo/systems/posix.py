@@ -167,6 +167,11 @@ def allocated(found: os.stat_result) -> int:
     return found.st_blocks * 512
 
 
+def status(entry: os.DirEntry[str]) -> os.stat_result:
+    """Return the ``lstat`` of what a listing found, with inode and number of names."""
+    return entry.stat(follow_symlinks=False)
+
+
 def umask() -> int:
     """Return the process's umask, without changing it where the kernel tells it."""
     with contextlib.suppress(OSError, ValueError):

@@ -247,6 +247,11 @@ def copy_range(source: int, target: int, size: int) -> int:
     return 0
 
 
+def status(entry: os.DirEntry[str]) -> os.stat_result:
+    """Return the status from the file itself: listings have neither inode nor number of names."""
+    return os.lstat(entry.path)
+
+
 def umask() -> int:
     """Return nothing to take away: there are no modes."""
     return 0

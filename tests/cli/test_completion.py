@@ -100,6 +100,15 @@ def test_zsh_and_fish_are_answered_by_words(answers):
     assert "zooey-one" in answer
 
 
+def test_powershell_is_answered_by_the_line(answers):
+    assert answers("model-zoo path zooey-one@", "powershell") == [
+        "plain,zooey-one@FP32",
+        "plain,zooey-one@FP16",
+    ]
+    assert answers("model-zoo con", "powershell") == ["plain,convert"]
+    assert answers("model-zoo --cache 'C:\\two words' path zooey-t", "powershell") == ["plain,zooey-two"]
+
+
 def test_a_broken_catalog_is_no_reason_to_fill_the_prompt(answers, catalog):
     (catalog / "zooey-one.yaml").write_text("schema: [")
     assert answers("model-zoo path zooey-one@") == []

@@ -261,3 +261,19 @@ def test_standard_output_that_takes_nothing(tmp_path, arguments, code):
     assert "Traceback" not in done.stderr
     assert "bug" not in done.stderr
     assert ("cannot write to standard output" in done.stderr) == (code == 6)
+
+
+@pytest.mark.parametrize(
+    ("code", "stream", "status"),
+    [
+        ("from model_zoo.cli.main import main; main(['info', '\u0142\u00f3d'])", "stderr", 2),
+        ("from model_zoo.text import print_anything as p; import sys; p(sys.stdout); print('\u0142\u00f3d')",
+         "stdout", 0),
+    ],
+)  # fmt: skip
+def test_what_the_console_cannot_show_is_escaped(code, stream, status):
+    """A name beyond the encoding of a Windows console is no reason for a traceback."""
+    env = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, env=env)
+    assert done.returncode == status
+    assert b"\\u0142\xf3d" in getattr(done, stream)

@@ -183,7 +183,7 @@ def _names(directory: str, known: Mapping[int, Name] = MappingProxyType({})) -> 
             found.append(name)
             continue
         with contextlib.suppress(OSError):
-            status = entry.stat(follow_symlinks=False)
+            status = system.status(entry)
             if stat.S_ISREG(status.st_mode):
                 found.append(_name(status, entry.path))
     return found

@@ -21,6 +21,7 @@ from model_zoo.errors import CacheError
 from model_zoo.files import is_directory, read_checked, with_checksum, write_file
 from model_zoo.files.tree import directory_names, is_real_directory, regular_files, scan, walk
 from model_zoo.schema import FilesManifest, IrManifest
+from model_zoo.systems import system
 
 if TYPE_CHECKING:
     import os
@@ -251,7 +252,7 @@ def files_below(directory: str) -> Iterator[os.stat_result]:
     """Yield the ``lstat`` of every regular file of a tree; nothing where its root is a link."""
     for entry in walk(directory):
         with contextlib.suppress(OSError):
-            found = entry.stat(follow_symlinks=False)
+            found = system.status(entry)
             if stat.S_ISREG(found.st_mode):
                 yield found
 

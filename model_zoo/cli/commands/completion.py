@@ -1,13 +1,14 @@
-"""``completion``: shell completion for bash, zsh and fish, including the names of models.
+"""``completion``: shell completion for bash, zsh, fish and PowerShell, including the names of models.
 
 click ships the scripts. A script calls this program with what was typed so far; it answers from the names in
-the catalogs and opens no socket. Only bash needs a script of our own, see ``Bash``.
+the catalogs and opens no socket. Bash and PowerShell need scripts of our own.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,25 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 }
 complete -o default -F %(complete_func)s_omz omz_downloader omz_converter omz_info_dumper omz_data_downloader
 """
+_POWERSHELL = """\
+Register-ArgumentCompleter -Native -CommandName %(prog_name)s -ScriptBlock {
+    param($word, $command, $cursor)
+    $typed = $cursor - $command.Extent.StartOffset
+    $env:MODEL_ZOO_LINE = $command.Extent.Text.PadRight($typed).Substring(0, $typed)
+    $env:%(complete_var)s = 'powershell_complete'
+    try {
+        %(prog_name)s 2>$null | ForEach-Object {
+            $kind, $value = $_ -split ',', 2
+            if ($kind -eq 'plain') {
+                $shown = if ($value -match '[@,;\\s]') { "'$value'" } else { $value }
+                [System.Management.Automation.CompletionResult]::new($shown, $value, 'ParameterValue', $value)
+            }
+        }
+    } finally {
+        Remove-Item Env:MODEL_ZOO_LINE, Env:%(complete_var)s
+    }
+}
+"""
 
 
 class Bash(BashComplete):
@@ -91,7 +111,30 @@ class Bash(BashComplete):
         return f"{item.type},{value}"
 
 
-SHELLS: dict[str, type[ShellComplete]] = {"bash": Bash, "zsh": ZshComplete, "fish": FishComplete}
+class PowerShell(ShellComplete):
+    """PowerShell 5.1 or later, which completes paths by itself where there is no answer."""
+
+    name = "powershell"
+    source_template = _POWERSHELL
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before the cursor, and the part of the current word before it."""
+        line = os.environ.get("MODEL_ZOO_LINE", "")
+        words = [word.strip("\"'") for word in re.findall(r""""[^"]*"?|'[^']*'?|\S+""", line)][1:]
+        incomplete = words.pop() if words and not line[-1:].isspace() else ""
+        return words, incomplete
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """Return one answer: what it is, and its text."""
+        return f"{item.type},{item.value}"
+
+
+SHELLS: dict[str, type[ShellComplete]] = {
+    "bash": Bash,
+    "zsh": ZshComplete,
+    "fish": FishComplete,
+    "powershell": PowerShell,
+}
 
 
 def print_completions(command: click.Command, session: Session) -> int:
@@ -170,6 +213,6 @@ def _environments(ctx: click.Context) -> list[str]:
 def completion_command(shell: str) -> None:
     """Print a script that lets a shell complete commands, options and models.
 
-    Requires bash 4.4, zsh 5, fish 3, or later.
+    Requires bash 4.4, zsh 5, fish 3, PowerShell 5.1, or later.
     """
     click.echo(SHELLS[shell](click.Command("model-zoo"), {}, "model-zoo", VARIABLE).source())
