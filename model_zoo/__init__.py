@@ -2,7 +2,7 @@
 
 The pipeline, one package each: ``catalog`` (YAML → what models there are) → ``sources`` (where the bytes
 are) → ``download`` (get and prove them) → ``cache`` (store them once, publish by rename) → ``conversion``
-(worker process, files → IR) → ``runtime`` (read, compile, infer). ``zoo`` is where they meet; the five
+(worker process, files → IR) → ``runtime`` (read, compile, infer). ``zoo`` is where they meet; the
 functions below are its methods on a ``Zoo`` made from the environment.
 
 Importing this package is cheap: neither openvino nor any network library is loaded before it is needed.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from model_zoo.errors import ModelZooError
 from model_zoo.version import __version__
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from model_zoo.events import Progress, Report
+    from model_zoo.runtime.inference.items import Input
+    from model_zoo.runtime.inference.prediction import Prediction
+    from model_zoo.runtime.inference.predictor import Predictor
     from model_zoo.schema import ConvertedModel, FetchedModel, Model
     from model_zoo.zoo import ConvertOptions, Zoo
+    from model_zoo.zoo.answers import AnswerOptions
 
 __all__ = [
     "ModelZooError",
@@ -33,8 +37,10 @@ __all__ = [
     "__version__",
     "convert",
     "fetch",
+    "infer",
     "list_models",
     "load",
+    "predictor",
     "progress_bars",
     "read",
 ]
@@ -88,6 +94,26 @@ def load(
 ) -> openvino.CompiledModel:
     """Return the model compiled for a device, as an ``openvino.CompiledModel``. See ``Zoo.load``."""
     return _zoo().load(reference, device=device, config=config, convert=convert, **options)
+
+
+@overload
+def infer(reference: str, source: list[Input], **options: Unpack[AnswerOptions]) -> list[Prediction]: ...
+@overload
+def infer(reference: str, source: Input | None = None, **options: Unpack[AnswerOptions]) -> Prediction: ...
+def infer(
+    reference: str, source: Input | list[Input] | None = None, **options: Unpack[AnswerOptions]
+) -> Prediction | list[Prediction]:
+    """Return what a model finds in a picture, a sound or arrays. See ``Zoo.infer``.
+
+    >>> print(model_zoo.infer("efficientnet-lite0", "cat.jpg", trust_code=True))    # doctest: +SKIP
+    cat.jpg: Egyptian cat 0.77, tabby cat 0.12, tiger cat 0.06 and 2 more
+    """
+    return _zoo().infer(reference, source, **options)
+
+
+def predictor(reference: str, **options: Unpack[AnswerOptions]) -> Predictor:
+    """Return the model, compiled, to be called with inputs. See ``Zoo.predictor``."""
+    return _zoo().predictor(reference, **options)
 
 
 @contextlib.contextmanager

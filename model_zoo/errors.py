@@ -166,6 +166,10 @@ class LoadError(ModelZooError):
     exit_code = 8
 
 
+class InputError(LoadError):
+    """An input cannot be read, or does not fit the network."""
+
+
 class DeviceUnavailableError(LoadError):
     """The requested device does not exist on this machine."""
 

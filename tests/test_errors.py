@@ -35,6 +35,7 @@ CODES = {
     "LoadError": 8,
     "DeviceUnavailableError": 8,
     "CompileError": 8,
+    "InputError": 8,
 }
 
 

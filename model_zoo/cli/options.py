@@ -93,6 +93,16 @@ device_option = with_default("--device", default="AUTO", metavar="D", help="Open
 precisions_option = click.option(
     "--precision", "precisions", metavar="P,…", help="Precisions to make (default: each model's first)."
 )
+precision_option = click.option(
+    "--precision", metavar="P", help="Precision to run (default: the reference's, else the model's first)."
+)
+shape_option = click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    metavar="NAME=N,…",
+    help="Shape of an input whose size is open, such as input=1,3,224,224; repeatable.",
+)
 jobs_option = click.option(
     "-j", "--jobs", type=click.IntRange(1), metavar="N", help="Number of parallel conversions."
 )

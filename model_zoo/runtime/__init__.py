@@ -1,6 +1,6 @@
 """Running: read an IR or an original file, and compile it for a device.
 
-``inference.run`` infers and ``measure`` benchmarks; both need numpy, which reading and compiling do not.
+``inference`` answers and ``measure`` benchmarks; both need numpy, which reading and compiling do not.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "available_devices",
+    "check_device",
     "compile",
     "compile_model",
     "core",
@@ -66,7 +67,7 @@ def read_direct(model: Model, files: Path, precision: str | None = None) -> open
 
 
 def compile(  # noqa: A001 - OpenVINO's word
-    xml: Path,
+    ir: Path | openvino.Model,
     *,
     key: str,
     device: str = "AUTO",
@@ -75,6 +76,7 @@ def compile(  # noqa: A001 - OpenVINO's word
 ) -> openvino.CompiledModel:
     """Compile an IR for a device, through the cache of compiled blobs.
 
+    ``ir`` is its ``.xml``, or the network that was read from it, perhaps with other shapes.
     ``config`` has OpenVINO properties, passed on unchanged; a ``CACHE_DIR`` among them replaces ours.
     ``compiled`` is the cache's directory of compiled blobs; None uses none. If it cannot be written, the
     model is compiled and nothing is stored.
@@ -87,18 +89,18 @@ def compile(  # noqa: A001 - OpenVINO's word
     check_device(device)
     properties = dict(config or {})
     if compiled is None or "CACHE_DIR" in properties:
-        return _compile(xml, device, properties)
+        return _compile(ir, device, properties)
     directory = blobs.directory_of(compiled, key, device, properties)
     if not blobs.prepare(directory):
-        _log.info("compiling %s without a cache: %s cannot be used", xml, directory)
-        return _compile(xml, device, properties)
+        _log.info("compiling %s without a cache: %s cannot be used", key, directory)
+        return _compile(ir, device, properties)
     try:
-        made = _compile(xml, device, {**properties, "CACHE_DIR": str(directory)})
+        made = _compile(ir, device, {**properties, "CACHE_DIR": str(directory)})
     except CompileError as error:
         # OpenVINO fails on a blob that does not fit this machine, in a directory where it cannot replace it.
         # If the model itself is at fault, it fails again.
-        _log.info("compiling %s again, without the blobs in %s: %s", xml, directory, error.found)
-        return _compile(xml, device, properties)
+        _log.info("compiling %s again, without the blobs in %s: %s", key, directory, error.found)
+        return _compile(ir, device, properties)
     blobs.record(directory)
     return made
 

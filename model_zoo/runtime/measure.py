@@ -8,11 +8,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from model_zoo.errors import CompileError
 from model_zoo.runtime.core import check_device, read_model
-from model_zoo.runtime.inference.inputs import input_ports
+from model_zoo.runtime.inference.ports import example_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _log = logging.getLogger(__name__)
 _BENCHMARK_APP = (
@@ -46,12 +49,13 @@ def bench(
     seconds: float = 10.0,
     hint: str | None = None,
     cache: Path | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> Figures:
-    """Measure a model; dynamic inputs get the shapes that ``infer`` gives its zeros.
+    """Measure a model; inputs whose size is open get the shapes that ``infer`` gives its zeros.
 
     ``xml`` is the IR, or another file that OpenVINO reads directly; ``seconds`` is how long to measure.
     ``hint`` is ``latency`` or ``throughput``, by default benchmark_app's own choice; ``cache`` a directory
-    for compiled blobs.
+    for compiled blobs, and ``shapes`` those of inputs, by name.
 
     Raises:
         DeviceUnavailableError: this machine has no such device.
@@ -66,7 +70,7 @@ def bench(
         argv += ["-report_type", "no_counters", "-json_stats", "-report_folder", directory]
         argv += ["-hint", hint] if hint else []
         argv += ["-cdir", str(cache)] if cache else []
-        argv += _shape_arguments(xml)
+        argv += _shape_arguments(xml, shapes or {})
         _log.debug("running benchmark_app: %s", " ".join(argv[3:]))
         try:
             done = subprocess.run(
@@ -83,16 +87,19 @@ def bench(
         return _figures(json.loads(report.read_text(encoding="utf-8")), device)
 
 
-def _shape_arguments(xml: Path) -> list[str]:
-    """Return the shapes of dynamic inputs, without which benchmark_app does not start."""
+def _shape_arguments(xml: Path, given: Mapping[str, Sequence[int]]) -> list[str]:
+    """Return the shapes of all inputs if one is open or given: without them benchmark_app does not start."""
     model = read_model(xml)
-    if not any(port.get_partial_shape().is_dynamic for port in model.inputs):
+    if not given and not any(port.get_partial_shape().is_dynamic for port in model.inputs):
         return []
-    ports = input_ports(model)
-    shapes = [f"[{','.join(map(str, port.example_shape))}]" for port in ports]
-    if len(ports) == 1:
-        return ["-data_shape", shapes[0]]
-    return ["-data_shape", ",".join(port.name + shape for port, shape in zip(ports, shapes, strict=True))]
+    shapes = {name: f"[{','.join(map(str, shape))}]" for name, shape in example_shapes(model, given).items()}
+    # Static shapes, and so the same network for every request.
+    listed = (
+        ",".join(name + shape for name, shape in shapes.items())
+        if len(shapes) > 1
+        else "".join(shapes.values())
+    )
+    return ["-shape" if given else "-data_shape", listed]
 
 
 def _figures(report: dict[str, Any], device: str) -> Figures:

@@ -17,6 +17,7 @@ from model_zoo.schema.base import (
     check_unique_paths,
     html_table,
 )
+from model_zoo.schema.chain import Chain
 from model_zoo.schema.knowledge import (
     Complexity,
     Decode,
@@ -110,6 +111,7 @@ class Model(Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...] | Labels | None = None
     model_info: dict[str, Any] = {}  # noqa: RUF012 - msgspec copies it for each
     stages: tuple[str, ...] = ()
+    chain: Chain | None = None
     convertible: bool = True
     reason: str | None = None
     omz: Omz | None = None
@@ -129,6 +131,8 @@ class Model(Struct, frozen=True, kw_only=True):
             raise ValueError(msg)
         if self.artifacts and self.framework is None:
             raise ValueError("a model with artifacts needs a framework")
+        if self.chain is not None and len(self.stages) != 2:  # noqa: PLR2004 - the finder and the asker
+            raise ValueError(f"chain needs two stages, not {len(self.stages)}")
         if not self.convertible and not self.reason:
             raise ValueError("convertible: false needs a reason")
         if self.recipe.export is not None and self.framework not in EXPORTED:

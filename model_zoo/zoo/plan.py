@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict
 
+from model_zoo.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -76,6 +78,18 @@ class Request:
     def artifacts(self) -> tuple[Artifact, ...]:
         """The artifacts this needs."""
         return self.model.files_of(self.precision)
+
+
+def single(request: Request) -> Request:
+    """Return a request of one model.
+
+    Raises:
+        UsageError: it is for a composite.
+    """
+    if request.model.stages:
+        what = f"{request.model.name} consists of several models"
+        raise UsageError(what, hint=f"name one of its stages: {', '.join(request.model.stages)}")
+    return request
 
 
 @dataclass(frozen=True)

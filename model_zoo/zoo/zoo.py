@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import msgspec
 
 from model_zoo.catalog import Catalog, builtin_catalog, match_names
-from model_zoo.errors import LoadError, UsageError
+from model_zoo.errors import LoadError
 from model_zoo.events import ignore, listener
 from model_zoo.schema import task_matches
 from model_zoo.settings import load_settings
-from model_zoo.zoo.plan import Conversion, Request
+from model_zoo.zoo.plan import Conversion, Request, single
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from model_zoo.catalog.lockfile import Lockfile
     from model_zoo.events import Progress, Report
     from model_zoo.outcome import Outcome
+    from model_zoo.runtime.inference.items import Input
+    from model_zoo.runtime.inference.prediction import Prediction
+    from model_zoo.runtime.inference.predictor import Predictor
     from model_zoo.schema import ConvertedModel, FetchedModel, Model
     from model_zoo.settings import Settings
+    from model_zoo.zoo.answers import AnswerOptions
     from model_zoo.zoo.pipeline import Pipeline
     from model_zoo.zoo.plan import ConvertOptions
     from model_zoo.zoo.planner import Planner
@@ -167,7 +171,7 @@ class Zoo:
         request = Request(model)
         return bool(self.planner.plan_files(request).cached or self.planner.cached_precisions(request))
 
-    # --- the five functions of the contract
+    # --- the functions of the contract
 
     def fetch(
         self,
@@ -189,7 +193,7 @@ class Zoo:
             ModelZooError: one of its subclasses, see ``model_zoo.errors``.
         """
         pipeline = self.pipeline(offline=offline)
-        request = _single(pipeline.planner.request(reference, precision))
+        request = single(pipeline.planner.request(reference, precision))
         fetched = pipeline.fetch(request, _report(progress))
         self.catalog.save()  # the next process then finds the entry without reading YAML
         return fetched
@@ -208,7 +212,7 @@ class Zoo:
         report = _report(options.pop("progress", None))
         precision = options.pop("precision", None)
         conversion = Conversion(**options)  # type: ignore[misc]  # what is left; others are a TypeError
-        request = _single(pipeline.planner.request(reference, precision))
+        request = single(pipeline.planner.request(reference, precision))
         converted = pipeline.convert(request, conversion, report)
         self.catalog.save()
         return converted
@@ -230,7 +234,7 @@ class Zoo:
         from model_zoo import runtime
 
         if convert:
-            return self._with_ir(lambda converted: runtime.read_model(converted.xml), reference, options)
+            return self.with_ir(lambda converted: runtime.read_model(converted.xml), reference, options)
         fetched = self.fetch(
             reference,
             precision=options.get("precision"),
@@ -261,7 +265,7 @@ class Zoo:
             ModelZooError: one of its subclasses, see ``model_zoo.errors``.
         """
         if convert:
-            return self._with_ir(
+            return self.with_ir(
                 lambda converted: self.compile(converted, device=device, config=config), reference, options
             )
         from model_zoo import runtime
@@ -269,7 +273,54 @@ class Zoo:
         model = self.read(reference, convert=False, **options)
         return runtime.compile_model(model, device=device, config=config)
 
-    def _with_ir(self, use: Callable[[ConvertedModel], T], reference: str, options: ConvertOptions) -> T:
+    def predictor(self, reference: str, **options: Unpack[AnswerOptions]) -> Predictor:
+        """Return the model, compiled: called with inputs it returns what it finds, as ``infer`` does.
+
+        Args:
+            reference: a catalog name, perhaps with ``@PRECISION``, a path or a URI.
+            **options: see ``AnswerOptions``.
+
+        Raises:
+            ModelZooError: one of its subclasses, see ``model_zoo.errors``.
+        """
+        from model_zoo.zoo import answers
+
+        return answers.open_predictor(self, reference, **options)
+
+    @overload
+    def infer(
+        self, reference: str, source: list[Input], **options: Unpack[AnswerOptions]
+    ) -> list[Prediction]: ...
+    @overload
+    def infer(
+        self, reference: str, source: Input | None = None, **options: Unpack[AnswerOptions]
+    ) -> Prediction: ...
+    def infer(
+        self,
+        reference: str,
+        source: Input | list[Input] | None = None,
+        **options: Unpack[AnswerOptions],
+    ) -> Prediction | list[Prediction]:
+        """Return what a model finds in a picture, a sound or arrays.
+
+        Inputs and device are checked before anything is fetched or converted. For many inputs at different
+        times keep a ``predictor``.
+
+        Args:
+            reference: a catalog name, perhaps with ``@PRECISION``, a path or a URI.
+            source: one input, or a list of them: see ``Predictor``. None runs the network on zeros.
+            **options: see ``AnswerOptions``.
+
+        Raises:
+            InputError: an input is damaged, or does not fit the model.
+            ModelZooError: one of its other subclasses, see ``model_zoo.errors``.
+        """
+        from model_zoo.zoo import answers
+
+        found = answers.stream(self, reference, source if isinstance(source, list) else [source], **options)
+        return list(found) if isinstance(source, list) else next(found)
+
+    def with_ir(self, use: Callable[[ConvertedModel], T], reference: str, options: ConvertOptions) -> T:
         """Do something with a model's IR; once more where a collector took it away in between."""
         converted = self.convert(reference, **options)
         try:
@@ -280,9 +331,14 @@ class Zoo:
         return use(self.convert(reference, **options))
 
     def compile(
-        self, converted: ConvertedModel, *, device: str = "AUTO", config: Mapping[str, object] | None = None
+        self,
+        converted: ConvertedModel,
+        *,
+        device: str = "AUTO",
+        config: Mapping[str, object] | None = None,
+        network: openvino.Model | None = None,
     ) -> openvino.CompiledModel:
-        """Compile an IR of the cache for a device.
+        """Compile an IR of the cache for a device; ``network`` is what was read from it and changed.
 
         Raises:
             LoadError: the device is not there, or refuses the model.
@@ -295,7 +351,7 @@ class Zoo:
                 compiled = layer.compiled
                 break
         return runtime.compile(
-            converted.xml, key=converted.key, device=device, config=config, compiled=compiled
+            network or converted.xml, key=converted.key, device=device, config=config, compiled=compiled
         )
 
     # --- several at once
@@ -315,13 +371,6 @@ class Zoo:
         """Convert several models; a failure of one does not stop the others."""
         jobs = jobs or self.settings.jobs
         return self.pipeline().convert_all(requests, conversion, report, jobs=jobs)
-
-
-def _single(request: Request) -> Request:
-    if request.model.stages:
-        what = f"{request.model.name} consists of several models"
-        raise UsageError(what, hint=f"name one of its stages: {', '.join(request.model.stages)}")
-    return request
 
 
 def _report(progress: Progress) -> Report:

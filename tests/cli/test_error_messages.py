@@ -272,6 +272,13 @@ def refused_by_the_plugin(stage):
     return stage.shell("infer", "probe", "--device", "CPU", "--config", "NO_SUCH_PROPERTY=1")
 
 
+@scene(errors.InputError, "notes.txt does not fit", "x [1,4] float32", "5 bytes")
+def input_that_does_not_fit(stage):
+    stage.entry()
+    (stage.path / "notes.txt").write_text("hello")
+    return stage.shell("infer", "probe", str(stage.path / "notes.txt"), "--device", "CPU")
+
+
 @pytest.fixture
 def stage(shell, server, tmp_path, monkeypatch, quick):
     # what ``quick`` set is set again: ``shell`` takes settings away

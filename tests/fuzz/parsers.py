@@ -310,19 +310,17 @@ def credentials(data: bytes) -> object:
     return None
 
 
-def _ports() -> list:
-    import numpy as np
-
-    from model_zoo.runtime.inference.inputs import InputPort
-
-    return [InputPort("x", (1, 3, 8, 8), (1, 3, 8, 8), np.dtype("float32"), "NCHW")]
-
-
 def _fed(name: str) -> Callable[[bytes], object]:
     def parse(data: bytes) -> object:
-        from model_zoo.runtime.inference.inputs import read_feeds
+        import numpy as np
 
-        return _file(data, name, lambda path: list(read_feeds(path, _ports(), {})))
+        from model_zoo.runtime.inference.feeds import make_feed
+        from model_zoo.runtime.inference.items import read_item
+        from model_zoo.runtime.inference.ports import InputPort
+
+        port = InputPort("x", (1, 3, 8, 8), (1, 3, 8, 8), np.dtype("float32"), "NCHW")
+        info = {"range": "0 255"}
+        return _file(data, name, lambda path: make_feed(read_item(path), [port], info, None))
 
     return parse
 

@@ -103,23 +103,15 @@ def test_compiled_blobs_are_not_written_through_a_link(catalog, shell, tmp_path,
 # --- output
 
 
-@pytest.fixture
-def picture(tmp_path) -> Path:
-    from PIL import Image
-
-    path = tmp_path / "in.png"
-    Image.new("RGB", (32, 32)).save(path)
-    return path
-
-
-def test_a_drawing_is_not_written_through_a_link(tmp_path, outside, picture):
+@pytest.mark.parametrize("name", ["out.png", "out.npz", "out.json"])
+def test_a_prediction_is_not_written_through_a_link(tmp_path, outside, name):
     import numpy as np
 
-    from model_zoo.runtime.inference.run import draw_mask
+    from model_zoo.runtime.inference.prediction import Prediction
 
-    target = tmp_path / "out.png"
+    target = tmp_path / name
     target.symlink_to(outside / "precious")
-    draw_mask(picture, np.zeros((8, 8), np.uint8), target)
+    Prediction(picture=np.zeros((8, 8, 3), np.uint8)).save(target)
     assert untouched(outside)
     assert not target.is_symlink()
 

@@ -15,6 +15,7 @@ from model_zoo.formats.ports import (
     choose_shape,
     image_layout,
     image_tensor,
+    open_image,
     port_name,
     port_sizes,
 )
@@ -130,7 +131,8 @@ def _image(file: Path, model: ov.Model, info: dict[str, str]) -> Sample:
         raise ValueError(f"the layout of {port_name(port)} {port.get_partial_shape()} is not known")
     try:
         dtype = port.get_element_type().to_dtype()
-        tensor = image_tensor(file, port_sizes(port), layout, dtype, info)
+        with open_image(file) as image:
+            tensor, _ = image_tensor(image, port_sizes(port), layout, dtype, info)
     except ImportError as error:
         what = "calibrating with images needs pillow, which is not installed"
         raise MissingExtraError(what, hint="pip install pillow, or give a .npy file") from error

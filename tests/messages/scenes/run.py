@@ -17,6 +17,29 @@ def picture(stage):
     Image.new("RGB", (4, 4)).save(stage.tmp / "a.png")
 
 
+def large_picture(stage):
+    """Write the header of a photograph of 100 megapixels: no more of it is looked at."""
+    import struct
+    import zlib
+
+    header = struct.pack(">IIBBBBB", 12_000, 9_000, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n"
+    for kind, body in ((b"IHDR", header), (b"IDAT", b"")):
+        data += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    (stage.tmp / "large.png").write_bytes(data)
+
+
+def spoken(stage):
+    import wave
+
+    with wave.open(str(stage.tmp / "a.wav"), "wb") as file:
+        file.setparams((1, 2, 16000, 0, "NONE", ""))
+        file.writeframes(bytes(3200))
+
+
+IMAGE = {"inputs": [{"kind": "image", "layout": "NC"}]}
+
+
 def damaged(stage):
     (xml,) = stage.cache.glob("ir-v1/*/model.xml")
     xml.chmod(0o644)
@@ -45,6 +68,15 @@ scene("input-not-an-array", "infer probe a.npy --device CPU", warm, writes("a.np
 scene("input-of-other-shape", "infer probe a.npy --device CPU", warm, array)
 scene("input-raw", "infer probe raw.bin --device CPU", warm, writes("raw.bin", bytes(16)))
 scene("input-picture-for-a-vector", "infer probe a.png --device CPU", warm, picture)
+scene("input-broken-picture", "infer probe a.png --device CPU", model(), writes("a.png", b"broken"))
+scene("input-empty-wav", "infer probe a.wav --device CPU", model(), writes("a.wav", b""))
+scene("input-large-picture", "infer probe large.png --device CPU", model(), large_picture)
+scene("input-folder", "infer probe . --device CPU", model())
+scene("input-sound-for-a-picture", "infer probe a.wav --device CPU", model(**IMAGE), spoken)
+scene("input-for-tokens", "infer probe a.png --device CPU", model(inputs=[{"kind": "tokens"}]), picture)
+scene("device-before-anything", "infer probe --device NOSUCH", model(), keep=r"^(error|  next)")
+scene("shape-not-a-shape", "infer probe --shape x", model())
+scene("shape-of-no-input", "infer probe --device CPU --shape z=1,4", warm)
 scene("damaged-ir", "infer probe --device CPU", warm, damaged)
 scene("saved", "infer probe --device CPU --save out", warm)
 scene(
