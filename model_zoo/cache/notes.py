@@ -23,7 +23,7 @@ from model_zoo.errors import CacheError
 from model_zoo.files import exists, is_file, make_directory, read_sealed, sealed_json, write_file
 from model_zoo.files.lock import lock
 from model_zoo.files.read import UNREADABLE, read_bounded
-from model_zoo.files.tree import directory_names
+from model_zoo.files.tree import directory_names, regular_files
 from model_zoo.schema import Digest, FileEntry, FilesManifest, IrManifest, Resolution
 
 if TYPE_CHECKING:
@@ -217,6 +217,7 @@ class Notes:
         with lock(self.layer.check_own(self.layer.locks) / "state.lock", timeout=0):
             try:
                 self.write_all(derived)
+                write_twins(self.layer)
                 for mark in map(self.layer.complete, NOTES):
                     make_directory(mark.parent)
                     mark.touch()
@@ -235,6 +236,18 @@ class Notes:
                 with contextlib.suppress(CacheError):
                     self.write(self._derived)
         return self._derived
+
+
+def write_twins(layer: Layer) -> None:
+    """Give every pin its twin where the directory of these is gone; OSError where that cannot be written.
+
+    Where it is there, a pin without a twin is a fault, and a twin without a pin stands for a lost one.
+    """
+    pins = [] if exists(layer.pin_twins) else [entry.name for entry, _ in regular_files(layer.pins)]
+    for name in pins:
+        path = layer.check_own(layer.pin_twins) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
 
 
 def files_manifests(layer: Layer) -> Iterator[tuple[Path, Stored[FilesManifest]]]:

@@ -106,7 +106,8 @@ def parse_uri(uri: str) -> ParsedUri:
         return _READERS[scheme](uri if scheme.startswith("http") else rest)
     except (ValueError, OSError, RuntimeError) as error:
         shown = safe_url(uri) if "://" in uri else uri
-        raise UsageError(f"{shown}: {error}", hint="check the URI") from None  # it may quote a password
+        why = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UsageError(f"{shown}: {why}", hint="check the URI") from None  # it may quote a password
 
 
 def model_from_uri(parsed: ParsedUri, artifacts: tuple[Artifact, ...]) -> Model:
@@ -322,7 +323,12 @@ def _hashed(name: str, path: Path) -> Artifact:
         digest = hash_file(path)["sha256"]
         size = path.stat().st_size
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", hint="check its permissions") from error
+        hint = (
+            "check its permissions"
+            if isinstance(error, PermissionError)
+            else "name a file that stays as it is"
+        )
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint=hint) from error
     return Artifact(path=name, size=size, sha256=digest.hex, sources=(FileSource(file=str(path)),))
 
 

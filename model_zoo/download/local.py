@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from model_zoo.download.failures import CancelledError
 from model_zoo.download.tasks import Download
 from model_zoo.errors import DigestMismatchError, SizeMismatchError, SourceUnavailableError
-from model_zoo.files import as_cache_error, clone, hash_file
+from model_zoo.files import CHUNK, as_cache_error, clone, hash_file
+from model_zoo.files.read import read_pieces
 from model_zoo.schema import Digest
 from model_zoo.systems import system
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from model_zoo.download.tasks import DownloadTask
-
-_PIECE = 1 << 20
 
 
 def check_content(
@@ -109,28 +108,28 @@ def _copy(task: DownloadTask, original: Path, target: Path, source: str) -> Iter
     with contextlib.ExitStack() as files:
         with _as_unavailable(source):
             check_size(task, original.stat().st_size, source)
-            reading = files.enter_context(original.open("rb"))
+            reading = files.enter_context(contextlib.closing(read_pieces(original)))
+            data: bytes | memoryview = next(reading, b"")
         with as_cache_error(target):
             shared = clone(original, target)
             writing = system.open_file(target, os.O_RDWR | os.O_CREAT, 0o666)
             files.callback(os.close, writing)
-        buffer, position = memoryview(bytearray(_PIECE)), 0
+        buffer, position = memoryview(bytearray(CHUNK)), 0
         while True:
-            data = b""
-            if not shared:
-                with _as_unavailable(source):
-                    data = reading.read(_PIECE)
             with as_cache_error(target):
                 written = position
-                while written < position + len(data):
+                while not shared and written < position + len(data):
                     written += system.write_at(writing, data[written - position :], written)
                 count = system.read_at(writing, buffer, position)
-                if count < len(data):
+                if not shared and count < len(data):
                     raise OSError(errno.EIO, "less was read back than was written", str(target))
             if not count:
                 break
             position += count
             yield buffer[:count]
+            if not shared:
+                with _as_unavailable(source):
+                    data = next(reading, b"")
         with as_cache_error(target):
             system.flush(writing)
 

@@ -17,7 +17,7 @@ from model_zoo.schema import Digest
 from model_zoo.systems import system
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Generator, Iterable
     from pathlib import Path
 
 CHUNK = 1 << 20
@@ -38,13 +38,31 @@ _SEAL = b"sha256:"
 def hash_file(path: Path, algorithms: Iterable[str] = ("sha256",)) -> dict[str, Digest]:
     """Read a file once and return its digest in each algorithm; OSError where it cannot be read."""
     hashes = {name: hashlib.new(name) for name in algorithms}
-    with path.open("rb", buffering=0) as stream:
-        buffer = bytearray(CHUNK)
-        view = memoryview(buffer)
-        while count := stream.readinto(buffer):
-            for state in hashes.values():
-                state.update(view[:count])
+    for piece in read_pieces(path):
+        for state in hashes.values():
+            state.update(piece)
     return {name: Digest(algorithm=name, hex=state.hexdigest()) for name, state in hashes.items()}  # type: ignore[arg-type]
+
+
+def read_pieces(path: Path) -> Generator[memoryview, None, None]:
+    """Yield the bytes of a file, piece by piece; each is overwritten by the next.
+
+    Raises:
+        OSError: it cannot be read, or gives other than the bytes that its size states. Some files of the
+            system do, without end or whenever there is news; so does a file that is being written to.
+    """
+    with open(path, "rb", buffering=0, opener=_open) as stream:
+        left = os.fstat(stream.fileno()).st_size
+        view = memoryview(bytearray(CHUNK))
+        while count := stream.readinto(view):
+            left -= count
+            if left < 0:
+                break
+            yield view[:count]
+        if left or count is None:
+            raise OSError(
+                errno.EINVAL, "its content does not have the size that the system states", str(path)
+            )
 
 
 def has_digest(path: Path, sha256: str) -> bool:

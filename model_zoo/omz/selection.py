@@ -90,7 +90,8 @@ class OmzCatalog:
         from model_zoo.catalog import builtin_catalog
         from model_zoo.sources import integrity_of
 
-        shipped = Path(self.catalog.files[model.name]).is_relative_to(builtin_catalog())
+        file = Path(self.catalog.files[model.name]).resolve()
+        shipped = file.is_relative_to(builtin_catalog().resolve())
         return shipped and all(integrity_of(artifact) == "pinned" for artifact in model.artifacts)
 
     def matching(self, patterns: Iterable[str]) -> list[Entry]:

@@ -97,6 +97,8 @@ def check_relative_path(path: str, field: str = "path") -> None:
     reason = next(filter(None, (_problem_with(part) for part in path.split("/"))), "")
     if path.startswith("/"):
         reason = "must be relative"
+    elif not path.isprintable() and any("\ud800" <= character <= "\udfff" for character in path):
+        reason = "is not valid UTF-8"
     elif len(path) > MAX_PATH:
         reason = f"must be at most {MAX_PATH} characters long"
     if reason:

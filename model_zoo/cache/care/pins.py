@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from model_zoo.cache.notes import write_twins
 from model_zoo.files import as_cache_error, exists, read_json, write_file
 from model_zoo.files.read import read_bounded
 from model_zoo.files.tree import regular_files, scan
@@ -50,6 +51,7 @@ def pin(layer: Layer, model: str, precision: str | None) -> bool:
     if exists(path):
         return False
     with as_cache_error(path):
+        write_twins(layer)
         twin.parent.mkdir(parents=True, exist_ok=True)
         twin.touch()
         path.parent.mkdir(parents=True, exist_ok=True)
