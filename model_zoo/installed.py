@@ -1,6 +1,6 @@
 """Which packages an interpreter has, and how to get those it lacks. They are not imported to find out.
 
-Standard library only: this file also runs by itself in other interpreters, see ``conversion/toolchain.py``.
+Standard library only: this file also runs by itself in other interpreters, see ``conversion/key.py``.
 """
 
 from __future__ import annotations

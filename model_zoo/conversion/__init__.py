@@ -16,11 +16,10 @@ import msgspec
 
 from model_zoo.conversion import folder_model
 from model_zoo.conversion.job import ConversionJob, worker_request
-from model_zoo.conversion.key import differences, ir_key, key_parts
+from model_zoo.conversion.key import differences, ir_key, key_parts, toolchain
 from model_zoo.conversion.pool import ReadWriteLock
 from model_zoo.conversion.process import run_worker
 from model_zoo.conversion.stacks import require_packages
-from model_zoo.conversion.toolchain import toolchain
 from model_zoo.errors import ConversionError, UnsupportedModelError, WorkerCrashedError
 from model_zoo.events import Event
 from model_zoo.files import as_cache_error

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from model_zoo import installed
+from model_zoo.conversion.key import QUERY
 from model_zoo.conversion.process import changed, follow
-from model_zoo.conversion.toolchain import QUERY
 from model_zoo.errors import CacheFullError, ConversionError
 from model_zoo.files import as_cache_error
 from model_zoo.files.tree import measure

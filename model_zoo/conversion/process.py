@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model_zoo import errors
-from model_zoo.conversion.toolchain import cannot_start
+from model_zoo.conversion.key import cannot_start
 from model_zoo.files import as_cache_error
 from model_zoo.systems import system
 

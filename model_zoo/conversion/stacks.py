@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model_zoo.conversion.toolchain import optional, packages
+from model_zoo.conversion.key import optional, packages
 from model_zoo.errors import MissingExtraError
 from model_zoo.formats.frameworks import FRAMEWORKS
 from model_zoo.installed import canonical, versions, ways_to_install

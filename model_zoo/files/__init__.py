@@ -16,6 +16,7 @@ from model_zoo.files.read import (
     CHUNK,
     DIGESTS,
     has_digest,
+    has_link,
     hash_file,
     read_checked,
     read_json,
@@ -24,7 +25,7 @@ from model_zoo.files.read import (
     tree_digest,
     with_checksum,
 )
-from model_zoo.files.tree import exists, has_link, is_directory, is_file, remove_tree
+from model_zoo.files.tree import exists, is_directory, is_file, remove_tree
 
 __all__ = [
     "CHUNK",

@@ -1,6 +1,7 @@
 """Reading files: their digests; small ones of others, or of an earlier run, whatever is in them.
 
-Such a reader takes no device, no pipe, and no more than was agreed.
+Such a reader takes no device, no pipe, and no more than was agreed; where it must not be led elsewhere, it
+asks ``has_link`` first.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ LIMIT = 64 << 20
 """Bytes of the largest file that is read at once; a manifest of 100,000 files has 20 MB."""
 UNREADABLE = (OSError, ValueError, RecursionError)
 """What reading and decoding a damaged file raises; the errors of msgspec and of UTF-8 are ValueErrors."""
+JUNCTION = 0xA0000003  # winnt.h: IO_REPARSE_TAG_MOUNT_POINT
 T = TypeVar("T")
 _DIGEST_SIZE = 32
 _SEAL = b"sha256:"
@@ -155,3 +157,25 @@ def read_checked(path: Path) -> bytes | None:
         return None
     data = stored[_DIGEST_SIZE:]
     return data if with_checksum(data) == stored else None
+
+
+def is_link(found: os.stat_result) -> bool:
+    """Whether an ``lstat`` found a symbolic link, or a junction of Windows."""
+    return stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) == JUNCTION
+
+
+def has_link(root: Path, path: Path) -> bool:
+    """Whether a part of ``path`` below ``root`` is a link, which could lead anywhere; missing parts are not.
+
+    The root itself may be one: that is the decision of whoever named it.
+    """
+    here = str(root)
+    for part in path.relative_to(root).parts:
+        here = f"{here}{os.sep}{part}"
+        try:
+            found = os.lstat(here)
+        except OSError:
+            return False
+        if is_link(found):
+            return True
+    return False

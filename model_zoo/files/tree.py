@@ -7,14 +7,12 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from model_zoo.files.read import is_link
 from model_zoo.systems import system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-JUNCTION = 0xA0000003  # winnt.h: IO_REPARSE_TAG_MOUNT_POINT
 
 
 def exists(path: Path) -> bool:
@@ -30,11 +28,6 @@ def is_directory(path: Path) -> bool:
 def is_file(path: Path) -> bool:
     """Whether there is a file, or a link to one; otherwise as ``exists``."""
     return os.path.isfile(path)  # noqa: PTH113
-
-
-def is_link(found: os.stat_result) -> bool:
-    """Whether an ``lstat`` found a symbolic link, or a junction of Windows."""
-    return stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) == JUNCTION
 
 
 def is_real_directory(path: Path | str) -> bool:
@@ -101,23 +94,6 @@ def measure(folder: Path) -> tuple[int, int]:
                 size += entry.stat(follow_symlinks=False).st_size
                 count += 1
     return size, count
-
-
-def has_link(root: Path, path: Path) -> bool:
-    """Whether a part of ``path`` below ``root`` is a link, which could lead anywhere; missing parts are not.
-
-    The root itself may be one: that is the decision of whoever named it.
-    """
-    here = str(root)
-    for part in path.relative_to(root).parts:
-        here = f"{here}{os.sep}{part}"
-        try:
-            found = os.lstat(here)
-        except OSError:
-            return False
-        if is_link(found):
-            return True
-    return False
 
 
 def remove_tree(path: Path, *, ignore_errors: bool = False) -> None:

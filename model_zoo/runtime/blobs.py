@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING
 
 from model_zoo.files import DIGESTS, has_link, read_json, set_mode, tree_digest, write_file
-from model_zoo.files.tree import is_link
+from model_zoo.files.read import is_link
 from model_zoo.runtime.core import version
 from model_zoo.schema import Digest
 

@@ -31,7 +31,7 @@ from model_zoo.schema.knowledge import (
 )
 from model_zoo.schema.recipe import Recipe
 from model_zoo.schema.sentences import inputs_in_words, license_in_words, outputs_in_words
-from model_zoo.schema.tasks import canonical_task
+from model_zoo.schema.tasks import TASKS, canonical_task
 
 if TYPE_CHECKING:
     Framework = str
@@ -120,7 +120,8 @@ class Model(Struct, frozen=True, kw_only=True):
         """Read plain licences and old spellings of tasks; check what involves several fields."""
         if isinstance(self.license, str):
             force_setattr(self, "license", License.parse(self.license))
-        force_setattr(self, "task", canonical_task(self.task))
+        if self.task not in TASKS:
+            force_setattr(self, "task", canonical_task(self.task))
         self._check()
 
     def _check(self) -> None:

@@ -15,8 +15,8 @@ from model_zoo.cache.environments import (
     sweep_unfinished,
 )
 from model_zoo.conversion.environment import build, fault_of
+from model_zoo.conversion.key import toolchain, toolchain_in
 from model_zoo.conversion.stacks import stack_of
-from model_zoo.conversion.toolchain import toolchain, toolchain_in
 from model_zoo.errors import CacheMissError, ConversionError, OfflineError
 from model_zoo.events import Event
 from model_zoo.zoo.plan import Tools

@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from model_zoo.conversion.toolchain import toolchain
+from model_zoo.conversion.key import toolchain
 from model_zoo.conversion.trust import require_trust
 from model_zoo.errors import (
     CacheReadOnlyError,

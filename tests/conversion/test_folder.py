@@ -13,7 +13,7 @@ import pytest
 
 from model_zoo.conversion import key_parts, toolchain
 from model_zoo.conversion.folder_model import pipeline_class
-from model_zoo.conversion.toolchain import packages
+from model_zoo.conversion.key import packages
 from model_zoo.conversion.worker import weights
 from model_zoo.conversion.worker.frameworks import optimum
 from model_zoo.conversion.worker.frameworks.openvino import describe_irs

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_zoo.conversion import differences, ir_key, key_parts, toolchain
-from model_zoo.conversion.toolchain import optional
+from model_zoo.conversion.key import optional
 from model_zoo.errors import ConversionError, UsageError
 from model_zoo.schema import Artifact, FileEntry
 from model_zoo.sources.tfhub import TfhubSource

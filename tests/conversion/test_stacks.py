@@ -7,8 +7,8 @@ import re
 import pytest
 
 from model_zoo.conversion import stacks
+from model_zoo.conversion.key import packages, toolchain_in
 from model_zoo.conversion.stacks import load_stack, require_packages, stack_names, stack_of
-from model_zoo.conversion.toolchain import packages, toolchain_in
 from model_zoo.errors import MissingExtraError
 from tests.conversion.support import entry
 

@@ -22,7 +22,8 @@ from model_zoo.cache.manifest import Stored, is_inside, is_named, link_target, r
 from model_zoo.cache.proof import fault_of, fault_of_derived
 from model_zoo.events import Event
 from model_zoo.files import hash_file, is_file
-from model_zoo.files.tree import is_link, scan, walk
+from model_zoo.files.read import is_link
+from model_zoo.files.tree import scan, walk
 from model_zoo.schema import FilesManifest, IrManifest
 
 if TYPE_CHECKING:
