@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _STEP = 1000
+_WIDTH = 80
 _WORDS = re.compile(r"(\s+|(?<=[=,;])(?=[A-Za-z][A-Za-z0-9+.-]*:/))")
 """What separates words; several addresses in a word are separated too."""
 _SPACED = re.compile(r"(//[^\s/@:\[]+:(?![\d\s]))[^/@\n]*@")
@@ -38,6 +40,14 @@ def human_size(size: int | None) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= _STEP
     return f"{value:.1f} TB"
+
+
+def brief(value: object) -> str:
+    """Return plain data on one line that is not too long; ``absent`` for None."""
+    if value is None:
+        return "absent"
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
 
 
 def plain_reason(error: Exception) -> str:

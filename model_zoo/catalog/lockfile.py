@@ -17,7 +17,7 @@ from model_zoo.errors import IntegrityError, UsageError
 from model_zoo.schema import Artifact, FileEntry, Model, Struct, check_unique_paths
 from model_zoo.schema.base import Sha256
 from model_zoo.sources import floating_sources, source_hook
-from model_zoo.text import plain_reason
+from model_zoo.text import brief, plain_reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,8 +137,8 @@ def _contradictions(declared: Artifact, pin: Artifact) -> list[str]:
     """Return, one line each, what the lock and the entry both say of a file, differently."""
     pairs = ((name, getattr(declared, name), getattr(pin, name)) for name in (*_FACTS, "unpack"))
     return [
-        f"{pin.path}: {name}: locked {_shorten(msgspec.to_builtins(theirs))}, "
-        f"in the entry {_shorten(msgspec.to_builtins(ours))}"
+        f"{pin.path}: {name}: locked {brief(msgspec.to_builtins(theirs))}, "
+        f"in the entry {brief(msgspec.to_builtins(ours))}"
         for name, ours, theirs in pairs
         if theirs not in {None, ours} and (ours is not None or name == "unpack")
     ]
@@ -185,17 +185,10 @@ def changes(model: Model, locked: LockedModel, precision: str | None) -> list[st
 
 def _differences(path: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> list[str]:
     return [
-        f"{path}: {field}: locked {_shorten(then.get(field))}, now {_shorten(now.get(field))}"
+        f"{path}: {field}: locked {brief(then.get(field))}, now {brief(now.get(field))}"
         for field in sorted({*now, *then})
         if now.get(field) != then.get(field)
     ]
-
-
-def _shorten(value: object) -> str:
-    if value is None:
-        return "absent"
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return text if len(text) <= 100 else f"{text[:97]}…"  # noqa: PLR2004
 
 
 def lockfile_text(models: Mapping[str, LockedModel]) -> str:

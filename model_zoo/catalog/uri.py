@@ -281,7 +281,7 @@ def _file(rest: str) -> ParsedUri:
         files = _with_companions(path)
     else:
         raise ValueError(f"{path} does not exist")
-    artifacts = tuple(_hashed(name, file) for name, file in files.items())
+    artifacts = tuple(local_artifact(name, file) for name, file in files.items())
     return ParsedUri(f"file:{path}", path.stem, artifacts)
 
 
@@ -317,7 +317,7 @@ def _with_companions(path: Path) -> dict[str, Path]:
     return {name: path.parent / name for name in found}
 
 
-def _hashed(name: str, path: Path) -> Artifact:
+def local_artifact(name: str, path: Path) -> Artifact:
     """Return a local file as an artifact, pinned to its present content."""
     try:
         digest = hash_file(path)["sha256"]

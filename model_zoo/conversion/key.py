@@ -20,10 +20,11 @@ import msgspec
 
 from model_zoo import installed
 from model_zoo.errors import ConversionError, ModelZooError, UsageError
-from model_zoo.files.failures import cache_error
+from model_zoo.files import cache_error, hash_file
 from model_zoo.files.tree import walk
 from model_zoo.formats.frameworks import FRAMEWORKS
 from model_zoo.schema import Digest, Labels
+from model_zoo.text import brief
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 SCHEMA = 1
 """Raised when our own conversion code changes the bytes it makes from the same parts."""
-_WIDTH = 80
 _QUANTIZED = re.compile(r"(FP16|FP32)-INT8")
 _PLAIN = re.compile(r"FP16|FP32|BF16|FP32-INT1|FP64")
 _ANOTHER = "give --python the path of a working Python 3.10 or newer"
@@ -198,8 +198,6 @@ def _labels(model: Model) -> dict[str, Any] | None:
 
 def _calibration_digest(calibration: Path | str) -> str:
     """Return the digest of a file, or of a directory's files with names; ``random`` and ``auto`` as is."""
-    from model_zoo.files import hash_file  # rarely needed
-
     if calibration in {"random", "auto"}:
         return str(calibration)
     path = Path(calibration)
@@ -240,11 +238,4 @@ def _compare(path: str, wanted: object, cached: object, lines: list[str], label:
         for index, (new, old) in enumerate(zip(wanted, cached, strict=True)):
             _compare(f"{path}[{index}]", new, old, lines, label)
         return
-    lines.append(f"{path}: now {_brief(wanted)}, {label} {_brief(cached)}")
-
-
-def _brief(value: object) -> str:
-    if value is None:
-        return "absent"
-    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
+    lines.append(f"{path}: now {brief(wanted)}, {label} {brief(cached)}")

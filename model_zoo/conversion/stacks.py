@@ -182,8 +182,7 @@ def require_packages(
             f"if {modules[0]!r} is among the model's files, add recipe.builder.paths; otherwise name the "
             "package that provides it: recipe.builder.requirements: [PACKAGE==VERSION]"
         )
-    hint = ". ".join(f"{text[:1].upper()}{text[1:]}" for text in hints) if len(hints) > 1 else hints[0]
-    raise MissingExtraError(what, left="nothing was published", hint=hint)
+    raise MissingExtraError(what, left="nothing was published", hint="; and ".join(hints))
 
 
 def _ways(model: Model, reference: str, precision: str, missing: list[str]) -> str:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from model_zoo.catalog.uri import local_artifact
 from model_zoo.errors import ConversionError
-from model_zoo.files import hash_file
-from model_zoo.schema import Artifact
-from model_zoo.sources import parse_source
+from model_zoo.files import has_digest
 
 if TYPE_CHECKING:
     from model_zoo.schema import FileEntry, Model
@@ -37,13 +36,12 @@ def local_model(model: Model, directory: Path, zoo: Zoo) -> Model:
         if entries and all((directory / path).is_file() for path in entries)
         else needed_files(model, directory)
     )
-    artifacts = tuple(_artifact(directory, path) for path in paths)
+    artifacts = tuple(local_artifact(path, (directory / path).absolute()) for path in paths)
     return msgspec.structs.replace(model, artifacts=artifacts, replace=())
 
 
 def _matches(path: Path, entry: FileEntry) -> bool:
-    same_size = path.is_file() and path.stat().st_size == entry.size
-    return same_size and bool(hash_file(path)["sha256"].hex == entry.sha256)
+    return path.is_file() and path.stat().st_size == entry.size and has_digest(path, entry.sha256)
 
 
 def needed_files(model: Model, directory: Path) -> list[str]:
@@ -71,13 +69,3 @@ def needed_files(model: Model, directory: Path) -> list[str]:
         path for path in found if path.is_file() and not made & set(path.parents) and path.suffix != ".orig"
     ]
     return sorted(path.relative_to(directory).as_posix() for path in kept if "__pycache__" not in path.parts)
-
-
-def _artifact(directory: Path, path: str) -> Artifact:
-    file = (directory / path).absolute()
-    return Artifact(
-        path=path,
-        size=file.stat().st_size,
-        sha256=hash_file(file)["sha256"].hex,
-        sources=(parse_source({"file": str(file)}),),
-    )

@@ -18,8 +18,7 @@ from model_zoo.export import ovms, views
 from model_zoo.export.contents import export_tar, gather, import_tar, layer_members
 from model_zoo.export.seed import write_seed
 from model_zoo.export.selftest import prove
-from model_zoo.registry.image import build_image
-from model_zoo.registry.layout import write_layout
+from model_zoo.registry.image import build_image, write_layout
 from model_zoo.registry.remote import pull, push
 from model_zoo.settings import Settings
 from model_zoo.sources.oci.reference import oci_reference

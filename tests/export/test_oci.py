@@ -20,8 +20,7 @@ from model_zoo.errors import (
     OfflineError,
     SourceUnavailableError,
 )
-from model_zoo.registry.image import build_image
-from model_zoo.registry.layout import write_layout
+from model_zoo.registry.image import build_image, write_layout
 from model_zoo.registry.remote import pull, push
 from model_zoo.settings import Settings
 from model_zoo.sources.oci.reference import oci_reference

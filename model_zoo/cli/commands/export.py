@@ -79,11 +79,10 @@ def export_command(
 
         path = ovms.export_ovms(irs, output, version=model_version, base_path=base_path)
     elif form == "oci":
-        from model_zoo.registry import layout
-        from model_zoo.registry.image import build_image
+        from model_zoo.registry.image import build_image, write_layout
 
         image = build_image(irs, flavor, mtime=mtime, architecture=arch)
-        path = layout.write_layout(image, output, tag, mtime=mtime)
+        path = write_layout(image, output, tag, mtime=mtime)
     else:
         from model_zoo.export.contents import export_tar
 
