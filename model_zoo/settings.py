@@ -50,10 +50,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if self.licenses is not None:
             msgspec.structs.force_setattr(self, "licenses", tuple(map(_single_license, self.licenses)))
 
-    @property
-    def is_strict(self) -> bool:
-        """Whether it refuses anything."""
-        return self.licenses is not None or self.integrity != "first-use"
+
+ALLOW_ALL = Policy()
+"""The policy of settings that state none."""
 
 
 def _single_license(text: str) -> str:
@@ -86,7 +85,7 @@ class FileSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     lock_timeout: float = 3600.0
     adopt: tuple[Path, ...] = ()
     remote: str | None = None
-    policy: Policy = Policy()
+    policy: Policy = ALLOW_ALL
 
 
 class Settings(FileSettings, frozen=True, kw_only=True):

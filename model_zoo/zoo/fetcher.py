@@ -15,6 +15,7 @@ from model_zoo.errors import CacheMissError, ModelZooError, OfflineError
 from model_zoo.events import Event, ignore
 from model_zoo.outcome import Outcome
 from model_zoo.schema import ArtifactRecord, FetchedModel, FileEntry, FilesManifest
+from model_zoo.settings import ALLOW_ALL
 from model_zoo.sources import LocatedSource, integrity_of
 from model_zoo.text import counted, human_size
 from model_zoo.zoo.policy import check_request, edited_files
@@ -48,7 +49,7 @@ class Fetcher:
         """Fetch several models through one pool of transfers; a failure of one does not stop the others."""
         hits = [self._find(request).cached for request in requests]
         edited = any(edited_files(request, self.cache) for request in requests)
-        if all(hits) and not (self.require_pinned or self.settings.policy.is_strict or edited):
+        if all(hits) and self.settings.policy == ALLOW_ALL and not (self.require_pinned or edited):
             return [Outcome(hit) for hit in hits]
         with using_cache(self.cache, self.settings, report):
             return self._fetch_missing(requests, report)

@@ -17,6 +17,7 @@ from model_zoo.errors import (
 )
 from model_zoo.events import Event, ignore
 from model_zoo.outcome import Outcome, attempt
+from model_zoo.settings import ALLOW_ALL
 from model_zoo.zoo.plan import Request, Tools
 from model_zoo.zoo.planner import Planner
 from model_zoo.zoo.policy import check_bytes, check_locked, check_request, with_trust
@@ -173,10 +174,10 @@ class Pipeline:
     def _plan(self, request: Request, conversion: Conversion, report: Report = ignore) -> Plan:
         """Return a plan, with the IR of the cache or of the shared registry: looking runs no code."""
         policy = self.settings.policy
-        strict = self.require_pinned or policy.is_strict
+        strict = self.require_pinned or policy != ALLOW_ALL
         if strict or not all(artifact.digests for artifact in request.artifacts):
             check_request(request, self.cache, policy, require_pinned=self.require_pinned)
-        conversion = with_trust(request, conversion, policy)
+            conversion = with_trust(request, conversion, policy)
         try:
             plan = self.planner.plan(request, conversion)
         except ModelZooError:  # of code that a lock brings, say so first

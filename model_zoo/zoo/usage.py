@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from model_zoo.conversion.stacks import stack_of
 from model_zoo.conversion.key import optional, packages
+from model_zoo.conversion.stacks import stack_of
 from model_zoo.conversion.trust import untrusted
 from model_zoo.schema import opening_line
 from model_zoo.text import human_size
