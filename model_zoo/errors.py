@@ -90,6 +90,10 @@ class SourceUnavailableError(DownloadError):
     """A source does not have the file, or could not be reached."""
 
 
+class SourceMissingError(SourceUnavailableError):
+    """A source was reached, and does not have the file."""
+
+
 class TransferInterruptedError(DownloadError):
     """A download was interrupted too often; the partial file is kept."""
 

@@ -39,6 +39,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "cache rm": ("model-zoo cache rm pp-ocr-cls-v2 --dry-run",),
     "cache repair": ("model-zoo cache repair --dry-run",),
     "catalog validate": ("model-zoo catalog validate",),
+    "catalog refresh": ("model-zoo catalog refresh --dry-run my-catalog",),
     "catalog schema": ("model-zoo catalog schema > schema.json",),
     "catalog html": ("model-zoo catalog html -o site",),
     "lock": ("model-zoo lock magika-standard-v3 -o model-zoo.lock",),

@@ -197,7 +197,13 @@ class Client:
     def get(
         self, url: str, origin: str, private: Mapping[str, str], headers: Mapping[str, str]
     ) -> requests.Response:
-        """Send a GET request, following redirects; the body is still to be read.
+        """Send a GET request, following redirects; the body is still to be read. See ``open``."""
+        return self.open("GET", url, origin, private, headers)
+
+    def open(
+        self, method: str, url: str, origin: str, private: Mapping[str, str], headers: Mapping[str, str]
+    ) -> requests.Response:
+        """Send a request, following redirects; these are the response's ``history``.
 
         A user and password in ``url`` go only to its own host, the ``private`` headers only to that of
         ``origin``, the other ``headers`` to every host on the way.
@@ -208,27 +214,30 @@ class Client:
             CancelledError: the run was interrupted.
         """
         current = url
+        history: list[requests.Response] = []
         if not _is_valid(origin):
             raise RefusedError(f"{safe_url(origin)}: invalid URL")
         for _ in range(MAX_REDIRECTS + 1):
             allowed = private if may_share_credentials(origin, current) else {}
-            response = self._send(current, {**headers, **allowed}, first=current == origin)
+            response = self._send(method, current, {**headers, **allowed}, first=current == origin)
             if response.status_code not in _REDIRECTS:
+                response.history = history
                 return response
+            history.append(response)
             target = response.headers.get("Location")
             response.close()
             current = redirect_target(current, target)
             _log.debug("redirected to %s", safe_url(current))
         raise RefusedError(f"{safe_url(url)}: more than {MAX_REDIRECTS} redirects")
 
-    def _send(self, url: str, headers: dict[str, str], *, first: bool) -> requests.Response:
+    def _send(self, method: str, url: str, headers: dict[str, str], *, first: bool) -> requests.Response:
         if self.watchdog.stop.is_set():
             raise CancelledError
         try:
             bare, login = _split_login(url)
             # netrc is for the URL a person wrote, not for one a server sent us to, nor beside a token
             auth = login or (None if first and "Authorization" not in headers else lambda request: request)
-            request = requests.Request("GET", bare, headers=headers, auth=auth)
+            request = requests.Request(method, bare, headers=headers, auth=auth)
             prepared = self._session.prepare_request(request)
             environment = self._environment(bare)
             response = self._adapter.send(prepared, stream=True, timeout=self._timeout, **environment)
@@ -237,11 +246,11 @@ class Client:
             if self.watchdog.stop.is_set():
                 raise CancelledError from None
             failure = explain(error, url)
-            _log.debug("GET failed: %s", failure)
+            _log.debug("%s failed: %s", method, failure)
             raise failure from None
         if _log.isEnabledFor(logging.DEBUG):
             part = headers.get("Range", "whole file")
-            _log.debug("GET %s (%s): %d", safe_url(url), part, response.status_code)
+            _log.debug("%s %s (%s): %d", method, safe_url(url), part, response.status_code)
         return response
 
     def _environment(self, url: str) -> dict[str, Any]:

@@ -84,11 +84,13 @@ class LocatedSource(
 
     ``kind`` is the key that identifies it in YAML; ``online`` is False for kinds that need no network.
     ``bundled`` is True for kinds whose location is always a bundle, and known without asking a server.
+    ``listed`` is True for kinds whose server is asked to locate a file, and then states its size and digest.
     """
 
     kind: ClassVar[str] = ""
     online: ClassVar[bool] = True
     bundled: ClassVar[bool] = False
+    listed: ClassVar[bool] = False
 
     def locate(self, artifact: Artifact, settings: Settings) -> Location:
         """Return where the bytes of ``artifact`` are.
@@ -97,6 +99,17 @@ class LocatedSource(
             SourceUnavailableError: the source already knows that it does not have them.
         """
         raise NotImplementedError
+
+    def look(self, artifact: Artifact, settings: Settings, seen: dict[object, Any]) -> Location:
+        """Return where the bytes are, as ``locate`` does, for nothing but a question about them.
+
+        ``seen`` has what a server answered about other files, so that a repository is asked about once.
+
+        Raises:
+            DownloadError: the server does not have them, or does not answer.
+        """
+        del seen
+        return self.locate(artifact, settings)
 
     def resolve(
         self, artifact: Artifact, settings: Settings, seen: dict[object, Any]

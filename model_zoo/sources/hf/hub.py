@@ -17,7 +17,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import msgspec
 
-from model_zoo.errors import DownloadError, OfflineError, SourceUnavailableError
+from model_zoo.errors import DownloadError, OfflineError, SourceMissingError, SourceUnavailableError
 from model_zoo.schema.base import Sha256, Size
 from model_zoo.sources.deadlines import within
 from model_zoo.text import safe_url
@@ -297,4 +297,6 @@ def _explain(error: Exception, repo: str, revision: str, file: str | None) -> Do
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         what = f"{name}: cannot reach {hub}: {reason}"
         hint = "check the network, the proxy (HTTPS_PROXY) and HF_ENDPOINT"
-    return SourceUnavailableError(what, hint=hint)
+    missing = (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError)
+    is_missing = isinstance(error, missing) and not isinstance(error, errors.GatedRepoError)
+    return (SourceMissingError if is_missing else SourceUnavailableError)(what, hint=hint)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from model_zoo.errors import DigestMismatchError, SourceUnavailableError
+from model_zoo.errors import DigestMismatchError, SourceMissingError
 from model_zoo.files import CHUNK
 from model_zoo.schema import Digest, check_relative_path
 from model_zoo.sources.base import UNUSABLE, HttpLocation, LocatedSource
@@ -33,6 +33,7 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "hf"
+    listed: ClassVar[bool] = True
     hf: str
     revision: str = "main"
     file: str | None = None
@@ -61,6 +62,21 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
             check=_check_blob_id(self.describe(), found.blob_id) if found.blob_id else None,
         )
 
+    def look(self, artifact: Artifact, settings: Settings, seen: dict[object, Any]) -> HttpLocation:
+        """Return the file's URL, with what the listing of its revision states of it."""
+        del artifact
+        assert self.file is not None  # noqa: S101 - what floats is resolved
+        listing = self._listing(("hf", hub.endpoint(), self.hf, self.revision), settings, seen)
+        for file in listing.files:
+            if file.path == self.file:
+                digest = Digest(algorithm="sha256", hex=file.sha256) if file.sha256 else None
+                url = hub.file_url(self.hf, self.file, self.revision)
+                return HttpLocation(url, digest=digest, size=file.size)
+        raise SourceMissingError(
+            f"{self.describe()}: no such file at this revision",
+            hint=f"see {hub.endpoint()}/{self.hf}/tree/{listing.commit}",
+        )
+
     def resolve(
         self, artifact: Artifact, settings: Settings, seen: dict[object, Any]
     ) -> tuple[Artifact, ...]:
@@ -75,7 +91,7 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
         found = hub.filter_files(self.file, listing.files)
         if not found:
             what = f"{self.describe()}: no file of the repository matches"
-            raise SourceUnavailableError(what, hint=f"see {hub.endpoint()}/{self.hf}/tree/{listing.commit}")
+            raise SourceMissingError(what, hint=f"see {hub.endpoint()}/{self.hf}/tree/{listing.commit}")
         artifacts = []
         for file in found:
             path = file.path if artifact.path == "." else f"{artifact.path}/{file.path}"

@@ -30,6 +30,7 @@ class OciSource(LocatedSource, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "oci"
+    listed: ClassVar[bool] = True
     oci: str
     file: str | None = None
     blob: str | None = None

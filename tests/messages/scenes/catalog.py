@@ -1,6 +1,7 @@
 """Wrong catalogs: exit 3."""
 
-from tests.messages.stage import DATA, Group, edits, model, warm, writes
+from tests.messages.stage import DATA, Group, edits, model, serves, warm, writes
+from tests.server import Answer, redirect, status
 
 scene = Group("catalog")
 DIGEST = "0" * 64
@@ -10,6 +11,19 @@ OMZ = "description: A.\ntask_type: classification\nlicense: https://example.org\
 def wrong(name, old, new, *more):
     """Add a scene of ``probe`` with one change to its entry."""
     scene(name, "info probe", model(), edits(old, new), *more)
+
+
+def moves(stage):
+    stage.server.add("/m.onnx", b"", redirect(stage.server.url("/new/m.onnx"), 301))
+    stage.server.add("/new/m.onnx", DATA)
+
+
+def floats(stage):
+    commit = stage.hub.commit("org/net", {"m.onnx": DATA}, lfs={"m.onnx"})
+    stage.hub.branch("org/net", "main", commit)
+    source = {"hf": "org/net", "file": "m.onnx"}
+    artifacts = [{"path": "m.onnx", "integrity": "first-use", "sources": [source]}]
+    stage.entry("probe", b"", artifacts=artifacts)
 
 
 # one field
@@ -117,6 +131,18 @@ scene(
     lambda s: s.entry("both", b"", stages=["probe", "absent"], artifacts=None, framework=None),
 )
 scene("validate-absent", "catalog validate absent")
+scene("validate-online", "catalog validate --online catalog", serves())
+scene("validate-online-file", "catalog validate --online catalog", model())
+scene("validate-online-missing", "catalog validate --online catalog", serves(status(404)))
+scene("validate-online-changed", "catalog validate --online catalog", serves(Answer(content=b"other")))
+scene("validate-online-moved", "catalog validate --online catalog", serves(), moves)
+scene("validate-online-refused", "catalog validate --online catalog", serves(status(403)))
+scene("validate-online-offline", "--offline catalog validate --online", serves())
+scene("refresh", "catalog refresh catalog", floats)
+scene("refresh-dry-run", "catalog refresh --dry-run catalog", floats)
+scene("refresh-nothing", "catalog refresh catalog", model())
+scene("refresh-missing", "catalog refresh catalog", floats, edits("file: m.onnx", "file: n.onnx"))
+scene("refresh-offline", "--offline catalog refresh catalog", floats)
 scene(
     "composite-lacks-stage",
     "fetch both",
