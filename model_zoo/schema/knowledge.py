@@ -19,7 +19,7 @@ UNSPECIFIED = "unspecified"
 """The licence of a model that states none, such as a local file."""
 _EXPRESSION = re.compile(r"\(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*(?: (?:AND|OR|WITH) \(*[A-Za-z0-9.+-]+\)*)*")
 
-InputKind = Literal["image", "audio", "tokens", "text", "points", "tensor"]
+InputKind = Literal["image", "audio", "tokens", "text", "points", "file", "tensor"]
 OutputKind = Literal[
     "class_scores",
     "detections",

@@ -95,11 +95,12 @@ def stream(
 
     _, parts = _requests(zoo, reference, options)
     _check(parts, options)
+    raw = any(port.kind == "file" for port in parts[0].model.inputs)
     for source in sources:
-        items.check_source(source)
+        items.check_source(source, raw=raw)
     ready: list[Input | items.Item | None] = list(sources)
     if sources and sources[0] is not None:
-        ready[0] = first = items.read_item(sources[0])
+        ready[0] = first = items.read_item(sources[0], raw=raw)
         opening.check_kind(first, parts[0].model)
     return open_predictor(zoo, reference, **options).stream(ready)
 

@@ -27,6 +27,8 @@ _RESIZE = {
     "fit": "fit_to_window",
     "letterbox": "fit_to_window_letterbox",
 }
+_BLOCK = 4096
+"""Bytes at either end of a file that are looked at."""
 _INTERPOLATION = {"bilinear": "LINEAR", "bicubic": "CUBIC"}
 
 
@@ -66,7 +68,8 @@ def _feed(item: Item, ports: Sequence[InputPort], info: Mapping[str, str], entry
     if isinstance(item, Audio):
         return Feed(_sound(item.samples, item.rate, ports, info))
     if isinstance(item, Raw):
-        return Feed([_raw(item.data, ports[0])])
+        raw = _file_ends if ports[0].kind == "file" else _raw
+        return Feed([raw(item.data, ports[0])])
     return _tensors(item, ports, info)
 
 
@@ -183,6 +186,20 @@ def _time_axis(port: InputPort) -> int:
     """Return the dimension for the samples of sound: a dynamic one or the longest, the batch excepted."""
     axes = range(1 if len(port.shape) > 1 else 0, len(port.shape))
     return max(axes, key=lambda axis: port.shape[axis] or sys.maxsize)
+
+
+def _file_ends(data: bytes, port: InputPort) -> dict[str, Array]:
+    """Return the two ends of a file, one number a byte, as Magika takes them.
+
+    The first half is filled up at its end, the last at its beginning, with 256. White space around the content
+    is left out, of as much as is looked at.
+    """
+    half = (port.shape[-1] or port.example_shape[-1]) // 2
+    values = np.full(2 * half, 256)
+    begin, end = data[:_BLOCK].lstrip()[:half], data[-_BLOCK:].rstrip()[-half:]
+    values[: len(begin)] = np.frombuffer(begin, np.uint8)
+    values[2 * half - len(end) :] = np.frombuffer(end, np.uint8)
+    return {port.name: values[None].astype(port.dtype)}
 
 
 def _raw(data: bytes, port: InputPort) -> dict[str, Array]:

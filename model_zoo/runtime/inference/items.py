@@ -69,8 +69,8 @@ class Raw:
 Item: TypeAlias = Picture | Audio | Tensors | Raw
 
 
-def read_item(source: Input | Item) -> Item:
-    """Return one input, read, if it is not already.
+def read_item(source: Input | Item, *, raw: bool = False) -> Item:
+    """Return one input, read, if it is not already; with ``raw``, files and bytes of any kind are bytes.
 
     Raises:
         UsageError: there is no such file, or it is nothing that can be an input.
@@ -84,10 +84,10 @@ def read_item(source: Input | Item) -> Item:
     if isinstance(source, tuple):
         return _audio(source)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _from_bytes(bytes(source), "bytes", _sniff(bytes(source[:16])))
+        return _from_bytes(bytes(source), "bytes", "" if raw else _sniff(bytes(source[:16])))
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
-        return _from_bytes(_content(path), path.name, path.suffix.lower())
+        return _from_bytes(_content(path), path.name, "" if raw else path.suffix.lower())
     if hasattr(source, "__array__") and not hasattr(source, "getbands"):
         return _array(np.asarray(source))
     if hasattr(source, "getbands"):
@@ -96,12 +96,14 @@ def read_item(source: Input | Item) -> Item:
     raise UsageError(what, hint="give a path, bytes, a picture of Pillow, an array, or a dict of arrays")
 
 
-def check_source(source: Input | Item | None) -> None:
+def check_source(source: Input | Item | None, *, raw: bool = False) -> None:
     """Refuse an input by its first bytes; errors as of ``read_item``."""
     if not isinstance(source, (str, os.PathLike)):
         return
     path = Path(source)
     size = _size(path)
+    if raw:
+        return
     if path.suffix.lower() in IMAGE_SUFFIXES:
         with _opened(path, path.name):
             pass

@@ -67,6 +67,7 @@ class ModelApi:
     ) -> None:
         self.plain = plain
         self.scene = plain.scene
+        self.raw = False
         port = next((port for port in plain.ports if port.takes_picture), None)
         declared = port.declared if port is not None else None
         # The wrappers do not know it; it is of classifications only, whose answers have no place.

@@ -126,4 +126,5 @@ def _labels(entry: Model, model: openvino.Model, info: dict[str, str]) -> tuple[
         and model.has_rt_info(["framework", "character"])
     ):
         return tuple(str(model.get_rt_info(["framework", "character"]).value).split("\n"))
-    return ()
+    _, _, narrower = entry.task.partition("/")
+    return (narrower,) if entry.decode is not None and entry.decode.type == "ssd_anchors" and narrower else ()

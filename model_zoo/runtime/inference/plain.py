@@ -62,6 +62,7 @@ class Plain:
         decode = entry.decode if entry is not None else None
         self.decoder: Decoder | None = DECODERS.get(decode.type) if decode is not None else None
         self.note = note
+        self.raw = any(port.kind == "file" for port in ports)
 
     def run(self, item: Item | None) -> Steps:
         """Answer one input; None is zeros, of which nothing is decoded."""

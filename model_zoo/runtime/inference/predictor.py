@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 class Task(Protocol):
     """What answers an input with a network."""
 
+    raw: bool
+    """Whether files are bytes to it, whatever is in them."""
+
     def run(self, item: Item | None) -> Steps:
         """Yield the arrays of each inference, take its outputs, return the prediction."""
 
@@ -120,7 +123,7 @@ class _Run:
     """One input on its way through the network."""
 
     def __init__(self, predictor: Predictor, source: Input | Item | None) -> None:
-        item = None if source is None else read_item(source)
+        item = None if source is None else read_item(source, raw=predictor.task.raw)
         self.name = item.name if item is not None else "zeros"
         self.predictor = predictor
         self.steps = predictor.steps(item)
