@@ -181,6 +181,7 @@ def test_a_detector_with_anchors() -> None:
     assert box.score == pytest.approx(1 / (1 + np.exp(-2)))
     assert [(p.x, p.y, p.name) for p in found.keypoints] == [(77, 77, "wrist")]
     assert box.keypoints == tuple(found.keypoints)
+    assert not decoded("ssd_anchors", {"boxes": raw, "scores": scores}, threshold=0.9, **grid).boxes
     with pytest.raises(ValueError, match="no output has 6 numbers for each of 8 anchors"):
         decoded("ssd_anchors", {"boxes": raw[:, 1:], "scores": scores}, **grid)
 

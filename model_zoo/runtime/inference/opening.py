@@ -99,8 +99,8 @@ def check_kind(item: Item, entry: Model) -> None:
     Raises:
         InputError: says what it takes.
     """
-    kinds = {port.kind for port in entry.inputs}
-    if not kinds or isinstance(item, Tensors) or "tensor" in kinds:
+    kinds = {port.kind for port in entry.inputs if port.kind != "tensor"}
+    if not kinds or isinstance(item, Tensors) or "file" in kinds:
         return
     words = {"image": "a picture", "audio": "sound", "points": "points"}
     given = {Picture: "image", Audio: "audio"}.get(type(item))

@@ -39,7 +39,7 @@ def decode_ssd_anchors(outputs: Mapping[str, Array], scene: Scene) -> Prediction
     kept = np.flatnonzero(scores >= scene.least("confidence_threshold", 0.5))
     raw, anchors, scores = raw[kept].astype(np.float64), anchors[kept], scores[kept]
     middle, half = raw[:, :2] + anchors, raw[:, 2:4] / 2
-    rest = (raw[:, _BOX:].reshape(-1, points, 2) + anchors[:, None]).reshape(len(raw), -1)
+    rest = (raw[:, _BOX:].reshape(-1, points, 2) + anchors[:, None]).reshape(len(raw), 2 * points)
     rows = np.concatenate([middle - half, middle + half, rest], axis=1)
     boxes = [
         _box(scene.to_picture(row.reshape(-1, 2)), score, scene)
