@@ -43,7 +43,9 @@ def main() -> int:
     wishes = parser.parse_args()
     start = time.perf_counter()
     found = model_zoo.infer("pp-ocrv6-small", render_page(), device="CPU", offline=wishes.offline or None)
-    print(f"{len(model_zoo.list_models())} models in the catalog; pp-ocrv6-small read the page:\n{found.text}")
+    print(
+        f"{len(model_zoo.list_models())} models in the catalog; pp-ocrv6-small read the page:\n{found.text}"
+    )
     print(f"picture: {found.save(wishes.picture).resolve()}")
     print(f"together {(time.perf_counter() - start) * 1000:.1f} ms")
     if found.text == "\n".join(text for text, _, _ in PAGE):

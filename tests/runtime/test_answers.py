@@ -169,9 +169,7 @@ def test_a_yolo_of_ones_own_by_its_type_alone(wheel_member: Member, pictures: Pa
         "framework": "onnx",
         "license": "AGPL-3.0-only",
         "description": "A YOLOv8.",
-        "artifacts": [
-            {"path": "320n.onnx", "integrity": "first-use", "sources": [{"file": str(network)}]}
-        ],
+        "artifacts": [{"path": "320n.onnx", "integrity": "first-use", "sources": [{"file": str(network)}]}],
         "recipe": {"inputs": [{"shape": [1, 3, 320, 320]}]},
         "decode": {"type": "YOLOv8"},
         "labels": [f"class {index}" for index in range(18)],
