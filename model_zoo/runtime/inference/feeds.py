@@ -191,8 +191,8 @@ def _time_axis(port: InputPort) -> int:
 def _file_ends(data: bytes, port: InputPort) -> dict[str, Array]:
     """Return the two ends of a file, one number a byte, as Magika takes them.
 
-    The first half is filled up at its end, the last at its beginning, with 256. White space around the content
-    is left out, of as much as is looked at.
+    The first half is filled up at its end, the last at its beginning, with 256. White space around the
+    content is left out, of as much as is looked at.
     """
     half = (port.shape[-1] or port.example_shape[-1]) // 2
     values = np.full(2 * half, 256)
