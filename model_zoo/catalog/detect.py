@@ -55,8 +55,9 @@ def detect_network(paths: Sequence[str], name: str) -> Detection:
     whole = framework_of(paths, name)
     if whole is not None:
         return Detection(whole, ".")
-    for framework in FRAMEWORKS:
-        candidates = _networks(framework, paths)
+    for framework, row in FRAMEWORKS.items():
+        found = row.networks(paths)
+        candidates = [path for path in found if not row.needs_weights or _weights_of(path) in paths]
         usual = [path for path in candidates if PurePosixPath(path).stem in _USUAL_STEMS or path == "."]
         chosen = candidates if len(candidates) == 1 else usual
         if len(chosen) == 1:
@@ -71,14 +72,6 @@ def detect_network(paths: Sequence[str], name: str) -> Detection:
         found=some_of(paths) or "no files",
         hint="write a catalog entry with the framework and a recipe, and pass it with --catalog",
     )
-
-
-def _networks(framework: Framework, paths: Sequence[str]) -> list[str]:
-    row = FRAMEWORKS[framework]
-    found = row.networks(paths)
-    if not row.needs_weights:
-        return found
-    return [path for path in found if _weights_of(path) in paths]
 
 
 def _weights_of(network: str) -> str | None:

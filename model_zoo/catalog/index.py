@@ -118,19 +118,11 @@ def find_entries(root: Path) -> tuple[list[Path], dict[Path, Stamp | None]]:
     return [Path(path) for path in sorted(entries)], stamps
 
 
-def name_of(path: Path) -> str:
-    """Return the name of the model an entry declares.
-
-    It is the file's stem, or the directory of a description of Open Model Zoo.
-    """
-    return path.parent.name if path.name in OMZ_NAMES else path.stem
-
-
 def unique_names(entries: Sequence[Path]) -> dict[str, Path]:
-    """Return the entry of each name."""
+    """Return the entry of each name: the file's stem, or the directory of Open Model Zoo's descriptions."""
     by_name: dict[str, Path] = {}
     for path in entries:
-        name = name_of(path)
+        name = path.parent.name if path.name in OMZ_NAMES else path.stem
         other = by_name.setdefault(name, path)
         if other is not path:
             what = f"{path}: the model {name!r} is already declared in {other}"
@@ -239,20 +231,14 @@ class _IndexFile:
 
     @cached_property
     def _content(self) -> _Content:
-        content = self._load()
+        content = None
+        if self._path is not None:
+            with contextlib.suppress(ValueError, RecursionError):  # damaged or absent: it is made again
+                content = msgspec.msgpack.decode(read_checked(self._path) or b"", type=_Content)
         if content is None or (content.written_by, content.root) != (_writer(), self._root):
             content = _Content(_writer(), self._root)
         self._saved = len(content.entries)
         return content
-
-    def _load(self) -> _Content | None:
-        if self._path is None:
-            return None
-        packed = read_checked(self._path)
-        try:
-            return msgspec.msgpack.decode(packed, type=_Content) if packed is not None else None
-        except (ValueError, RecursionError):
-            return None
 
     def listing(self) -> tuple[dict[str, Path] | None, Mapping[str, Stamp]]:
         """Return the entries by name, and the directories that were searched for them with their stamps."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.errors import UnknownModelError, UnknownPrecisionError, UsageError
@@ -59,7 +59,7 @@ def parse_reference(text: str) -> Reference:
     if _SCHEME.match(text):
         return Reference(text, uri=text)
     path, path_precision = _split_path(text)
-    uri = f"{_FILE}{path}" if _exists(path) else None
+    uri = f"{_FILE}{path}" if os.path.exists(path) else None  # noqa: PTH110 - no path is too odd for it
     name, at, precision = text.partition("@")
     if NAME.fullmatch(name) and (not at or PRECISION.fullmatch(precision.upper())):
         return Reference(text, name, precision.upper() or None, uri, path_precision)
@@ -75,17 +75,10 @@ def parse_reference(text: str) -> Reference:
 def _split_path(text: str) -> tuple[str, str | None]:
     """Split ``path@FP16`` if the path exists and the whole text is not a path itself."""
     path, at, precision = text.rpartition("@")
-    if at and PRECISION.fullmatch(precision.upper()) and _exists(path) and not _exists(text):
+    named = at and PRECISION.fullmatch(precision.upper())
+    if named and os.path.exists(path) and not os.path.exists(text):  # noqa: PTH110
         return path, precision.upper()
     return text, None
-
-
-def _exists(path: str) -> bool:
-    """Whether there is such a file or directory; a name that no path can have is none."""
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):
-        return False
 
 
 def _is_file_name(text: str) -> bool:

@@ -37,11 +37,9 @@ class _CompletedType(click.types.StringParamType):
 
 
 def add_common(command: click.Command, path: str) -> click.Command:
-    """Add everything that commands have in common, and return the command.
+    """Add everything that commands have in common to one, or to a group of them, and return it.
 
-    Args:
-        command: a command, or a group of commands, as its module defines it.
-        path: its words after ``model-zoo``, such as ``cache gc``.
+    ``path`` has its words after ``model-zoo``, such as ``cache gc``.
     """
     if command.help:  # raw docstrings carry click's \\b as two characters
         command.help = re.sub(r"^( *)\\b$", "\\1\b", command.help, flags=re.MULTILINE)

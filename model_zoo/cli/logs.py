@@ -31,11 +31,9 @@ class _LineHandler(logging.Handler):
 
 
 def show_logs(verbosity: int, write: Callable[[str], None]) -> None:
-    """Pass the log of ``model_zoo`` to a function from now on.
+    """Pass each line of the log of ``model_zoo`` to a function from now on, from any thread.
 
-    Args:
-        verbosity: 1 shows INFO, 2 or more DEBUG and where each line comes from.
-        write: gets each line; called from any thread.
+    ``verbosity`` 1 shows INFO, 2 or more DEBUG and where each line comes from.
     """
     hide_logs()
     handler = _LineHandler(write)

@@ -35,11 +35,7 @@ def select(
     everything: bool,
     precisions: Sequence[str | None] = (None,),
 ) -> list[Selected]:
-    """Return the models a command line names, in order, without duplicates, composites as their stages.
-
-    Raises:
-        UsageError: neither names nor ``--all`` were given, or both.
-    """
+    """Return the models a command line names, in order, without duplicates, composites as their stages."""
     if everything == bool(references):
         both = "give either model names or --all, not both"
         what = both if everything else "name at least one model, or use --all"
@@ -73,14 +69,8 @@ def process(
 ) -> None:
     """Do the work for everything that was selected, print a line per result, and exit with the first failure.
 
-    Args:
-        session: the session.
-        selected: what the command line names.
-        work: fetches or converts all requests; returns one outcome each, in order.
-        describe: returns the line to print for a result; may raise a ModelZooError.
-
-    Raises:
-        SystemExit: something failed.
+    ``work`` fetches or converts all requests and returns one outcome each, in order; ``describe`` returns the
+    line to print for a result, and may raise a ModelZooError.
     """
     done = iter(work([one.result for _, one in selected if one.result is not None]))
     session.close_progress()
@@ -116,11 +106,7 @@ def gather_contents(
     jobs: int | None,
     **how: Any,  # noqa: ANN401 - the fields of Conversion
 ) -> tuple[list[Request], Contents]:
-    """Make available what ``selecting_options`` name, all of it before anything is written.
-
-    Raises:
-        SystemExit: a model could not be made available.
-    """
+    """Make available what ``selecting_options`` name, all of it before anything is written, or exit."""
     from model_zoo.export.contents import gather
     from model_zoo.zoo import Conversion
 
@@ -156,11 +142,7 @@ def names_of(requests: Iterable[Request]) -> list[str]:
 
 
 def resolve_cached(session: Session, references: Iterable[str]) -> list[tuple[str, str | None]]:
-    """Return the models and precisions that references mean, in the catalogs or in the cache alone.
-
-    Raises:
-        UsageError: neither has it.
-    """
+    """Return the models and precisions that references mean, in the catalogs or in the cache alone."""
     from model_zoo.catalog import parse_reference
 
     found: list[tuple[str, str | None]] = []

@@ -168,11 +168,7 @@ class Session:
             hide_logs()
 
     def finish(self, errors: Sequence[tuple[str, ModelZooError]], total: int) -> None:
-        """End a command that works on several models.
-
-        Raises:
-            SystemExit: some failed; each error and a summary are printed, and the first one's code is used.
-        """
+        """End a command that works on several models: print errors and a summary, exit as the first says."""
         self.close_progress()
         if not errors:
             return

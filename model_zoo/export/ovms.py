@@ -120,11 +120,7 @@ def export_ovms(
 
 
 def _one_ir(ir: ConvertedModel) -> tuple[Path, Path]:
-    """Return network and weights of a model that is served without a graph.
-
-    Raises:
-        UsageError: it consists of several networks.
-    """
+    """Return network and weights of a model that is served without a graph."""
     if not ir.is_folder:
         return ir.xml, ir.bin
     if list(ir.manifest.irs or ()) == [_ONE_IR]:
@@ -142,13 +138,8 @@ def _one_ir(ir: ConvertedModel) -> tuple[Path, Path]:
 def graph_text(node: Node, device: str, options: Mapping[str, object] | None = None) -> str:
     """Return ``graph.pbtxt`` for a model in the same directory.
 
-    Args:
-        node: what runs.
-        device: the device that it runs on.
-        options: those in the model's manifest, which may come from others: nothing else gets into the text.
-
-    Raises:
-        CacheDamagedError: they are not options of ``TextEmbeddingPipeline``.
+    ``options`` are those in its manifest, which may come from others: only what ``TextEmbeddingPipeline``
+    takes gets into the text.
     """
     source, result = f"{node.streams}REQUEST_PAYLOAD:input", f"{node.streams}RESPONSE_PAYLOAD:output"
     settings = ['models_path: "./"', f'{node.device}: "{device}"', *node.options]

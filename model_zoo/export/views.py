@@ -88,11 +88,7 @@ def _copy(source: Path, target: Path, path: str) -> None:
 
 
 def check_own(target: Path, path: Path) -> None:
-    """Refuse to write through a link below the directory that the user named.
-
-    Raises:
-        CacheError: a part of ``path`` below ``target`` is a link.
-    """
+    """Refuse to write through a link below ``target``, the directory that the user named."""
     if has_link(target, path):
         what = f"{path} is behind a symlink, which may lead out of {target}"
         raise CacheError(what, hint="remove the symlink, or choose another folder")

@@ -54,14 +54,7 @@ class _HelpFormatter(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser for the flags of one command.
-
-    Args:
-        prog: the command.
-        description: what it does.
-        epilog: what its help ends with.
-        helpful: print the whole help after an error, as the downloader does.
-    """
+    """A parser for the flags of one command; a ``helpful`` one prints the whole help after an error."""
 
     def __init__(
         self, prog: str, description: str, *, epilog: str | None = None, helpful: bool = False
@@ -96,13 +89,7 @@ class Parser(argparse.ArgumentParser):
         self.add_directory("--models_root", text=tree)
 
     def select(self, args: argparse.Namespace, zoo: Zoo) -> tuple[OmzCatalog, list[Entry]]:
-        """Return the catalog, and the models that the flags select; ``--print_all`` prints names and exits.
-
-        Raises:
-            UnknownModelError: a pattern matches nothing.
-            UsageError: the list file cannot be read.
-            SystemExit: the flags contradict each other, or the names were printed.
-        """
+        """Return the catalog and the models that the flags select; ``--print_all`` prints names and exits."""
         catalog = OmzCatalog(zoo, args.models_root)
         if args.print_all:
             sys.stdout.write("".join(f"{entry.model.name}\n" for entry in catalog.entries))
@@ -119,12 +106,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def positive(text: str, expected: str = "a positive integer") -> int:
-    """Parse a positive integer.
-
-    Raises:
-        ArgumentTypeError: it is not one.
-    """
+    """Parse a positive integer."""
     if text.isdecimal() and int(text) > 0:
         return int(text)
-    msg = f"must be {expected} (got {text!r})"
-    raise argparse.ArgumentTypeError(msg)
+    raise argparse.ArgumentTypeError(f"must be {expected} (got {text!r})")

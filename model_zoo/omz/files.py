@@ -34,14 +34,8 @@ class _State:
 class FileEvents:
     """Receives the events of one model's transfers, and reports those of one file after the other.
 
-    A file is copied to the output directory before its end is reported, unless it still has to be unpacked or
-    edited.
-
-    Args:
-        model: the model; its artifacts define the order of the files.
-        output: the directory that the user named; files go below it.
-        cache: receives the files.
-        out: where to print.
+    A file is copied below ``output``, the directory that the user named, before its end is reported, unless
+    it still has to be unpacked or edited.
     """
 
     def __init__(self, model: Model, output: Path, cache: Cache, out: Output) -> None:

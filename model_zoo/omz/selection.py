@@ -41,9 +41,8 @@ class Entry:
 class OmzCatalog:
     """The models that the commands of Open Model Zoo know, sorted by name.
 
-    Args:
-        zoo: whose catalog they come from.
-        root: a tree of ``model.yml`` files to use instead (default: ``OMZ_ROOT``, if set).
+    They are those of the zoo's catalog, or of ``root``, a tree of ``model.yml`` files (default: ``OMZ_ROOT``,
+    if set).
     """
 
     def __init__(self, zoo: Zoo, root: Path | None = None) -> None:
@@ -53,11 +52,7 @@ class OmzCatalog:
 
     @cached_property
     def catalog(self) -> Catalog:
-        """The catalog that contains the models.
-
-        Raises:
-            CatalogError: there is no such tree.
-        """
+        """The catalog that contains the models; CatalogError if there is no such tree."""
         if self._root is None:
             return self._zoo.catalog
         from model_zoo.catalog import Catalog
@@ -67,11 +62,7 @@ class OmzCatalog:
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """Composites with their stages, and every model that is not a stage.
-
-        Raises:
-            CatalogError: an entry is invalid, or a stage of a composite is missing.
-        """
+        """Composites with their stages, and every model that is not a stage."""
         files = self.catalog.files
         single = {model.name: Entry(model, files[model.name]) for model in self.catalog if model.omz}
         staged = {stage for entry in single.values() for stage in entry.model.stages}
@@ -124,11 +115,7 @@ def _matching(entry: Entry, pattern: str) -> list[Entry]:
 
 
 def read_list(path: Path) -> list[str]:
-    """Return the patterns in a list file: the first word of each line, perhaps quoted; ``#`` is a comment.
-
-    Raises:
-        UsageError: the file cannot be read, or a quote in it is not closed.
-    """
+    """Return the patterns in a list file: the first word of each line, perhaps quoted; ``#`` is a comment."""
     try:
         words = [shlex.split(line, comments=True) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as error:
@@ -138,11 +125,7 @@ def read_list(path: Path) -> list[str]:
 
 
 def parse_precisions(text: str | None) -> tuple[str, ...]:
-    """Parse ``--precisions``; the default is all that are known.
-
-    Raises:
-        UsageError: one is unknown.
-    """
+    """Parse ``--precisions``; the default is all that are known."""
     if text is None:
         return PRECISIONS
     requested = set(text.split(","))

@@ -196,13 +196,9 @@ class Remote:
     def __init__(self, settings: Settings, cache: Cache) -> None:
         self._settings = settings
         self._cache = cache
+        self._is_used = settings.remote is not None and not settings.offline
         self._missing: set[str] = set()
         self._warned: set[str] = set()
-
-    @property
-    def used(self) -> bool:
-        """Whether one is configured and the network may be used."""
-        return self._settings.remote is not None and not self._settings.offline
 
     def _target(self, key: str) -> OciReference:
         repository = oci_reference(str(self._settings.remote))
@@ -210,7 +206,7 @@ class Remote:
 
     def find(self, key: str, model: str, report: Report) -> bool:
         """Bring an IR into the cache if the registry has it; it is looked for once in a run."""
-        if not self.used or key in self._missing:
+        if not self._is_used or key in self._missing:
             return False
         target = self._target(key)
         self._missing.add(key)  # until it is found
@@ -229,7 +225,7 @@ class Remote:
 
     def keep(self, ir: ConvertedModel, report: Report) -> None:
         """Publish an IR that was made here."""
-        if not self.used:
+        if not self._is_used:
             return
         try:
             push(self._target(ir.key), build_image([ir], "modelpack"), self._settings, report)

@@ -42,17 +42,11 @@ __all__ = [
     "Location",
     "integrity_of",
     "kind_of",
-    "kinds",
     "parse_source",
     "source_hook",
 ]
 
 _loaded: dict[str, type[LocatedSource]] = {}
-
-
-def kinds() -> dict[str, type[LocatedSource]]:
-    """Return every kind by its key, third-party kinds included."""
-    return {name: kind_of(name) for name in known_names()}
 
 
 def known_names() -> list[str]:

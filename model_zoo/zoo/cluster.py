@@ -124,7 +124,7 @@ class _Fleet:
     def _take(self, request: Request, key: str) -> ConvertedModel:
         """Return the IR a worker made, out of the shared folder or the registry."""
         cache = self.zoo.cache
-        if self.zoo.settings.remote is not None and cache.find_ir(key) is None:
+        if cache.find_ir(key) is None:
             from model_zoo.registry.remote import Remote
 
             Remote(self.zoo.settings, cache).find(key, request.model.name, self.report)

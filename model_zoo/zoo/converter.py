@@ -43,19 +43,15 @@ class Converter:
     planner: Planner
 
     @cached_property
-    def remote(self) -> Remote | None:
+    def remote(self) -> Remote:
         """The registry that IRs are shared through, if one is configured."""
-        if self.settings.remote is None or self.settings.offline:
-            return None
-        from model_zoo.registry.remote import Remote
+        from model_zoo.registry.remote import Remote  # for conversions only
 
         return Remote(self.settings, self.cache)
 
     def pull(self, plan: Plan, report: Report) -> Plan:
         """Return a plan with an IR that the shared registry has, without fetching the model's files."""
-        if plan.key is None or self.remote is None:
-            return plan
-        found = self.remote.find(plan.key, plan.request.model.name, report)
+        found = plan.key is not None and self.remote.find(plan.key, plan.request.model.name, report)
         return self.planner.look_up(plan) if found else plan
 
     def check(self, plan: Plan) -> None:
@@ -102,8 +98,7 @@ class Converter:
         if made is None:
             what = f"{request.model.name}: its IR was removed from the cache while it was in use"
             raise CacheMissError(what, hint="run the same command again")
-        if self.remote is not None:
-            self.remote.keep(made, report)
+        self.remote.keep(made, report)
         return made
 
     def _run(self, plan: Plan, fetched: FetchedModel, environment: str | None, report: Report) -> None:

@@ -67,11 +67,7 @@ def seed_command(
 
 
 def _check_dest(session: Session, dest: Path) -> None:
-    """Refuse a model in the position of DEST.
-
-    Raises:
-        UsageError: the only argument is a model.
-    """
+    """Refuse a model in the position of DEST."""
     from model_zoo.catalog import parse_reference
 
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,12 +29,13 @@ def info_command(session: Session) -> None:
     """Print where the cache is, and how many files and bytes each part of it holds."""
     from model_zoo.cache import Cache
     from model_zoo.cache.care.pins import pins
+    from model_zoo.download.partial import free_space
 
     cache = Cache(session.settings.cache, session.settings.layers)
     layers = [_layer_info(layer, top=layer is cache.top) for layer in cache.layers]
     budget, top = session.settings.max_size, cache.top
     pinned = sorted(pins(top)) if top else []
-    free = _free(top) if top else None
+    free = free_space(top.root) if top else None
     pairs = [("budget", human_size(budget) if budget is not None else "none (MODEL_ZOO_MAX_SIZE)")]
     pairs += [("free on disk", human_size(free))] if free is not None else []
     pairs += [("pinned", ", ".join(pinned) or "nothing")]
@@ -78,13 +78,6 @@ def _layer_info(layer: Layer, *, top: bool) -> dict[str, Any]:
         "folders": {name: {"count": part.count, "bytes": part.size} for name, part in totals.items()},
         "environments": [_environment_row(environment) for environment in environments(layer)],
     }
-
-
-def _free(layer: Layer) -> int | None:
-    try:
-        return shutil.disk_usage(layer.root).free
-    except OSError:
-        return None
 
 
 @click.command("ls", short_help="List cached models and converter environments.")
