@@ -364,6 +364,18 @@ def test_an_archive_of_pytorch_under_another_name_is_refused(victim, shell):
     assert "ZIP archive" in shell("convert", "victim").refused(7).err
 
 
+def test_an_archive_behind_a_model_is_not_looked_at(victim, shell):
+    """TensorFlow Lite keeps labels in an archive behind the model; PyTorch would find its own there, too."""
+    out = io.BytesIO(b"\x1c\0\0\0TFL3" + b"\0" * 64)
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.writestr("m/archive_format", "pt2")
+        archive.writestr("m/data.pkl", b"\x80\x04cos\nsystem\n.")
+    victim({"model": "m.tflite"}, {"m.tflite": out.getvalue()}, framework="tflite")
+    done = shell("convert", "victim").refused(7)
+    assert "ZIP archive" not in done.err
+    assert "torch" not in done.err.lower()
+
+
 def test_a_picture_that_is_postscript_starts_no_program(tmp_path, monkeypatch):
     from PIL import Image, UnidentifiedImageError
 

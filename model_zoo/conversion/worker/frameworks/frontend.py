@@ -6,7 +6,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import openvino as ov
-from openvino.frontend import FrontEndManager
+from openvino.frontend import FrontEnd, FrontEndManager
 
 from model_zoo.conversion.worker import ports
 from model_zoo.conversion.worker.explain import reasons
@@ -35,6 +35,9 @@ def read(job: Job) -> ov.Model:
 
 
 def _convert(job: Job, source: Path) -> ov.Model:
+    if _has_attachment(source):
+        frontend = _with_extensions(FrontEndManager().load_by_framework("tflite"), job)
+        return _optimised(frontend.convert(frontend.load(str(source))))
     specs = [spec for spec in job.inputs if spec.shape is not None and spec.name not in job.cut_inputs]
     inputs = [spec.partial_shape if spec.name is None else (spec.name, spec.partial_shape) for spec in specs]
     try:
@@ -45,11 +48,23 @@ def _convert(job: Job, source: Path) -> ov.Model:
         raise _input_error(job, source, specs, error) from error
 
 
+def _has_attachment(source: Path) -> bool:
+    """Whether a file of TensorFlow Lite has a ZIP archive behind it, as its metadata keep labels in.
+
+    Its own frontend reads it, which knows nothing of archives; see ``convert_file``.
+    """
+    if not source.is_file():
+        return False
+    with source.open("rb") as stream:
+        head = stream.read(8)
+    return head[4:] == b"TFL3" and zipfile.is_zipfile(source)
+
+
 def convert_file(source: Path, **more: Any) -> ov.Model:  # noqa: ANN401
     """Convert a file or directory with OpenVINO's converter.
 
     Whatever a file is called, the converter hands archives of PyTorch to PyTorch, which unpickles some of
-    them. No format that is read here is a ZIP archive.
+    them. No format that is handed to it is a ZIP archive.
 
     Raises:
         ConversionError: the file is one.
@@ -82,9 +97,13 @@ def _untransformed(job: Job, source: Path) -> ov.Model:
     if frontend is None:
         what = f"OpenVINO has no frontend for {source.name}"
         raise ConversionError(what, hint="check the model's framework and recipe.model")
+    return _with_extensions(frontend, job).convert_partially(frontend.load(str(source)))
+
+
+def _with_extensions(frontend: FrontEnd, job: Job) -> FrontEnd:
     for path in job.extensions:
         frontend.add_extension(path)
-    return frontend.convert_partially(frontend.load(str(source)))
+    return frontend
 
 
 def _optimised(model: ov.Model) -> ov.Model:
