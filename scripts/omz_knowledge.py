@@ -26,6 +26,7 @@ TASKS = {
     "image_processing": "image-to-image",
     "image_translation": "image-to-image",
     "text-spotting-0005-detector": "object-detection/text",
+    "wav2vec2-base": "automatic-speech-recognition",
     "road_segmentation": "image-segmentation/semantic",
     "text_generation": "text-generation",
     "vehicle_reidentification": "image-feature-extraction/vehicle",
@@ -176,28 +177,40 @@ def _decode(name: str, card: dict[str, Any], outputs: list[dict[str, Any]]) -> d
         if api["model_type"] == "YOLOV4":
             decode |= {key: _flat(given[key]) for key in ("anchors", "masks") if key in given}
         return decode
+    if name in CTC:
+        return {"type": "ctc", "blank": CTC[name][0]}
+    return _by_adapter(card, [port["kind"] for port in outputs])
+
+
+def _by_adapter(card: dict[str, Any], kinds: list[str]) -> dict[str, Any] | None:
+    """Return what the accuracy checker's adapter comes to, of those that openvino-model-api has no type for."""
     adapters = {
         launcher["adapter"]["type"] if isinstance(launcher["adapter"], dict) else launcher["adapter"]
         for config in card.get("accuracy_check", ())
         for launcher in config["launchers"]
         if launcher.get("adapter")
     }
-    kinds = [port["kind"] for port in outputs]
     if adapters & {"reid"} and kinds == ["embedding"]:
         return {"type": "embedding"}
     if adapters & {"age_gender", "vehicle_attributes"} or (
         adapters == {"classification"} and len(kinds) == 1
     ):
         return {"type": "classes"}
+    if adapters & {"ultra_lightweight_face_detection"}:
+        return {"type": "boxes", "iou_threshold": _overlap(card), "pixels": False}
     if adapters & {"landmarks_regression"}:
         return {"type": "keypoints", "pixels": False}
     if adapters & {"single_human_pose_estimation"}:
         return {"type": "keypoint_maps"}
     if adapters & {"person_attributes"}:
         return {"type": "tags", "threshold": 0.5}
-    if name in CTC:
-        return {"type": "ctc", "blank": CTC[name][0]}
     return None
+
+
+def _overlap(card: dict[str, Any]) -> float:
+    """Return from which overlap on the accuracy checker drops the lesser of two boxes."""
+    steps = card["accuracy_check"][-1]["datasets"][0]["postprocessing"]
+    return float(next(step["overlap"] for step in steps if step["type"] == "nms"))
 
 
 def _flat(values: list[Any]) -> list[Any]:

@@ -28,7 +28,7 @@ MODEL_API: dict[str, tuple[str, ...]] = {
 """Model types of openvino-model-api 0.4.7, with their parameters beside preprocessing."""
 
 OWN_TYPES: dict[str, tuple[str, ...]] = {
-    "boxes": ("confidence_threshold", "pixels"),
+    "boxes": ("confidence_threshold", "corners", "iou_threshold", "pixels"),
     "classes": ("activation",),
     "ctc": ("blank",),
     "embedding": ("normalize", "pooling"),
@@ -41,8 +41,9 @@ OWN_TYPES: dict[str, tuple[str, ...]] = {
 }
 """Ours:
 
-- ``boxes``: outputs ``boxes`` (x0, y0, x1, y1), ``labels`` and ``scores``; ``pixels`` if the corners are in
-  pixels of the input, not parts of its size.
+- ``boxes``: corners of boxes, in the order ``corners``, with a class and a score for each, or with a score
+  for each class. ``pixels`` if they are in pixels of the input, not parts of its size; ``iou_threshold`` if
+  those that overlap must be dropped.
 - ``classes``: a score for each class, after ``activation``, of anything but one picture (Model API has
   those), or in several outputs with labels of their own.
 - ``ctc``: scores of characters per step; ``blank`` is the index that means none. Labels are the characters.

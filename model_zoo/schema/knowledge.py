@@ -231,6 +231,7 @@ class Decode(Struct, frozen=True, kw_only=True):
     pooling: Literal["none", "mean", "cls", "last"] | None = None
     normalize: bool | None = None
     pixels: bool | None = None
+    corners: Literal["xyxy", "yxyx"] | None = None
 
     def __post_init__(self) -> None:
         """Check the type, bring its spelling to Model API's, and refuse parameters of other types."""
