@@ -47,20 +47,30 @@ __all__ = [
 
 
 def list_models(
-    *patterns: str, task: str | None = None, framework: str | None = None, source: str | None = None
+    *patterns: str,
+    task: str | None = None,
+    framework: str | None = None,
+    source: str | None = None,
+    license: str | None = None,  # noqa: A002 - the field's name
+    needs: str | None = None,
 ) -> list[Model]:
     """Return the catalog's models that match every filter, sorted by name.
 
     Args:
-        patterns: shell wildcards on the name, or words inside it; none means all.
-        task: exactly this task.
+        patterns: shell wildcards on the name, or words of name, task, licence, framework and kinds of
+            sources, each matched from its start; none means all.
+        task: this task, in any spelling, or one below it.
         framework: exactly this framework.
         source: some artifact has a source of this kind.
+        license: SPDX licences, with ``OR`` between them, that must allow the model's.
+        needs: what a conversion needs: a stack such as ``torch``, ``trust-code``, or ``nothing``.
 
     Raises:
         ModelZooError: an entry that had to be read is wrong.
     """
-    return _zoo().list_models(*patterns, task=task, framework=framework, source=source)
+    return _zoo().list_models(
+        *patterns, task=task, framework=framework, source=source, license=license, needs=needs
+    )
 
 
 def fetch(

@@ -183,7 +183,7 @@ def _decode(name: str, card: dict[str, Any], outputs: list[dict[str, Any]]) -> d
 
 
 def _by_adapter(card: dict[str, Any], kinds: list[str]) -> dict[str, Any] | None:
-    """Return what the accuracy checker's adapter comes to, of those that openvino-model-api has no type for."""
+    """Return what the accuracy checker's adapter comes to where openvino-model-api has no type."""
     adapters = {
         launcher["adapter"]["type"] if isinstance(launcher["adapter"], dict) else launcher["adapter"]
         for config in card.get("accuracy_check", ())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.conversion.key import optional, packages
+from model_zoo.conversion.trust import untrusted
 from model_zoo.errors import MissingExtraError
 from model_zoo.formats.frameworks import FRAMEWORKS
 from model_zoo.installed import canonical, versions, ways_to_install
@@ -112,6 +113,15 @@ def stack_of(model: Model, precision: str) -> Stack | None:
         return None
     builder = model.recipe.builder
     return load_stack(name, builder.requirements if builder else ())
+
+
+def needed(model: Model) -> list[str]:
+    """Return what conversion into the default precision needs: a stack, ``trust-code``, or ``nothing``."""
+    if not (model.convertible and model.artifacts):
+        return []
+    stack = stack_of(model, model.precisions[0])
+    trust = ["trust-code"] if untrusted(model) else []
+    return [*([stack.name] if stack else []), *trust] or ["nothing"]
 
 
 def stack_names() -> list[str]:

@@ -44,7 +44,7 @@ TASKS: dict[str, Task] = {
         "whether text is upside down", "text_orientation", "ocr rotated angle"
     ),
     "image-classification/weld": _row("defects of a weld", "weld_defect_classification", "porosity"),
-    "object-detection": _row("objects with their boxes", "detection", "detector boxes yolo ssd"),
+    "object-detection": _row("objects with their boxes", "detection", "detector boxes"),
     "object-detection/action": _row(
         "people with what they do", "person_detection_and_action_recognition", "detector boxes"
     ),
@@ -142,7 +142,7 @@ TASKS: dict[str, Task] = {
         "which class a text belongs to", "text_classification", "sentiment moderation"
     ),
     "token-classification": _row(
-        "the class of each word", "named_entity_recognition token_classification", "ner entities"
+        "the class of each word", "named_entity_recognition token_classification ner", "entities"
     ),
     "question-answering": _row("an answer found in a text", "question_answering", "qa squad"),
     "translation": _row("the text in another language", "machine_translation", "translate"),
@@ -156,10 +156,10 @@ TASKS: dict[str, Task] = {
     ),
     "text-ranking": _row("how well a text answers a question", "text_ranking rerank", "reranker rag"),
     "automatic-speech-recognition": _row(
-        "what is said, as text", "speech_recognition speech_to_text", "asr stt transcription speech"
+        "what is said, as text", "speech_recognition speech_to_text asr stt", "transcription speech"
     ),
-    "text-to-speech": _row("speech from a text", "text_to_speech text-to-audio", "tts voice vocoder"),
-    "voice-activity-detection": _row("when somebody speaks", "voice_activity_detection", "vad speech"),
+    "text-to-speech": _row("speech from a text", "text_to_speech text-to-audio tts", "voice vocoder"),
+    "voice-activity-detection": _row("when somebody speaks", "voice_activity_detection vad", "speech"),
     "voice-activity-detection/turn": _row(
         "whether a speaker has finished", "end_of_turn_detection turn_detection", "vad speech"
     ),

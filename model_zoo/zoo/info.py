@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from model_zoo.catalog.search import family_of
 from model_zoo.schema import PIPELINES, complexity_in_words, license_in_words, metrics_in_words
 from model_zoo.sources import LEVELS, LocatedSource, integrity_of
 from model_zoo.zoo.plan import Request
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 
 
 def summary(zoo: Zoo, model: Model) -> dict[str, Any]:
-    """Return what a list shows of a model; ``size`` in bytes, None where a file's is not declared."""
-    parts = [model, *(zoo.catalog.get(name) for name in model.stages)]
-    artifacts = [artifact for part in parts for artifact in part.artifacts]
-    sizes = [artifact.size for artifact in artifacts]
+    """Return what a list shows of a model.
+
+    ``size`` is in bytes, of rounded figures where nothing better is published, and None where it is unknown.
+    """
+    stages = [zoo.catalog.get(name) for name in model.stages]
+    artifacts = [artifact for part in (model, *stages) for artifact in part.artifacts]
+    sizes = [_size(zoo, part, artifact) for part in (model, *stages) for artifact in part.artifacts]
     return {
         "name": model.name,
         "task": model.task,
@@ -32,7 +36,9 @@ def summary(zoo: Zoo, model: Model) -> dict[str, Any]:
         "precisions": list(model.precisions) if model.artifacts else [],
         "sources": sorted({source.kind for artifact in artifacts for source in artifact.sources}),
         "size": None if None in sizes else sum(size for size in sizes if size is not None),
+        "size_is_exact": all(artifact.size is not None for artifact in artifacts),
         "stages": list(model.stages),
+        "family": family_of(model),
         "convertible": model.convertible,
         "cached": zoo.is_cached(model),
     }
@@ -78,15 +84,31 @@ def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
             "files": str(fetched.directory) if fetched else None,
             "ir": {precision: str(ir.path) if ir else None for precision, ir in irs.items()},
         },
+        "ports": {
+            precision: msgspec.to_builtins(ir.manifest.ports)
+            for precision, ir in irs.items()
+            if ir and ir.manifest.ports
+        },
         "folder": is_folder,
         "opens": opens,
     }
+
+
+def _size(zoo: Zoo, model: Model, artifact: Artifact) -> int | None:
+    """Return the bytes of a file; of a folder whose files only its source knows, what was fetched once."""
+    if artifact.size is not None or artifact.approximate_size is not None:
+        return artifact.size if artifact.size is not None else artifact.approximate_size
+    fetched = zoo.planner.plan_files(Request(model)).cached
+    return (
+        sum(entry.size for entry in fetched.manifest.files) if fetched and len(model.artifacts) == 1 else None
+    )
 
 
 def _artifact(artifact: Artifact) -> dict[str, Any]:
     return {
         "path": artifact.path,
         "size": artifact.size,
+        "approximate_size": artifact.approximate_size,
         "digests": [str(digest) for digest in artifact.digests],
         "integrity": integrity_of(artifact),
         "precision": artifact.precision,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 import msgspec
 
-from model_zoo.catalog import Catalog, builtin_catalog, match_names
+from model_zoo.catalog import Catalog, builtin_catalog
+from model_zoo.catalog.search import find, license_satisfies
+from model_zoo.conversion.stacks import needed
 from model_zoo.errors import LoadError
 from model_zoo.events import ignore, listener
 from model_zoo.schema import task_matches
@@ -130,27 +133,40 @@ class Zoo:
         task: str | None = None,
         framework: str | None = None,
         source: str | None = None,
+        license: str | None = None,  # noqa: A002 - the field's name
+        needs: str | None = None,
         cached: bool | None = None,
     ) -> list[Model]:
         """Return the models that match every filter, sorted by name.
 
         Args:
-            patterns: shell wildcards on the name, or words inside it; none means all.
+            patterns: shell wildcards on the name, or words of name, task, licence, framework and kinds of
+                sources, each matched from its start; none means all.
             task: this task, in any spelling, or one below it.
             framework: exactly this framework.
             source: some artifact has a source of this kind.
+            license: SPDX licences, with ``OR`` between them, that must allow the model's; ``unknown``.
+            needs: what a conversion needs beside this package: a stack such as ``torch``, ``trust-code``,
+                or ``nothing``.
             cached: only models with (or without) files or an IR in the cache.
 
         Raises:
             CatalogError: an entry that had to be read is wrong.
         """
-        models = self.catalog.get_all(match_names(self.catalog.names(), patterns))
+        models = find(self.catalog, patterns)
+        allowed = [] if license is None else re.split(r"\s+OR\s+|,", license)
         return [
             m
             for m in models
             if (task is None or task_matches(m.task, task) or (m.omz and m.omz.task == task))
             and framework in {None, m.framework}
             and (source is None or any(s.kind == source for a in m.artifacts for s in a.sources))
+            and (
+                license is None
+                or license_satisfies(m.license.spdx, allowed)
+                or (license == "unknown" and m.license.spdx is None)
+            )
+            and (needs is None or needs in needed(m))
             and (cached is None or self.is_cached(m) == cached)
         ]
 

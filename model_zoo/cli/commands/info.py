@@ -11,7 +11,7 @@ from model_zoo.cli.output import print_fields, print_table, print_title
 from model_zoo.text import human_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from model_zoo.cli.session import Session
 
@@ -39,6 +39,9 @@ def _print(known: Mapping[str, Any]) -> None:
     if prepared := known["recipe"].get("inputs"):
         print_title("inputs:")
         print_table([_input_row(port) for port in prepared])
+    for precision, ports in [*known["ports"].items()][:1]:
+        print_title(f"ports of the IR in {precision}:")
+        print_table(_port_rows(ports))
     print_title("cached:")
     print_fields(_cached_fields(known))
 
@@ -74,10 +77,24 @@ def _fields(known: Mapping[str, Any]) -> list[tuple[str, str]]:
         opens = f" for {known['opens']}" if known["opens"] else ""
         pairs.append(("becomes", f"a folder of IRs, tokenizers and configurations{opens}"))
     pairs.append(("integrity", known["integrity"]))
-    pairs.append(("size", human_size(known["size"])))
+    about = "" if known["size_is_exact"] or known["size"] is None else "about "
+    pairs.append(("size", about + human_size(known["size"])))
     if not known["convertible"]:
         pairs.append(("not convertible", str(known["reason"])))
     return [*pairs, ("catalog", known["catalog"])]
+
+
+def _port_rows(ports: Mapping[str, Any]) -> list[list[str]]:
+    """Return the inputs and outputs of an IR, as its manifest has them."""
+    return [
+        [f"  {kind}", port["name"], port["type"], "?" if port["shape"] is None else _dims(port["shape"])]
+        for kind, several in (("input", "inputs"), ("output", "outputs"))
+        for port in ports[several]
+    ]
+
+
+def _dims(shape: Sequence[int | str]) -> str:
+    return f"[{','.join('?' if dim == -1 else str(dim) for dim in shape)}]"
 
 
 def _input_row(port: Mapping[str, Any]) -> list[str]:
@@ -93,4 +110,9 @@ def _numbers(value: float | list[float]) -> str:
 
 def _artifact_row(artifact: Mapping[str, Any]) -> list[str]:
     digest = next(iter(artifact["digests"]), "no digest")
-    return [f"  {artifact['path']}", human_size(artifact["size"]), digest, " | ".join(artifact["sources"])]
+    return [
+        f"  {artifact['path']}",
+        human_size(artifact["size"] or artifact["approximate_size"]),
+        digest,
+        " | ".join(artifact["sources"]),
+    ]
