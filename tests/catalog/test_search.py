@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from model_zoo.catalog import Catalog, builtin_catalog
 from model_zoo.catalog.search import family_of, find, license_satisfies
-from model_zoo.schema import Model
+
+if TYPE_CHECKING:
+    from model_zoo.schema import Model
 
 
 @pytest.fixture(scope="module")
