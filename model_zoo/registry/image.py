@@ -52,6 +52,8 @@ PACK_CONFIG_TYPE = "application/vnd.cncf.model.config.v1+json"
 PACK_WEIGHT_TYPE = "application/vnd.cncf.model.weight.v1.tar"
 PACK_FILE_TYPE = "application/vnd.cncf.model.weight.config.v1.raw"
 PACK_PATH = "org.cncf.model.filepath"
+LICENSES_ANNOTATION = "org.opencontainers.image.licenses"
+"""Of an image: the SPDX expression of everything in it."""
 KEY_ANNOTATION = "io.model-zoo.ir.key"
 MODEL_ANNOTATION = "io.model-zoo.model"
 PRECISION_ANNOTATION = "io.model-zoo.precision"
@@ -113,7 +115,7 @@ def build_image(
     annotations = {
         "org.opencontainers.image.created": when,
         "org.opencontainers.image.title": ", ".join(export_names(irs)),
-        "org.opencontainers.image.licenses": " AND ".join(sorted({str(ir.model.license) for ir in irs})),
+        LICENSES_ANNOTATION: " AND ".join(sorted({_operand(str(ir.model.license)) for ir in irs})),
     }
     manifest: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_MANIFEST}
     if flavor == "image":
@@ -160,6 +162,11 @@ def _image_config(
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
         "history": history,
     }
+
+
+def _operand(expression: str) -> str:
+    """Return an SPDX expression as one side of AND."""
+    return f"({expression})" if " OR " in expression else expression
 
 
 def _pack_config(irs: Sequence[ConvertedModel], diff_ids: list[str], when: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from model_zoo.files.lock import lock
 from model_zoo.registry.image import (
     KEY_ANNOTATION,
     LAYER_TYPE,
+    LICENSES_ANNOTATION,
     PACK_FILE_TYPE,
     PACK_PATH,
     PACK_WEIGHT_TYPE,
@@ -22,13 +23,14 @@ from model_zoo.registry.image import (
     build_image,
 )
 from model_zoo.schema import Artifact
+from model_zoo.schema.knowledge import UNSPECIFIED
 from model_zoo.sources.oci import OCI_MANIFEST
 from model_zoo.sources.oci.reference import OciReference, oci_reference
 from model_zoo.systems import system
 from model_zoo.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from model_zoo.cache import Cache
@@ -69,10 +71,17 @@ def push(target: OciReference, image: OciImage, settings: Settings, report: Repo
     return sent
 
 
-def pull(target: OciReference, cache: Cache, settings: Settings, report: Report = ignore) -> Imported:
+def pull(
+    target: OciReference,
+    cache: Cache,
+    settings: Settings,
+    report: Report = ignore,
+    check: Callable[[str], None] = lambda _: None,
+) -> Imported:
     """Put the IRs of an image into the cache; those already there are not transferred.
 
-    An interrupted pull is resumed.
+    An interrupted pull is resumed. ``check`` is called, before anything is transferred, with the licence that
+    the image states.
 
     Raises:
         SourceUnavailableError: there is no such image, or it contains no IRs of ours.
@@ -81,6 +90,7 @@ def pull(target: OciReference, cache: Cache, settings: Settings, report: Report 
     """
     with _connection(target, settings) as registry:
         manifest, digest = _manifest(registry)
+    check((manifest.annotations or {}).get(LICENSES_ANNOTATION, UNSPECIFIED))
     layers = [OciLayer(descriptor, target) for descriptor in manifest.layers]
     known = {layer.key for layer in layers if layer.key and cache.find_ir(layer.key) is not None}
     missing = [layer for layer in layers if layer.key not in known]

@@ -20,11 +20,13 @@ from model_zoo.outcome import Outcome, attempt
 from model_zoo.schema import ConvertedModel
 from model_zoo.settings import Settings, load_settings, require_cache
 from model_zoo.zoo import Conversion, Request, Zoo
+from model_zoo.zoo.policy import check_request, with_trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from model_zoo.events import Report
+    from model_zoo.zoo.plan import Plan
 
 _TOPIC = "model-zoo"
 _PATIENCE = 10
@@ -89,13 +91,13 @@ class _Fleet:
         outcomes: dict[int, Outcome[ConvertedModel]] = {}
         futures: dict[Any, int] = {}
         for index, request in enumerate(requests):
-            planned = attempt(self.zoo.planner.plan, request, self.how)
+            planned = attempt(self._plan, request)
             if planned.error is not None:
                 outcomes[index] = Outcome(error=planned.error)
             elif (found := planned.unwrap().cached) is not None:
                 outcomes[index] = Outcome(found)
             else:
-                task = Task(request, self.how, remote, shared)
+                task = Task(request, planned.unwrap().conversion, remote, shared)
                 futures[self.client.submit(work, task, pure=False)] = index
         try:
             for future, answer in self._answers(futures):
@@ -105,6 +107,12 @@ class _Fleet:
             self.client.cancel(list(futures))
             raise
         return [outcomes[index] for index in range(len(requests))]
+
+    def _plan(self, request: Request) -> Plan:
+        """Return what converting comes to; the policy of this side is not left to the workers."""
+        zoo = self.zoo
+        check_request(request, zoo.cache, zoo.settings.policy, require_pinned=zoo.require_pinned)
+        return zoo.planner.plan(request, with_trust(request, self.how, zoo.settings.policy))
 
     def _answers(self, futures: dict[Any, int]) -> Iterator[tuple[Any, Any]]:
         for future in _distributed().as_completed(list(futures), loop=self.client.loop):

@@ -34,7 +34,7 @@ _LEAST = {
 
 def check_request(request: Request, cache: Cache, policy: Policy, *, require_pinned: bool) -> None:
     """Refuse what is not to be used, be it in the cache or not."""
-    check_license(request, policy)
+    check_license(request.name, str(request.model.license), policy)
     least = "pinned" if require_pinned else policy.integrity
     demand = "--require-pinned is set" if require_pinned else "the policy of the settings demands it"
     for artifact in request.artifacts if least != "first-use" else ():
@@ -57,25 +57,24 @@ def check_request(request: Request, cache: Cache, policy: Policy, *, require_pin
         )
 
 
-def check_license(request: Request, policy: Policy) -> None:
-    """Refuse a model under a licence that is not allowed; one that nobody knows is not allowed either."""
+def check_license(name: str, stated: str, policy: Policy) -> None:
+    """Refuse what is under a licence that is not allowed; one that nobody knows is not allowed either."""
     if policy.licenses is None:
         return
-    terms = request.model.license
-    expression = spdx_expression(terms.spdx) if terms.spdx else None
+    expression = spdx_expression(stated)
     if expression is not None and is_allowed(expression, policy.licenses):
         return
     allowed = ", ".join(policy.licenses) or "none"
     if expression is None:
         raise PolicyError(
-            f"{request.name}: its licence is unknown, and the policy allows only licences that it names",
+            f"{name}: its licence is unknown, and the policy allows only licences that it names",
             expected=allowed,
-            found=str(terms),
+            found=stated,
             left="nothing was transferred",
             hint="read its terms; if they are one of these licences, say so in a catalog entry of your own",
         )
     raise PolicyError(
-        f"{request.name}: the policy does not allow its licence, {expression}",
+        f"{name}: the policy does not allow its licence, {expression}",
         expected=allowed,
         found=expression,
         left="nothing was transferred",

@@ -224,6 +224,13 @@ def test_commands_push_and_pull(command, catalog, registry, tmp_path):
     pulled = command("pull", pushed.stdout.strip(), env=env)
     assert pulled.returncode == 0, pulled.stderr
     assert command("path", "tiny@FP16", env=env).stdout == pulled.stdout
+    strict = {"MODEL_ZOO_CACHE": str(tmp_path / "strict"), "MODEL_ZOO_LICENSES": "Apache-2.0"}
+    refused = command("pull", pushed.stdout.strip(), env=strict)
+    assert refused.returncode == 2, refused.stderr
+    assert "the policy does not allow its licence, MIT" in refused.stderr
+    assert not list((tmp_path / "strict").rglob("*.bin"))
+    allowed = command("pull", pushed.stdout.strip(), env={**strict, "MODEL_ZOO_LICENSES": "MIT"})
+    assert allowed.returncode == 0, allowed.stderr
     assert command("pull", f"{registry.host}/nonesuch:1", env=env).returncode == 4
     assert command("--offline", "pull", f"{registry.host}/m:1", env=env).returncode == 4
     assert command("push", f"{registry.host}/m@sha256:{'0' * 64}", "tiny").returncode == 2

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from model_zoo.errors import ConversionError, MissingExtraError, UnsupportedModelError
-from model_zoo.settings import Settings
+from model_zoo.errors import ConversionError, MissingExtraError, PolicyError, UnsupportedModelError
+from model_zoo.settings import Policy, Settings
 from model_zoo.zoo import Conversion, Zoo
 from tests.export.conftest import environment, serve_registry
 from tests.tiny import entry, tiny_onnx, write_entry
@@ -159,6 +159,17 @@ def test_outcomes_are_in_order_and_errors_are_the_workers(inside, catalog, tmp_p
     assert isinstance(done[1].error, UnsupportedModelError)
     assert done[2].result.key == zoo.convert("m1").key
     assert any(event.event == "failed" and event.model == "broken" for event in events)
+
+
+def test_the_policy_of_this_side_holds(inside, catalog, tmp_path):
+    from model_zoo.zoo.cluster import convert_on_cluster
+
+    (tmp_path / "cache").mkdir()
+    policy = Policy(licenses=("Apache-2.0",))
+    zoo = Zoo(settings=Settings(cache=tmp_path / "cache", catalogs=(catalog,), policy=policy))
+    (done,) = convert_on_cluster(zoo, zoo.planner.expand(["m0"]), Conversion(), inside, lambda event: None)
+    assert isinstance(done.error, PolicyError)
+    assert "MIT" in str(done.error)
 
 
 def test_folder_that_workers_do_not_see_is_told(inside, catalog, tmp_path):

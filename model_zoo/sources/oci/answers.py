@@ -47,6 +47,7 @@ class ManifestContent(msgspec.Struct, frozen=True):
 
     layers: tuple[Descriptor, ...] = ()
     manifests: tuple[Descriptor, ...] | None = None
+    annotations: dict[str, str] | None = None
 
 
 class _Token(msgspec.Struct, frozen=True):
