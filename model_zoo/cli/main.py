@@ -16,6 +16,7 @@ from model_zoo.cli.failure import code_of
 from model_zoo.cli.options import global_options
 from model_zoo.cli.output import styled
 from model_zoo.cli.session import Session
+from model_zoo.systems import system
 from model_zoo.text import print_anything
 from model_zoo.version import __version__
 
@@ -125,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def run(command: click.Command, argv: Sequence[str] | None, name: str = "model-zoo") -> int:
     """Run a command and return its exit code; every error becomes a message and a code here."""
     session = Session()
+    system.accept_interrupts()
     for stream in ("stdout", "stderr"):
         if getattr(sys, stream) is None:  # closed by the parent process
             setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115

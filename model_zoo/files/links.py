@@ -60,7 +60,7 @@ def link_file(source: Path, target: Path, *, symlink: bool = True) -> None:
     if clone(source, target):
         return
     if symlink:
-        with contextlib.suppress(OSError, ValueError):  # no privilege; on another drive
+        with contextlib.suppress(OSError, NotImplementedError, ValueError):  # ValueError: on another drive
             target.symlink_to(os.path.relpath(source, target.parent))
             return
     copy_file(source, target)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from model_zoo.errors import ModelZooError, UsageError
 from model_zoo.omz.selection import OmzCatalog, read_list
+from model_zoo.systems import system
 from model_zoo.text import print_anything
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def program(run: Callable[[Sequence[str]], int]) -> Callable[..., NoReturn]:
     @functools.wraps(run)
     def main(argv: Sequence[str] | None = None) -> NoReturn:
         print_anything(sys.stdout)
+        system.accept_interrupts()
         try:
             code = run(sys.argv[1:] if argv is None else argv)
             sys.stdout.flush()

@@ -189,6 +189,10 @@ def umask() -> int:
 # --- processes
 
 
+def accept_interrupts() -> None:
+    """Make every key that interrupts raise a ``KeyboardInterrupt``; the caller is the main thread."""
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process of this machine lives; True where that cannot be told."""
     try:

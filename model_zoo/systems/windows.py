@@ -12,6 +12,7 @@ import ctypes
 import errno
 import functools
 import os
+import signal
 import stat
 import sys
 import time
@@ -123,10 +124,24 @@ def open_file(path: Path | str, flags: int, mode: int = 0o666) -> int:
     else:
         disposition = 2 if flags & os.O_TRUNC else 4  # CREATE_ALWAYS, OPEN_ALWAYS
     attributes = 0x80 | (0x00200000 if flags & NO_LINK else 0)  # NORMAL, FILE_FLAG_OPEN_REPARSE_POINT
-    handle = _kernel().CreateFileW(str(path), access, share_all, None, disposition, attributes, None)
-    if handle in {None, _INVALID}:
-        raise _error(path)
+    for pause in (*_PAUSES, None):
+        handle = _kernel().CreateFileW(str(path), access, share_all, None, disposition, attributes, None)
+        if handle not in {None, _INVALID}:
+            break
+        deleted = _is_being_deleted()
+        error = _error(path)
+        if deleted and not flags & os.O_CREAT:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
+        if not deleted or pause is None:
+            raise error
+        time.sleep(pause)
     return msvcrt.open_osfhandle(handle, kind | os.O_BINARY | os.O_NOINHERIT)
+
+
+def _is_being_deleted() -> bool:
+    """Whether the last call failed because the file's name goes when somebody closes it."""
+    delete_pending = 0xC0000056  # ntstatus.h
+    return bool(ctypes.WinDLL("ntdll").RtlGetLastNtStatus() & 0xFFFFFFFF == delete_pending)
 
 
 def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> int:
@@ -258,6 +273,12 @@ def umask() -> int:
 
 
 # --- processes
+
+
+def accept_interrupts() -> None:
+    """Let Ctrl-Break do what Ctrl-C does, instead of ending the process on the spot."""
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGBREAK, signal.default_int_handler)
 
 
 def is_alive(pid: int) -> bool:
