@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, overload
 import msgspec
 
 from model_zoo.catalog import Catalog, builtin_catalog
-from model_zoo.catalog.search import find, license_satisfies
-from model_zoo.conversion.stacks import needed
 from model_zoo.errors import LoadError
 from model_zoo.events import ignore, listener
 from model_zoo.schema import task_matches
@@ -153,6 +151,9 @@ class Zoo:
         Raises:
             CatalogError: an entry that had to be read is wrong.
         """
+        from model_zoo.catalog.search import find, license_satisfies  # not at every start
+        from model_zoo.conversion.stacks import needed
+
         models = find(self.catalog, patterns)
         allowed = [] if license is None else re.split(r"\s+OR\s+|,", license)
         return [

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from model_zoo.catalog.search import family_of, license_satisfies
 from model_zoo.cli.options import json_option
 from model_zoo.cli.output import print_table
-from model_zoo.conversion.stacks import needed
 from model_zoo.errors import UsageError
 from model_zoo.schema import TASKS, canonical_task, task_matches, task_spellings
 from model_zoo.text import human_size, near_names
@@ -31,6 +29,8 @@ def _values_of(model: Model, field: str) -> set[str]:
     if field == "source":
         return {source.kind for artifact in model.artifacts for source in artifact.sources}
     if field == "needs":
+        from model_zoo.conversion.stacks import needed
+
         return set(needed(model))
     if field == "license":
         return {model.license.spdx or "unknown"}
@@ -129,6 +129,8 @@ def _print_tasks(session: Session, models: Sequence[Model]) -> None:
 
 def _print_families(session: Session, models: Sequence[Model]) -> None:
     """Print one row per family of models: what differs in the names of its variants."""
+    from model_zoo.catalog.search import family_of
+
     families: dict[str, list[Model]] = {}
     for model in models:
         families.setdefault(family_of(model), []).append(model)
@@ -162,6 +164,8 @@ def _check_filters(session: Session, filters: Mapping[str, str | None]) -> None:
     Raises:
         UsageError: names similar values.
     """
+    from model_zoo.catalog.search import license_satisfies
+
     for field, value in filters.items():
         if value is None or value in _possible_values(field):
             continue
