@@ -14,8 +14,16 @@ from model_zoo.sources import KINDS, kind_of
 def json_schema() -> dict[str, Any]:
     """Return the schema of one ``catalog/<provider>/<model>.yaml``, built-in source kinds included."""
     kinds = [kind_of(name) for name in sorted(KINDS)]
+
+    def source_schema(kind: type) -> dict[str, Any]:
+        if kind is not Source:
+            raise NotImplementedError
+        references: list[dict[str, Any]] = [{"$ref": f"#/$defs/{one.__name__}"} for one in kinds]
+        foreign = {"type": "object", "not": {"anyOf": [{"required": [name]} for name in sorted(KINDS)]}}
+        return {"anyOf": [*references, foreign]}
+
     _, definitions = msgspec.json.schema_components(
-        [Model, *kinds], schema_hook=_source, ref_template="#/$defs/{name}"
+        [Model, *kinds], schema_hook=source_schema, ref_template="#/$defs/{name}"
     )
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -23,16 +31,6 @@ def json_schema() -> dict[str, Any]:
         "$ref": "#/$defs/Model",
         "$defs": {name: definitions[name] for name in sorted(definitions)},
     }
-
-
-def _source(kind: type) -> dict[str, Any]:
-    if kind is not Source:
-        raise NotImplementedError
-    references: list[dict[str, Any]] = [
-        {"$ref": f"#/$defs/{kind_of(name).__name__}"} for name in sorted(KINDS)
-    ]
-    foreign = {"type": "object", "not": {"anyOf": [{"required": [name]} for name in sorted(KINDS)]}}
-    return {"anyOf": [*references, foreign]}
 
 
 def schema_text() -> str:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from model_zoo.cli.aliases import ALIASES
-from model_zoo.cli.common import REFERENCES
+from model_zoo.cli.options import REFERENCES
 from model_zoo.errors import CacheError, ModelZooError, UsageError
 from model_zoo.text import near_names
 
@@ -20,6 +19,32 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+ALIASES = {
+    "": {
+        **dict.fromkeys(("download", "get", "install"), "fetch"),
+        **dict.fromkeys(("load", "optimize", "quantize", "compress"), "convert"),
+        **dict.fromkeys(("run", "compile", "predict"), "infer"),
+        **dict.fromkeys(("ls", "search", "find"), "list"),
+        **dict.fromkeys(("clean", "gc", "prune"), "cache gc"),
+        **dict.fromkeys(("delete", "remove", "rm"), "cache rm"),
+        "benchmark": "bench",
+        "show": "info",
+        "validate": "catalog validate",
+        "verify": "cache verify",
+    },
+    "cache": {
+        **dict.fromkeys(("clear", "clean", "empty", "prune", "purge"), "gc or rm"),
+        **dict.fromkeys(("delete", "remove"), "rm"),
+        **dict.fromkeys(("list", "show"), "ls"),
+        **dict.fromkeys(("check", "validate"), "verify"),
+        "path": "info",
+    },
+    "catalog": {
+        **dict.fromkeys(("check", "verify"), "validate"),
+        "import": "import-omz",
+    },
+}
+"""Command names of other programs, by the group they are typed in, and what they are called here."""
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model_zoo.cli.common import add_common
 from model_zoo.cli.examples import EXAMPLES
 from model_zoo.cli.failure import code_of
-from model_zoo.cli.options import global_options
+from model_zoo.cli.options import add_common, global_options
 from model_zoo.cli.output import styled
 from model_zoo.cli.session import Session
 from model_zoo.systems import system
@@ -110,11 +109,7 @@ def cli() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with a code of the contract.
-
-    Raises:
-        SystemExit: always.
-    """
+    """Run the command line and exit with a code of the contract."""
     gc.set_threshold(20_000)  # imports create no garbage, and looking for it took 7 % of a short command
     if "_MODEL_ZOO_COMPLETE" in os.environ:
         from model_zoo.cli.commands.completion import print_completions

@@ -89,9 +89,7 @@ def terminal_width() -> int | None:
 def print_table(rows: Sequence[Sequence[str]], header: Sequence[str] | None = None) -> None:
     """Print rows in aligned columns; on a terminal the widest columns are cut until a row fits.
 
-    Args:
-        rows: cells, the same number in each row.
-        header: titles of the columns, printed on a terminal and nowhere else, so that pipes get rows only.
+    The ``header`` is printed on a terminal and nowhere else, so that pipes get rows only.
     """
     if not rows:
         return

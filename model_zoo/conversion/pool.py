@@ -38,11 +38,6 @@ _PER_BYTE = 4
 """Bytes of memory per byte of input, before anything was measured: file, graph and its compressed copy."""
 
 
-def default_workers() -> int:
-    """Return how many conversions run at once by default: half the cores, at least one."""
-    return max(1, (os.cpu_count() or 1) // 2)
-
-
 def available_memory(proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
     """Return how many bytes can be used without swapping, within the cgroup's limit; None if unknown."""
     free: list[int] = []
@@ -95,7 +90,7 @@ def run(
         BaseException: what ``call`` raised for the first job that failed, once all started jobs have ended;
             the others are not started. An interruption kills every running worker process first.
     """
-    return _Run(jobs, call, estimate, workers or default_workers(), available).results()
+    return _Run(jobs, call, estimate, workers or max(1, (os.cpu_count() or 1) // 2), available).results()
 
 
 @dataclass

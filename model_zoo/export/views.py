@@ -21,11 +21,7 @@ _PARALLEL_COPIES = 4
 
 
 def export_dir(irs: Sequence[ConvertedModel], out: Path) -> Path:
-    """Copy IRs side by side: ``OUT/NAME.xml`` and ``OUT/NAME.bin``; a folder model as ``OUT/NAME/``.
-
-    Raises:
-        CacheError: the directory cannot be written.
-    """
+    """Copy IRs side by side: ``OUT/NAME.xml`` and ``OUT/NAME.bin``; a folder model as ``OUT/NAME/``."""
     files: dict[str, Path] = {}
     for ir, name in zip(irs, export_names(irs), strict=True):
         files |= ir_files(ir, name, below=name if ir.is_folder else ".")
@@ -36,9 +32,6 @@ def export_omz(irs: Sequence[ConvertedModel], out: Path) -> Path:
     """Copy IRs as ``omz_converter`` laid them out: ``OUT/SUBDIRECTORY/PRECISION/NAME.xml``.
 
     The subdirectory is that of Open Model Zoo, or ``public/NAME`` for a model it did not have.
-
-    Raises:
-        CacheError: the directory cannot be written.
     """
     files: dict[str, Path] = {}
     for ir in irs:
@@ -55,18 +48,10 @@ def ir_files(ir: ConvertedModel, name: str, *, below: str = ".") -> dict[str, Pa
 
 
 def copy_out(files: Mapping[str, Path], target: Path, below: str = ".") -> Path:
-    """Copy files out of the cache to ``target``, each completely or not at all; equal ones are left alone.
+    """Copy files out of the cache, by path, into ``target / below``; return that directory, absolute.
 
-    Args:
-        files: the file for each path below that.
-        target: the directory that the user named; it is created, and nothing else in it is touched.
-        below: the directory in it for the files.
-
-    Returns:
-        Where the files are, absolute.
-
-    Raises:
-        CacheError: the directory cannot be written.
+    Each is copied completely or not at all, and equal ones are left alone. Nothing else in ``target``, the
+    directory that the user named, is touched. CacheError where it cannot be written.
     """
     target = target.absolute()
     with ThreadPoolExecutor(_PARALLEL_COPIES) as pool:  # copying is the kernel's work

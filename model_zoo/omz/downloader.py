@@ -13,7 +13,7 @@ from model_zoo.export.views import copy_out
 from model_zoo.omz.arguments import Parser, positive, program
 from model_zoo.omz.files import FileEvents
 from model_zoo.omz.output import Output, process
-from model_zoo.omz.selection import PRECISIONS, format_set, parse_precisions, subdirectory
+from model_zoo.omz.selection import PRECISIONS, parse_precisions, subdirectory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +80,8 @@ class Download:
         out.group(f"Downloading {model.name}")
         unsupported = [p for p in self.precisions if p not in model.precisions]
         if len(unsupported) == len(self.precisions):
-            what = f"model is unsupported in {format_set(unsupported)} precisions"
+            listed = ", ".join(f"'{precision}'" for precision in sorted(unsupported))
+            what = f"model is unsupported in {{{listed}}} precisions"
             out.section(f"Skipping {model.name} ({what})\n")
             return True
         out.event("model_download_begin", model=model.name, num_files=len(model.artifacts))

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from model_zoo.omz.arguments import Parser, program
-from model_zoo.omz.selection import OMZ_FRAMEWORKS, subdirectory
+from model_zoo.omz.selection import subdirectory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from model_zoo.omz.selection import Entry
     from model_zoo.schema import Model
+
+_FRAMEWORKS = {"openvino": "dldt", "tensorflow": "tf", "keras": "tf"}
 
 
 @program
@@ -37,7 +39,7 @@ def describe(entry: Entry) -> dict[str, object]:
         "name": model.name,
         "composite_model_name": model.name if model.stages else model.omz.composite if model.omz else None,
         "description": model.description,
-        "framework": OMZ_FRAMEWORKS.get(str(model.framework), model.framework),
+        "framework": _FRAMEWORKS.get(str(model.framework), model.framework),
         "license_url": model.license.url or str(model.license),
         "accuracy_config": _accuracy_config(entry.file),
         "model_config": None if model.stages else str(entry.file),

@@ -21,9 +21,6 @@ def local_model(model: Model, directory: Path, zoo: Zoo) -> Model:
 
     This is the catalog's own entry if every file is as in the cache. Otherwise the files are taken as they
     are: unpacked and edited already, perhaps by another program.
-
-    Raises:
-        ConversionError: files that the conversion needs are missing.
     """
     from model_zoo.zoo import Request
 
@@ -45,11 +42,7 @@ def _matches(path: Path, entry: FileEntry) -> bool:
 
 
 def needed_files(model: Model, directory: Path) -> list[str]:
-    """Return the files below ``directory`` that converting the model may read.
-
-    Raises:
-        ConversionError: the file that the conversion starts from is missing.
-    """
+    """Return the files below ``directory`` that converting the model may read."""
     recipe = model.recipe
     start = recipe.model if recipe.builder is None else recipe.builder.weights
     if not directory.is_dir() or (start is not None and not (directory / start).exists()):

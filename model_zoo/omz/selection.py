@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from model_zoo.errors import CatalogError, UnknownModelError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from model_zoo.catalog import Catalog
     from model_zoo.schema import Model
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("FP16", "FP16-INT1", "FP16-INT8", "FP32", "FP32-INT1", "FP32-INT8")
 """The precisions that the commands know, sorted as they print them."""
-OMZ_FRAMEWORKS = {"openvino": "dldt", "tensorflow": "tf", "keras": "tf"}
 
 
 @dataclass(frozen=True)
@@ -139,8 +138,3 @@ def subdirectory(model: Model) -> str:
     """Return the directory of a model's files below the output directory."""
     assert model.omz is not None  # noqa: S101 - the catalog contains no others
     return model.omz.subdirectory
-
-
-def format_set(words: Sequence[str]) -> str:
-    """Format words as the old commands printed a set of them: ``{'FP16', 'FP32'}``."""
-    return "{" + ", ".join(f"'{word}'" for word in sorted(words)) + "}"

@@ -14,11 +14,11 @@ from model_zoo.cache import declaration_of
 from model_zoo.conversion import ConversionJob, check_reproducible, convert
 from model_zoo.conversion.stacks import require_packages
 from model_zoo.conversion.trust import require_trust
-from model_zoo.errors import CacheMissError, UnsupportedModelError
+from model_zoo.errors import UnsupportedModelError
 from model_zoo.events import Event, ignore
 from model_zoo.zoo.policy import check_locked
 from model_zoo.zoo.resolver import resolution_of
-from model_zoo.zoo.waiting import locked, using_cache
+from model_zoo.zoo.waiting import locked, using_cache, vanished
 
 if TYPE_CHECKING:
     from model_zoo.cache import Cache
@@ -96,8 +96,7 @@ class Converter:
             self._run(plan, fetched, environment, report)
             made = self.planner.look_up(plan).cached
         if made is None:
-            what = f"{request.model.name}: its IR was removed from the cache while it was in use"
-            raise CacheMissError(what, hint="run the same command again")
+            raise vanished(f"{request.model.name}: its IR")
         self.remote.keep(made, report)
         return made
 

@@ -17,10 +17,10 @@ from model_zoo.cache.environments import (
 from model_zoo.conversion.environment import build, fault_of
 from model_zoo.conversion.key import toolchain, toolchain_in
 from model_zoo.conversion.stacks import stack_of
-from model_zoo.errors import CacheMissError, ConversionError, OfflineError
+from model_zoo.errors import ConversionError, OfflineError
 from model_zoo.events import Event
 from model_zoo.zoo.plan import Tools
-from model_zoo.zoo.waiting import locked
+from model_zoo.zoo.waiting import locked, vanished
 
 if TYPE_CHECKING:
     from model_zoo.cache import Cache
@@ -126,7 +126,6 @@ class Environments:
             publish_environment(self.cache, directory / "env", made)
         found = find_environment(self.cache, stack.digest)
         if found is None:
-            what = f"the converter environment {stack.name!r} was removed from the cache while it was in use"
-            raise CacheMissError(what, hint="run the same command again")
+            raise vanished(f"the converter environment {stack.name!r}")
         report(event(event="environment_end", bytes=made.size, seconds=made.seconds))
         return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from model_zoo.cache import alias_names, materialise
-from model_zoo.errors import CacheMissError, ModelZooError, OfflineError
+from model_zoo.errors import ModelZooError, OfflineError
 from model_zoo.events import Event, ignore
 from model_zoo.outcome import Outcome
 from model_zoo.schema import ArtifactRecord, FetchedModel, FileEntry, FilesManifest
@@ -20,7 +20,7 @@ from model_zoo.sources import LocatedSource, integrity_of
 from model_zoo.text import counted, human_size
 from model_zoo.zoo.policy import check_request, edited_files
 from model_zoo.zoo.resolver import resolution_of
-from model_zoo.zoo.waiting import locked, using_cache
+from model_zoo.zoo.waiting import locked, using_cache, vanished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -144,7 +144,7 @@ class Fetcher:
             for artifact in request.artifacts:
                 blob = self.cache.find_blob(artifact)
                 if blob is None:
-                    raise _vanished(model.name, artifact.title)
+                    raise vanished(f"{model.name}: {artifact.title}")
                 blobs[artifact.path] = blob
             with self.cache.staging("files") as directory:
                 staged = directory / "tree"
@@ -155,7 +155,7 @@ class Fetcher:
         report(Event(event="fetch_end", model=model.name, bytes=sum(e.size for e in entries)))
         found = self._find(request).cached
         if found is None:
-            raise _vanished(model.name, "its directory")
+            raise vanished(f"{model.name}: its directory")
         return found
 
 
@@ -221,12 +221,6 @@ def _announce(tasks: Sequence[DownloadTask], report: Report) -> None:
     for name, sizes in totals.items():
         total = None if None in sizes else sum(size for size in sizes if size is not None)
         report(Event(event="fetch_begin", model=name, total=total, message=counted(len(sizes), "file")))
-
-
-def _vanished(model: str, what: str) -> CacheMissError:
-    return CacheMissError(
-        f"{model}: {what} was removed from the cache while it was in use", hint="run the same command again"
-    )
 
 
 def offline_errors(

@@ -1,9 +1,10 @@
-"""Waiting for other processes, visibly."""
+"""Other processes at work on the cache: waiting for them, visibly, and what they took away."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from model_zoo.errors import CacheMissError
 from model_zoo.events import Event
 from model_zoo.files.lock import lock
 
@@ -33,3 +34,9 @@ def locked(
         report(Event(event="wait", model=model, message=f"waiting for {owner}"))
 
     return lock(cache.writable.locks / f"{name}.lock", timeout=settings.lock_timeout, on_wait=on_wait)
+
+
+def vanished(what: str) -> CacheMissError:
+    """Return the error for what was there, and was removed before it could be handed out."""
+    what = f"{what} was removed from the cache while it was in use"
+    return CacheMissError(what, hint="run the same command again")

@@ -141,8 +141,7 @@ def test_available_memory_is_the_least_of_machine_and_group(tmp_path: Path) -> N
     assert pool.available_memory(proc, group) == 0
 
 
-def test_this_machine_has_memory_and_workers() -> None:
-    assert pool.default_workers() >= 1
+def test_this_machine_has_memory() -> None:
     free = pool.available_memory()
     assert free is None or free > 0
 
