@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from model_zoo.cli.options import REFERENCES
+from model_zoo.cli.common import REFERENCES
 from model_zoo.errors import CacheError, ModelZooError, UsageError
 from model_zoo.text import near_names
 

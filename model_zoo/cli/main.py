@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from model_zoo.cli.common import add_common
 from model_zoo.cli.examples import EXAMPLES
 from model_zoo.cli.failure import code_of
-from model_zoo.cli.options import add_common, global_options
+from model_zoo.cli.options import global_options
 from model_zoo.cli.output import styled
 from model_zoo.cli.session import Session
 from model_zoo.systems import system

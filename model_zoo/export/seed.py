@@ -20,6 +20,7 @@ from model_zoo.cache import Layer
 from model_zoo.cache.intake import SEED_NOTE
 from model_zoo.cache.layout import TAG_NAME
 from model_zoo.errors import CacheDamagedError, CacheError, CacheReadOnlyError
+from model_zoo.export.views import PARALLEL_COPIES
 from model_zoo.files import (
     ELSEWHERE,
     as_cache_error,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from model_zoo.schema import ConvertedModel
 
 _BUCKETS = ("blobs-v1", "files-v1", "ir-v1", "compiled-v1", "envs-v1", "partial-v1", "locks-v1", "state-v1")
-_PARALLEL_COPIES = 4
 _log = logging.getLogger(__name__)
 _NOTE = f"state-v1/{SEED_NOTE}"
 
@@ -84,7 +84,7 @@ def write_seed(
         files = [member for member in members if member.link is None and member.path != _NOTE]
         note = [member for member in members if member.path == _NOTE]
         written = sum(_put(dest, member, mtime) for member in note)  # first: an interrupted seed is one too
-        with ThreadPoolExecutor(_PARALLEL_COPIES) as pool:
+        with ThreadPoolExecutor(PARALLEL_COPIES) as pool:
             written += sum(pool.map(lambda member: _put(dest, member, mtime), files))
         written += sum(_put(dest, member, mtime) for member in links)
         removed = _sweep(dest, {member.path for member in members}, tuple(kept))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from model_zoo.schema import ConvertedModel
 
 WRITABLE = 0o666
-_PARALLEL_COPIES = 4
+PARALLEL_COPIES = 4
 
 
 def export_dir(irs: Sequence[ConvertedModel], out: Path) -> Path:
@@ -54,7 +54,7 @@ def copy_out(files: Mapping[str, Path], target: Path, below: str = ".") -> Path:
     directory that the user named, is touched. CacheError where it cannot be written.
     """
     target = target.absolute()
-    with ThreadPoolExecutor(_PARALLEL_COPIES) as pool:  # copying is the kernel's work
+    with ThreadPoolExecutor(PARALLEL_COPIES) as pool:  # copying is the kernel's work
         list(pool.map(lambda pair: _copy(pair[1], target, f"{below}/{pair[0]}"), files.items()))
     return target / below
 

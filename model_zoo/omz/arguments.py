@@ -76,10 +76,6 @@ class Parser(argparse.ArgumentParser):
         """Add a flag that takes a directory."""
         self.add_argument(*flags, type=Path, metavar="DIR", default=default, help=text)
 
-    def add_precisions(self, text: str) -> None:
-        """Add ``--precisions``."""
-        self.add_argument("--precisions", metavar="PREC[,PREC...]", help=text)
-
     def add_selection(self, verb: str) -> None:
         """Add the flags that select models; ``verb`` says what is done with them."""
         models = f"{verb} the models whose names fit"

@@ -41,7 +41,8 @@ def _parser() -> Parser:
     )
     parser.add_directory("-o", "--output_dir", text="where to put the IRs (default: the download folder)")
     parser.add_selection("convert")
-    parser.add_precisions("make only IRs of these precisions")
+    only = "make only IRs of these precisions"
+    parser.add_argument("--precisions", metavar="PREC[,PREC...]", help=only)
     parser.add_argument("-p", "--python", metavar="PYTHON", help="Python executable to convert with")
     ignored = "accepted for compatibility, and ignored"
     parser.add_argument("--mo", metavar="MO.PY", help=ignored)

@@ -29,8 +29,8 @@ def _parser() -> Parser:
         helpful=True,
     )
     parser.add_selection("download")
-    ready_made = "download only files of these precisions of ready-made models"
-    parser.add_precisions(f"{ready_made}: {','.join(PRECISIONS)}")
+    only = f"download only files of these precisions of ready-made models: {','.join(PRECISIONS)}"
+    parser.add_argument("--precisions", metavar="PREC[,PREC...]", help=only)
     parser.add_directory(
         "-o", "--output_dir", default=Path.cwd(), text="where to save models (default: here)"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from model_zoo.cli.options import isolate_option, json_option, reference_argument
-from model_zoo.errors import CacheMissError, OfflineError, UsageError
+from model_zoo.errors import CacheMissError, OfflineError
 
 if TYPE_CHECKING:
     from model_zoo.cli.session import Session
@@ -20,20 +20,18 @@ if TYPE_CHECKING:
 @click.pass_obj
 def path_command(session: Session, reference: str) -> None:
     """Print the path of a cached IR, or exit with 6; never uses the network, never converts."""
+    from model_zoo.zoo.plan import single
+
     session.override(offline=True)
     try:
-        request = session.zoo.planner.request(reference)
+        request = single(session.zoo.planner.request(reference))
     except OfflineError as error:
         raise _not_cached(reference, f"run 'model-zoo convert {reference}'") from error
-    model = request.model
-    if model.stages:
-        what = f"{model.name} consists of several models"
-        raise UsageError(what, hint=f"name one of its stages: {', '.join(model.stages)}")
     found = session.zoo.planner.substitute(session.zoo.planner.plan(request))
     if found is None:
         raise _not_cached(reference, _how_to_get(session, reference, request))
     path = str(found.path)
-    row = {"name": model.name, "precision": found.precision, "path": path, "key": found.key}
+    row = {"name": request.model.name, "precision": found.precision, "path": path, "key": found.key}
     session.print_result(path, row)
 
 
