@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ModelZooError",
+    "Prediction",
+    "Predictor",
     "Zoo",
     "__version__",
     "convert",
@@ -162,10 +164,18 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> object:
-    """Import ``Zoo`` when it is first asked for."""
+    """Import ``Zoo`` and the types of answers when they are first asked for."""
     if name == "Zoo":
         from model_zoo.zoo import Zoo
 
         return Zoo
+    if name == "Prediction":
+        from model_zoo.runtime.inference.prediction import Prediction
+
+        return Prediction
+    if name == "Predictor":
+        from model_zoo.runtime.inference.predictor import Predictor
+
+        return Predictor
     msg = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(msg)

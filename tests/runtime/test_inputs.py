@@ -360,6 +360,8 @@ def test_input_that_does_not_fit_says_what_would(
         ("a.npz", zipped(npy("(4,)", 4), method=99)),
         ("a.wav", b"broken"),
         ("a.wav", b""),
+        ("a.mp3", b"ID3"),
+        ("a.heic", b"any"),
         ("a.png", b"broken"),
         ("a.png", b""),
         ("a.png", png(64, 64)[:-40]),
@@ -381,7 +383,8 @@ def test_what_the_first_bytes_show_is_found_without_reading_the_rest(tmp_path: P
     check_source(np.zeros(3))
     (tmp_path / "b.png").write_bytes(b"broken")
     (tmp_path / "b.wav").write_bytes(b"")
-    for name in ("b.png", "b.wav"):
+    (tmp_path / "b.mp3").write_bytes(b"ID3")
+    for name in ("b.png", "b.wav", "b.mp3"):
         with pytest.raises(InputError, match=name):
             check_source(tmp_path / name)
     for path, message in ((tmp_path / "none.png", "does not exist"), (tmp_path, "is a folder")):

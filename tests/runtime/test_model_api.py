@@ -129,6 +129,17 @@ def test_classes(tmp_path: Path) -> None:
     assert len(predictor(tmp_path / "ir", classifier(8, 8), info, threshold=0.5)(source).labels) == 1
 
 
+def test_grey_pictures_are_classified_too(tmp_path: Path) -> None:
+    """Their wrappers take colour only; the scores are the mean, and what is missing to white."""
+    x = parameter([1, 1, 4, 4], layout="NCHW")
+    mean = ops.reduce_mean(x, ops.constant(np.array([2, 3])))
+    both = ops.concat([mean, ops.subtract(ops.constant(np.float32(255)), mean)], 1)
+    info = {"model_type": "Classification", "labels": "light dark"}
+    predict = predictor(tmp_path / "ir", ov.Model([named(both, "y")], [x], "m"), info)
+    assert predict(black(tmp_path)).labels[0].name == "dark"
+    assert predict(np.full((8, 8, 3), 255, np.uint8)).labels[0].name == "light"
+
+
 def test_pictures_of_open_size(tmp_path: Path) -> None:
     source = picture(tmp_path / "a.png", (40, 20))
     info = {"model_type": "Classification", "labels": "red green blue", "reverse_input_channels": "True"}

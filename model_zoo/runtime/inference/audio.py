@@ -15,11 +15,16 @@ def read_wav(data: bytes) -> tuple[Array, int]:
     """Return a PCM ``.wav`` file as float32 samples between -1 and 1, its channels averaged, and their rate.
 
     Raises:
-        wave.Error: it is not PCM audio of 8, 16, 24 or 32 bits per sample.
+        ValueError: it is not PCM audio of 8, 16, 24 or 32 bits per sample.
+        EOFError: it ends too early.
     """
-    with wave.open(io.BytesIO(data)) as audio:
-        width, channels, rate = audio.getsampwidth(), audio.getnchannels(), audio.getframerate()
-        frames = audio.readframes(audio.getnframes())
+    try:
+        with wave.open(io.BytesIO(data)) as audio:
+            width, channels, rate = audio.getsampwidth(), audio.getnchannels(), audio.getframerate()
+            frames = audio.readframes(audio.getnframes())
+    except wave.Error as error:
+        makes = "ffmpeg -i IN -c:a pcm_s16le OUT.wav makes some"
+        raise ValueError(f"not sound as whole numbers of 8 to 32 bits ({error}); {makes}") from error
     if width == 1:
         samples = (np.frombuffer(frames, np.uint8).astype(np.float32) - 128) / 128
     elif width == 3:  # noqa: PLR2004 - bytes; widened to four by a zero below

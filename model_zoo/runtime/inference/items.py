@@ -30,6 +30,22 @@ or as (height, width, 3) uint8 RGB; an array for the model's first input, or a d
 with their rate."""
 MAX_BYTES = 1 << 30
 """Of one input: of its file, and of an array that is packed in one."""
+_UNREAD = {
+    ".mp3",
+    ".flac",
+    ".ogg",
+    ".m4a",
+    ".aac",
+    ".mp4",
+    ".avi",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".heic",
+    ".pdf",
+    ".svg",
+}
+"""Kinds of files that people mean to be sound, pictures or video, and never raw numbers."""
 _TAKEN = "give a picture, a .wav, .npy or .npz file, or a file of raw bytes"
 
 
@@ -107,6 +123,10 @@ def check_source(source: Input | Item | None, *, raw: bool = False) -> None:
     if path.suffix.lower() in IMAGE_SUFFIXES:
         with _opened(path, path.name):
             pass
+    elif path.suffix.lower() in _UNREAD:
+        raise _unreadable(
+            path.name, f"a {path.suffix.lower()} file, which is none of the kinds that are read"
+        )
     elif not size and path.suffix.lower() in {".wav", ".npy", ".npz"}:
         raise _unreadable(path.name, "an empty file")
 
@@ -149,6 +169,8 @@ def _from_bytes(data: bytes, name: str, suffix: str) -> Item:
         raise
     except Exception as error:  # numpy, wave and pillow raise what they like on a damaged file
         raise _unreadable(name, str(error) or f"a damaged file ({type(error).__name__})") from error
+    if suffix in _UNREAD:
+        raise _unreadable(name, f"a {suffix} file, which is none of the kinds that are read")
     return Raw(name, data)
 
 

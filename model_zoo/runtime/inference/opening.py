@@ -8,6 +8,7 @@ from model_zoo.errors import InputError
 from model_zoo.runtime import model_info
 from model_zoo.runtime.core import read_model
 from model_zoo.runtime.inference import model_api
+from model_zoo.runtime.inference.decode.classes import decode_classes
 from model_zoo.runtime.inference.decode.scene import Scene
 from model_zoo.runtime.inference.items import Audio, Picture, Tensors
 from model_zoo.runtime.inference.plain import Plain, output_names
@@ -69,6 +70,8 @@ def open_predictor(
     note = model_api.NEEDED if kind is not None and not model_api.is_available() else None
     made = Speech if decode is not None and decode.type == "speech_activity" else Plain
     plain = made(names, ports, info, entry, scene, note)
+    if kind == "Classification" and note is None and any(port.is_grey for port in ports):
+        plain.decoder, kind = decode_classes, None  # the wrapper takes pictures in colour only
     if kind is None or note is not None:
         return Predictor(entry.name, compile(model if shapes else None), plain)
     wrapped = model_api.ModelApi(xml, kind, plain, compile, {n: list(shape) for n, shape in shapes.items()})

@@ -56,6 +56,11 @@ class InputPort:
         is_image = self.layout is not None and {"H", "W"} <= set(self.layout)
         return is_image and self.kind in {None, "image"}
 
+    @property
+    def is_grey(self) -> bool:
+        """Whether it takes a picture of one channel."""
+        return self.takes_picture and dict(zip(self.layout or "", self.shape, strict=True)).get("C") == 1
+
     def accepts(self, shape: Sequence[int]) -> bool:
         """Whether an array of this shape fits."""
         return len(shape) == len(self.shape) and all(
