@@ -12,6 +12,7 @@ from model_zoo.cache import declaration_of
 from model_zoo.catalog import parse_reference, pick_precision
 from model_zoo.errors import UnknownModelError, UsageError
 from model_zoo.schema import ConvertedModel, FetchedModel, FileEntry
+from model_zoo.sources import floating_sources
 from model_zoo.zoo.plan import Conversion, FilesPlan, Plan, Request, Tools
 from model_zoo.zoo.policy import check_inputs, check_locked, edited_files, locked_ir
 from model_zoo.zoo.resolver import Resolver, floating, key_of
@@ -213,7 +214,8 @@ class Planner:
 
     def _known(self, request: Request) -> Request | None:
         """Return a request with addresses in place of what floats; None if they are not known."""
-        return self.resolver.known(request) if floating(request.model.artifacts) else request
+        floats = any(floating_sources(artifact) for artifact in request.model.artifacts)
+        return self.resolver.known(request) if floats else request
 
     def _known_inputs(self, request: Request) -> Sequence[FileEntry] | None:
         """Return what a model's files are, without needing the files where digests tell it."""
