@@ -64,6 +64,10 @@ class Knowledge:
             "metrics": _metrics(card),
             "complexity": {key: card[key] for key in ("gflops", "mparams") if key in card},
         }
+        if found["license"].get("spdx", "").startswith("GPL-"):
+            found["notice"] = (
+                f"{found['license']['spdx']}: whoever passes this model on must do so under the same terms."
+            )
         if entry.get("stages"):
             return {key: value for key, value in found.items() if value}
         inputs = inputs_of(name, card, entry)

@@ -238,15 +238,11 @@ def _shape(dims: list[Any] | None) -> list[int] | None:
 
 def outputs_of(card: dict[str, Any]) -> list[dict[str, Any]]:
     stated = _ports(card, "outputs")
-    names = [port.get("name") for port in stated]
-    named = len(stated) == 1 or (None not in names and len(set(names)) == len(names))
     found = []
-    for index, port in enumerate(stated):
+    for port in stated:
         one: dict[str, Any] = {}
         if port.get("name"):
             one["name"] = port["name"]
-        elif not named:
-            one["name"] = f"#{index}"
         if shape := _shape(port.get("shape")):
             one["shape"] = shape
         layout = port.get("layout")
@@ -254,6 +250,8 @@ def outputs_of(card: dict[str, Any]) -> list[dict[str, Any]]:
             one["layout"] = layout
         meaning = port.get("meaning_key")
         one["kind"] = OUTPUT_KINDS.get(meaning or "", "tensor")
+        if one["kind"] == "boxes" and one.get("shape", [4])[-1] not in {4, 5, -1}:  # of the boxes, not boxes
+            one["kind"], meaning = "tensor", "scores"
         text = str(port.get("elements") or "").strip("[]") or FORMATS.get(meaning or "")
         if text is None and one["kind"] == "tensor" and meaning:
             text = meaning.replace("_", " ")

@@ -179,7 +179,8 @@ _OF_IMAGES = ("color", "resize", "crop_fraction", "interpolation", "pad_value")
 class ModelOutput(Struct, frozen=True, kw_only=True):
     """What one output of the IR holds; ``format`` says in a few words what its numbers are.
 
-    ``labels`` are this output's own, where several outputs have classes.
+    ``labels`` are this output's own, where several outputs have classes. An output without a name is the
+    one at its place in the order.
     """
 
     name: str | None = None
@@ -283,12 +284,14 @@ def image_info(image: ModelInput, *, declared: bool) -> dict[str, Any]:
     return info
 
 
-def check_port_names(ports: tuple[ModelInput, ...] | tuple[ModelOutput, ...], field: str) -> None:
-    """Refuse several inputs or outputs of which one has no name of its own.
+def check_port_names(
+    ports: tuple[ModelInput, ...] | tuple[ModelOutput, ...], field: str, *, required: bool = True
+) -> None:
+    """Refuse several inputs of which one has no name of its own; outputs may go by their order.
 
     Raises:
         ValueError: names the field.
     """
-    names = [port.name for port in ports]
+    names = [port.name for port in ports if required or port.name is not None]
     if len(names) > 1 and (None in names or len(set(names)) != len(names)):
         raise ValueError(f"{field}: each of several {field} needs a name of its own")

@@ -143,7 +143,7 @@ class Model(Struct, frozen=True, kw_only=True):
                 check_precision(precision, f"recipe.precisions[{index}]", ready=False)
         check_unique_paths([a.path for a in self.artifacts if a.path != "."])
         check_port_names(self.inputs, "inputs")
-        check_port_names(self.outputs, "outputs")
+        check_port_names(self.outputs, "outputs", required=False)
 
     @property
     def is_folder(self) -> bool:

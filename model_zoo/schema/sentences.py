@@ -88,7 +88,7 @@ def complexity_in_words(complexity: Complexity | None) -> str | None:
 def _with_names(names: Sequence[str | None], texts: list[str]) -> list[str]:
     if len(names) <= 1:
         return texts
-    said = [f"{name}: {text}" for name, text in zip(names, texts, strict=True)]
+    said = [text if name is None else f"{name}: {text}" for name, text in zip(names, texts, strict=True)]
     return said if len(said) <= _MANY else [*said[: _MANY - 1], f"and {len(said) - _MANY + 1} more"]
 
 
