@@ -21,6 +21,7 @@ _FED = {
     "tokens": "token ids",
     "text": "text",
     "points": "points",
+    "file": "a file of any kind",
     "tensor": "a tensor",
 }
 _RESIZED = {
