@@ -55,7 +55,8 @@ def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
     is_folder = bool(model.artifacts) and model.is_folder
     unopened = PIPELINES.get(model.task) if is_folder else None  # as far as the task tells
     opens = next((ir.manifest.opens for ir in irs.values() if ir), unopened)
-    needs = needs_of(stages or [model], opens)
+    parts = stages or [model]
+    needs = needs_of(parts, opens)
     return short | {
         "integrity": max(levels, key=LEVELS.index),
         "reason": model.reason,
@@ -68,7 +69,10 @@ def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
             "metrics": metrics_in_words(model.metrics),
             "complexity": complexity_in_words(model.complexity),
         },
-        "code": {"shell": shell_lines(model, needs), "python": python_lines(model, needs, opens)},
+        "code": {
+            "shell": shell_lines(model, needs, parts),
+            "python": python_lines(model, needs, parts, opens),
+        },
         "catalog": str(zoo.catalog.files.get(model.name, "")),
         "artifacts": [_artifact(artifact) for artifact in model.artifacts],
         "upstream": msgspec.to_builtins(model.upstream),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from model_zoo.conversion.key import optional, packages
-from model_zoo.conversion.stacks import stack_of
+from model_zoo.conversion.stacks import needed, stack_of
 from model_zoo.conversion.trust import untrusted
 from model_zoo.schema import opening_line
 from model_zoo.text import human_size
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     class Needs(TypedDict):
         """What has to be there before a model can be converted and opened.
 
-        packages: what converts it, beside this package; size: of an environment with them, in bytes;
-        opener: the package that opens a folder model; install: the command that installs them, with this
-        package's extras; isolate: whether the packages cannot be installed beside this one, so that
-        ``--isolate`` has to make an environment of them; trust_code: what runs code of others; gated:
-        whether terms must be accepted first.
+        kinds: what ``list --needs`` takes; packages: what converts it, beside this package; size: of an
+        environment with them, in bytes; opener: the package that opens a folder model; install: the command
+        that installs them, with this package's extras; isolate: whether the packages cannot be installed
+        beside this one, so that ``--isolate`` has to make an environment of them; trust_code: what runs
+        code of others; gated: whether terms must be accepted first.
         """
 
+        kinds: list[str]
         packages: list[str]
         size: int | None
         opener: str | None
@@ -49,6 +50,7 @@ def needs_of(parts: Sequence[Model], opens: str | None = None) -> Needs:
     names: dict[str, None] = {}
     extras: dict[str, None] = {}
     more: dict[str, None] = {}
+    kinds = dict.fromkeys(kind for model in parts for kind in needed(model))
     size = 0
     isolate = False
     for model in parts:
@@ -56,16 +58,16 @@ def needs_of(parts: Sequence[Model], opens: str | None = None) -> Needs:
             continue
         precision = model.precisions[0]
         spare = optional(model)
-        needed = [name for name in packages(model, precision) if name != "openvino" and name not in spare]
-        needed = [name for name in needed if not name.startswith("module:")]
-        stack = stack_of(model, precision) if needed else None
-        names |= dict.fromkeys(needed)
+        used = [name for name in packages(model, precision) if name != "openvino" and name not in spare]
+        used = [name for name in used if not name.startswith("module:")]
+        stack = stack_of(model, precision) if used else None
+        names |= dict.fromkeys(used)
         if stack is not None:
             size, isolate = max(size, stack.size), isolate or stack.exclusive
             if stack.name in _EXTRAS:
                 extras[stack.name] = None
             elif not stack.exclusive:
-                more |= dict.fromkeys(needed)
+                more |= dict.fromkeys(used)
         builder = model.recipe.builder
         more |= dict.fromkeys(builder.requirements if builder else ())
         if model.decode is not None or any(port.kind == "image" for port in model.feeds):
@@ -74,6 +76,7 @@ def needs_of(parts: Sequence[Model], opens: str | None = None) -> Needs:
         more[opener] = None
     here = f'"model-zoo[{",".join(extras)}]"' if extras else "model-zoo"
     return {
+        "kinds": [kind for kind in kinds if kind != "nothing"] or ["nothing"],
         "packages": list(names),
         "size": size or None,
         "opener": opener,
@@ -94,44 +97,70 @@ def needs_in_words(needs: Needs) -> str:
     if needs["opener"]:
         said.append(f"{needs['opener']} to open it")
     if needs["trust_code"]:
-        said.append(f"--trust-code ({'; '.join(needs['trust_code'])})")
+        code = "; ".join(reason.partition(": ")[2] for reason in needs["trust_code"])
+        said.append(f"--trust-code ({code})")
     if needs["gated"]:
         said.append("its terms accepted, and a token (HF_TOKEN)")
     return "; ".join(said) or "nothing beside Model Zoo"
 
 
-def shell_lines(model: Model, needs: Needs) -> list[str]:
-    """Return the commands to type for a model."""
+def shell_lines(model: Model, needs: Needs, parts: Sequence[Model]) -> list[str]:
+    """Return the commands to type for a model; ``parts`` are itself, or its stages."""
     options = (" --trust-code" if needs["trust_code"] else "") + (" --isolate" if needs["isolate"] else "")
     if not model.convertible:
         return [f"model-zoo fetch {model.name}"]
     lines = [f"model-zoo convert {model.name}{options}"]
-    if model.stages:
-        return lines
-    if not model.is_folder:
-        lines.append(f"model-zoo infer {model.name}{options}")
-    return [*lines, f"model-zoo path {model.name}"]
+    source = _input_of(model, parts)
+    if source is not None:
+        lines.append(f"model-zoo infer {model.name}{options}{source and f' {source}'}")
+    return lines if model.stages else [*lines, f"model-zoo path {model.name}"]
 
 
-def python_lines(model: Model, needs: Needs, opens: str | None = None) -> list[str]:
-    """Return lines of Python that use a model; ``opens`` is the class that opens a folder."""
+def python_lines(model: Model, needs: Needs, parts: Sequence[Model], opens: str | None = None) -> list[str]:
+    """Return lines of Python that use a model.
+
+    ``parts`` are itself, or its stages; ``opens`` is the class that opens a folder.
+    """
     options = ", trust_code=True" if needs["trust_code"] else ""
     options += ", isolate=True" if needs["isolate"] else ""
+    head = ["import model_zoo", ""]
     if not model.convertible:
-        return ["import model_zoo", "", f'files = model_zoo.fetch("{model.name}").files', "print(files)"]
-    if model.stages:
-        stages = [
-            f'stage{i} = model_zoo.load("{name}"{options})' for i, name in enumerate(model.stages, start=1)
-        ]
-        return ["import model_zoo", "", *stages]
-    if model.is_folder:
+        return [*head, f'files = model_zoo.fetch("{model.name}").files', "print(files)"]
+    if model.artifacts and model.is_folder:
         return _opening(f'model_zoo.convert("{model.name}"{options})', opens)
-    return [
-        "import model_zoo",
-        "",
-        f'compiled = model_zoo.load("{model.name}"{options})',
-        "print(compiled.inputs, compiled.outputs)",
-    ]
+    source = _input_of(model, parts)
+    if source is not None:
+        given = source and f', "{source}"'
+        drawn = ['found.save("found.png")'] if source == _PICTURE and _is_drawn(parts[0]) else []
+        return [*head, f'found = model_zoo.infer("{model.name}"{given}{options})', "print(found)", *drawn]
+    if model.stages:
+        stages = enumerate(model.stages, start=1)
+        return [*head, *(f'stage{i} = model_zoo.load("{name}"{options})' for i, name in stages)]
+    loaded = f'compiled = model_zoo.load("{model.name}"{options})'
+    return [*head, loaded, "print(compiled.inputs, compiled.outputs)"]
+
+
+_PICTURE, _SOUND = "picture.jpg", "sound.wav"
+_DRAWN = {"detections", "boxes", "keypoints", "mask"}
+
+
+def _input_of(model: Model, parts: Sequence[Model]) -> str | None:
+    """Return the file to run a model on; empty where zeros are all that can be said, None for nothing."""
+    if (model.stages and model.chain is None) or (model.artifacts and model.is_folder):
+        return None
+    ports = parts[0].feeds
+    kinds = [port.kind for port in ports]
+    if kinds == ["image"]:
+        return _PICTURE
+    if kinds.count("audio") == 1 and (len(kinds) == 1 or parts[0].decode is not None):
+        return _SOUND
+    closed = all(port.shape and all(isinstance(dim, int) and dim > 0 for dim in port.shape) for port in ports)
+    return "" if ports and closed else None
+
+
+def _is_drawn(model: Model) -> bool:
+    """Whether a picture can be saved with what a model found on it."""
+    return model.decode is not None and any(port.kind in _DRAWN for port in model.outputs)
 
 
 def _opening(converted: str, opens: str | None) -> list[str]:

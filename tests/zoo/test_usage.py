@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import wave
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 import model_zoo
 from model_zoo.zoo.info import facts
@@ -45,7 +47,7 @@ def known(zoo: model_zoo.Zoo, name: str) -> dict[str, object]:
         (
             "efficientnet-lite0",
             'pip install "model-zoo[torch,vision]"',
-            "torch to convert it, about 1.4 GB; --trust-code (recipe.builder: calls",
+            "torch to convert it, about 1.4 GB; --trust-code (calls EfficientNet.from_name of the module",
         ),
     ],
 )
@@ -73,10 +75,25 @@ def test_what_is_installed_is_what_a_conversion_asks_for(zoo: model_zoo.Zoo) -> 
 def test_trust_and_environments_are_in_the_lines(zoo: model_zoo.Zoo) -> None:
     code = known(zoo, "efficientnet-lite0")["code"]
     assert code["shell"][0] == "model-zoo convert efficientnet-lite0 --trust-code"
-    assert 'model_zoo.load("efficientnet-lite0", trust_code=True)' in "\n".join(code["python"])
+    line = 'found = model_zoo.infer("efficientnet-lite0", "picture.jpg", trust_code=True)'
+    assert code["python"][2] == line
     code = known(zoo, "all-minilm-l6-v2")["code"]
     assert code["shell"][0] == "model-zoo convert all-minilm-l6-v2 --isolate"
     assert 'model_zoo.convert("all-minilm-l6-v2", isolate=True)' in "\n".join(code["python"])
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("face-detection-adas-0001", 'found.save("found.png")'),
+        ("aclnet", 'found = model_zoo.infer("aclnet", "sound.wav")'),
+        ("yolof", 'files = model_zoo.fetch("yolof").files'),
+        ("Qwen3-0.6B-fp16-ov", 'print(pipe.generate("What is OpenVINO?", max_new_tokens=100))'),
+        ("action-recognition-0001", 'stage2 = model_zoo.load("action-recognition-0001-decoder")'),
+    ],
+)
+def test_the_last_line(zoo: model_zoo.Zoo, name: str, line: str) -> None:
+    assert line in known(zoo, name)["code"]["python"]
 
 
 def test_every_model_has_lines_that_compile(zoo: model_zoo.Zoo) -> None:
@@ -88,16 +105,22 @@ def test_every_model_has_lines_that_compile(zoo: model_zoo.Zoo) -> None:
 
 @pytest.mark.wheels
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["magika-standard-v3", "mediapipe-iris-landmark", "silero-vad-16k"])
+@pytest.mark.parametrize(
+    "name", ["magika-standard-v3", "mediapipe-face-detection-short-range", "silero-vad-16k", "swift-f0"]
+)
 def test_the_lines_work(
     zoo: model_zoo.Zoo, name: str, wheel_index: WheelIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheel_index([name])
     monkeypatch.setenv("MODEL_ZOO_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    Image.linear_gradient("L").convert("RGB").save("picture.jpg")
+    with wave.open("sound.wav", "wb") as sound:
+        sound.setparams((1, 2, 16000, 0, "NONE", ""))
+        sound.writeframes(b"\0\1" * 16000)
     code = known(zoo, name)["code"]
     for line in code["shell"]:
-        argv = ["-c", "from model_zoo.cli.main import main; main()", *line.split()[1:]]
-        assert run(*argv)
+        assert run("-c", "from model_zoo.cli.main import main; main()", *line.split()[1:])
     assert run("-c", "\n".join(code["python"]))
 
 

@@ -1,174 +1,143 @@
 "use strict";
-// One model's page. Text from the catalog always becomes text nodes, never markup.
-const dom = (tag, attributes = {}, ...children) => {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === "on") for (const [event, act] of Object.entries(value)) node.addEventListener(event, act);
-    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
-};
-
-const humanSize = (bytes) => {
-  if (bytes === null || bytes === undefined) return "size unknown";
-  let value = bytes;
-  for (const unit of ["B", "kB", "MB", "GB"]) {
-    if (value < 1000) return unit === "B" ? `${value} B` : `${value.toFixed(1)} ${unit}`;
-    value /= 1000;
-  }
-  return `${value.toFixed(1)} TB`;
-};
-
-const words = (name) => (name || "").replaceAll("_", " ");
-
-const announce = (text) => {
-  document.getElementById("announcement").textContent = text;
-};
-
-const copyText = async (text) => {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    // no permission, or a browser that denies the clipboard to pages on disk: use the older way
-    const area = dom("textarea", { class: "unseen", readonly: true, "aria-hidden": "true" });
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
-  }
-};
-
-const copyButton = (what, text) => {
-  const button = dom("button", { type: "button", class: "copy", "aria-label": `Copy ${what}` }, "Copy");
-  button.addEventListener("click", async () => {
-    const done = await copyText(text());
-    button.textContent = done ? "Copied" : "Select and copy";
-    announce(done ? `Copied ${what}` : `${what} could not be copied`);
-    button.focus();
-    setTimeout(() => {
-      button.textContent = "Copy";
-    }, 2000);
-  });
-  return button;
-};
-
-const isAddress = (text) => /^https?:\/\//.test(text || "");
-
-const maybeLink = (text, shown = text) => (isAddress(text) ? dom("a", { href: text, rel: "noopener noreferrer", title: shown === text ? null : text }, shown) : text);
-
-const shortLicence = (text) => {
-  if (!isAddress(text)) return text;
-  const { host, pathname } = new URL(text);
-  const parts = pathname.split("/").filter(Boolean);
-  const last = parts.at(-1) || "";
-  if (/(^|\.)github(usercontent)?\.com$/.test(host) && parts.length > 2) return `${last} of ${parts[0]}/${parts[1]}`;
-  return parts.length > 1 ? `${host}/…/${last}` : `${host}/${last}`;
-};
-
+// One model's page. What is empty in the catalog is absent from the data.
 const modelPage = (() => {
-  const fact = (title, ...value) => dom("div", {}, dom("dt", {}, title), dom("dd", {}, ...value));
+  const FOLDED = 8;
+  const list = (value) => (Array.isArray(value) ? value.join(", ") : value);
+  const section = (id, title, ...children) => dom("section", { "aria-labelledby": id }, dom("h2", { id }, title), ...children);
+  const fact = (title, ...value) => [dom("dt", {}, title), dom("dd", {}, ...value)];
+  const lines = (texts) => (texts.length === 1 ? texts : [dom("ul", {}, ...texts.map((text) => dom("li", {}, text)))]);
 
-  const snippet = (what, text) => {
+  const shortened = (address) => {
+    const [host, ...path] = address.replace(/^https?:\/\/(www\.|raw\.)?/, "").split("/").filter(Boolean);
+    return path.length > 2 ? `${host}/…/${path.at(-1)}` : [host, ...path].join("/");
+  };
+
+  // Addresses in a sentence become links.
+  const linked = (text) => text.split(/(https?:\/\/[^\s()]+)/).map((part) => (isAddress(part) ? external(part, shortened(part)) : part));
+
+  // --- in short
+
+  const upstream = (model) => {
+    const titles = { repository: "code", paper: "paper", card: "model card" };
+    const links = Object.entries(model.upstream || {}).filter(([, address]) => address).map(([kind, address]) => external(address, titles[kind] || kind));
+    return links.flatMap((link, i) => (i ? [", ", link] : [link]));
+  };
+
+  const inShort = (model) => {
+    const said = model.in_words;
+    const rows = [
+      said.feeds.length && fact("Feeds", ...lines(said.feeds)),
+      said.gives.length && fact("Gives", ...lines(said.gives)),
+      fact("Needs", said.needs),
+      fact("Licence", ...linked(said.license)),
+      fact("Size", `${model.size_is_exact === false && model.size ? "about " : ""}${humanSize(model.size)}${model.precisions ? `; as ${model.precisions.join(", ")}` : ""}`),
+      said.metrics.length && fact("Figures", ...lines(said.metrics)),
+      said.complexity && fact("Cost", said.complexity),
+      model.upstream && fact("Upstream", ...upstream(model)),
+      fact("Task", dom("a", { href: `#/?task=${encodeURIComponent(model.task)}` }, taskTitle(model.task))),
+      fact("Framework", model.framework || "composite"),
+    ];
+    return dom("dl", { class: "short" }, ...rows.filter(Boolean).flat());
+  };
+
+  // --- how to use it
+
+  const snippet = (title, what, text) => {
     const code = dom("code");
     const show = () => {
       code.textContent = text();
     };
     show();
-    return { node: dom("div", { class: "snippet" }, dom("pre", { tabindex: 0, role: "region", "aria-label": what }, code), copyButton(what, () => code.textContent)), show };
-  };
-
-  // A folder model is opened as a whole, by a class that depends on the task or the cached folder.
-  const opening = (folder, opens) => {
-    const [, module, name] = /^(.+)\.(\w+)$/.exec(opens || "") || [];
-    if (!module) return `import model_zoo\n\nfolder = ${folder}`;
-    return module === "openvino_genai"
-      ? `import model_zoo\nimport ${module}\n\npipe = ${opens}(${folder}, "CPU")`
-      : `import model_zoo\nfrom ${module} import ${name}\n\nmodel = ${name}.from_pretrained(${folder})`;
+    const pre = dom("pre", { tabindex: 0, role: "region", "aria-label": what }, code);
+    return { node: dom("div", { class: "snippet" }, dom("div", {}, dom("h3", {}, title), copyButton(what, () => code.textContent)), pre), show };
   };
 
   const useIt = (model) => {
-    const choice = dom("select", { id: "precision" }, ...model.precisions.map((p) => dom("option", { value: p }, p)));
-    const reference = () => (choice.value && choice.value !== model.precisions[0] ? `${model.name}@${choice.value}` : model.name);
-    const quoted = () => JSON.stringify(reference());
-    const names = model.stages.length ? model.stages.join(" ") : null;
-    const commands = () =>
-      names
-        ? `model-zoo fetch ${model.name}\nmodel-zoo convert ${model.name}`
-        : model.convertible
-          ? `model-zoo convert ${reference()}\n${model.folder ? "" : `model-zoo infer ${reference()}\n`}model-zoo path ${reference()}`
-          : `model-zoo fetch ${model.name}`;
-    const python = () =>
-      names
-        ? `import model_zoo\n\n${model.stages.map((s, i) => `stage${i + 1} = model_zoo.load(${JSON.stringify(s)})`).join("\n")}`
-        : model.folder
-          ? opening(`str(model_zoo.convert(${quoted()}).directory)`, model.opens)
-        : model.convertible
-          ? `import model_zoo\n\ncompiled = model_zoo.load(${quoted()}, device="AUTO")`
-          : `import model_zoo\n\nfiles = model_zoo.fetch(${quoted()}).files`;
-    const shell = snippet("commands for the shell", commands);
-    const code = snippet("lines of Python", python);
+    const precisions = model.precisions || [];
+    const choice = dom("select", { id: "precision" }, ...precisions.map((p) => dom("option", { value: p }, p)));
+    // The lines are those of the default precision; another one is part of the reference.
+    const reference = () => (choice.value && choice.value !== precisions[0] ? `${model.name}@${choice.value}` : model.name);
+    const referred = (line) => line.replaceAll(`"${model.name}"`, `"${reference()}"`).split(" ").map((word) => (word === model.name ? reference() : word)).join(" ");
+    const snippets = [
+      snippet("Install", "the command that installs what is needed", () => model.needs.install),
+      snippet("Python", "lines of Python", () => model.code.python.map(referred).join("\n")),
+      snippet("Shell", "commands for the shell", () => model.code.shell.map(referred).join("\n")),
+    ];
     choice.addEventListener("change", () => {
-      shell.show();
-      code.show();
+      for (const one of snippets) one.show();
     });
-    const pick = model.precisions.length > 1 && model.convertible ? dom("p", { class: "use" }, dom("label", { for: "precision" }, "Precision "), choice) : null;
-    return dom("section", { "aria-labelledby": "use" }, dom("h2", { id: "use" }, "Use it"), pick, dom("h3", {}, "In a shell"), shell.node, dom("h3", {}, "In Python"), code.node);
+    const pick = precisions.length > 1 && model.convertible ? dom("p", { class: "use" }, dom("label", { for: "precision" }, "Precision "), choice) : null;
+    return section("use", "Use it", pick, ...snippets.map((one) => one.node));
   };
+
+  // --- inputs and outputs
+
+  const port = (one) => {
+    const size = one.shape ? `[${one.shape.map((dim) => (dim === -1 ? "?" : dim)).join(", ")}]` : null;
+    const details = [
+      one.name && one.kind !== "tensor" && plain(one.kind), one.layout, one.type, one.color, one.range && `${one.range[0]} to ${one.range[1]}`,
+      one.resize && `resize: ${one.resize}`, one.crop_fraction && `crop fraction ${one.crop_fraction}`, one.interpolation, one.mean !== undefined && `mean ${list(one.mean)}`,
+      one.scale !== undefined && `scale ${list(one.scale)}`, one.rate && `${one.rate} Hz`, one.format,
+    ].filter(Boolean);
+    return dom("li", {}, dom("p", {}, one.name ? dom("code", { class: "name" }, one.name) : dom("span", { class: "name" }, plain(one.kind)), size ? dom("code", {}, size) : null), details.length ? dom("p", { class: "meta" }, ...details.map((text) => dom("span", {}, text))) : null);
+  };
+
+  const ports = (title, all) => {
+    const shown = all.slice(0, FOLDED).map(port);
+    const rest = all.slice(FOLDED).map(port);
+    const more = rest.length ? dom("details", {}, dom("summary", {}, `${rest.length} more`), dom("ul", { class: "ports" }, ...rest)) : null;
+    return dom("div", {}, dom("h3", {}, title), dom("ul", { class: "ports" }, ...shown), more);
+  };
+
+  const inputsAndOutputs = (model) => {
+    const [real = {}] = Object.values(model.ports || {}); // of the IR, where it was cached
+    const [inputs, outputs] = [model.inputs || real.inputs, model.outputs || real.outputs];
+    const both = [inputs && ports("Inputs", inputs), outputs && ports("Outputs", outputs)].filter(Boolean);
+    const { type, ...settings } = model.decode || {};
+    const how = [type, ...Object.entries(settings).map(([key, value]) => value !== null && `${plain(key)} ${list(value)}`)].filter(Boolean).join(", ");
+    const decoded = type ? dom("p", { class: "note" }, `Decoded as ${how}.`) : null;
+    return both.length ? section("ports", "Inputs and outputs", dom("div", { class: "pair" }, ...both), decoded) : null;
+  };
+
+  // --- files and recipe, folded
 
   const file = (one) => {
-    const digests = one.digests.map((digest) => dom("dd", { class: "digest" }, dom("code", {}, digest), copyButton(`the digest of ${one.path}`, () => digest.split(":")[1])));
-    const list = dom("dl");
-    for (const entry of digests) list.append(dom("dt", {}, "digest"), entry);
-    if (!digests.length) list.append(dom("dt", {}, "digest"), dom("dd", {}, `none declared (${one.integrity})`));
-    if (one.precision) list.append(dom("dt", {}, "precision"), dom("dd", {}, one.precision));
-    for (const source of one.sources) list.append(dom("dt", {}, "source"), dom("dd", {}, maybeLink(source)));
-    return dom("li", { class: "file" }, dom("div", { class: "head" }, dom("span", {}, one.path), dom("span", { class: "size" }, humanSize(one.size))), list);
+    const rows = one.digests.length
+      ? one.digests.map((digest) => [dom("dt", {}, "digest"), dom("dd", { class: "digest" }, dom("code", {}, digest), copyButton(`the digest of ${one.path}`, () => digest.split(":")[1]))])
+      : [[dom("dt", {}, "digest"), dom("dd", {}, `none declared (${one.integrity})`)]];
+    if (one.precision) rows.push(fact("precision", one.precision));
+    for (const source of one.sources) rows.push(fact("source", external(source)));
+    return dom("li", { class: "file" }, dom("div", { class: "head" }, dom("span", {}, one.path), dom("span", { class: "size" }, one.size === null && one.approximate_size ? `about ${humanSize(one.approximate_size)}` : humanSize(one.size))), dom("dl", {}, ...rows.flat()));
   };
 
-  const list = (value) => (Array.isArray(value) ? value.join(", ") : value);
+  const folded = (title, about, ...children) => dom("details", { class: "fold" }, dom("summary", {}, dom("span", {}, title), dom("span", { class: "about" }, about)), ...children);
 
-  const ports = (model) => {
-    if (!model.inputs.length && !model.outputs.length) return null;
-    const rows = model.inputs.map((one) => {
-      const change = [one.mean !== undefined && `mean ${list(one.mean)}`, one.scale !== undefined && `scale ${list(one.scale)}`, one.reverse_channels && "channels reversed"].filter(Boolean);
-      return dom("tr", {}, dom("td", {}, "input"), dom("td", {}, dom("code", {}, one.name || "(unnamed)")), dom("td", {}, one.type || ""), dom("td", {}, dom("code", {}, one.shape ? `[${one.shape.join(", ")}]` : "")), dom("td", {}, one.layout || ""), dom("td", {}, change.join(", ")));
-    });
-    for (const one of model.outputs) rows.push(dom("tr", {}, dom("td", {}, "output"), dom("td", {}, dom("code", {}, one.name || "")), dom("td", {}, words(one.kind)), dom("td", {}, (one.shape || []).join(" x ")), dom("td", {}, one.layout || ""), dom("td", {}, one.format || "")));
-    const head = ["", "name", "type", "shape", "layout", "preparation"].map((title) => dom("th", { scope: "col" }, title));
-    return dom("section", { "aria-labelledby": "ports" }, dom("h2", { id: "ports" }, "Inputs and outputs"), dom("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of inputs and outputs" }, dom("table", {}, dom("thead", {}, dom("tr", {}, ...head)), dom("tbody", {}, ...rows))));
+  const json = (title, value) => dom("pre", { tabindex: 0, role: "region", "aria-label": title }, dom("code", {}, JSON.stringify(value, null, 2)));
+
+  const behind = (model) => {
+    const irs = model.cached.ir.map((precision) => `IR ${precision}`);
+    const cached = [model.cached.files && "files", ...irs].filter(Boolean).join(", ");
+    const files = model.artifacts
+      ? folded("Files", `${counted(model.artifacts.length, "file")}, ${humanSize(model.size)}, ${model.integrity}${cached ? `; cached here: ${cached}` : ""}`, dom("ul", {}, ...model.artifacts.map(file)))
+      : null;
+    const recipe = model.artifacts ? folded("Recipe", "how it becomes IR, as JSON", json("Recipe as JSON", model.recipe)) : null;
+    const info = model.model_info ? folded("In the IR", "what it says to programs that read it (rt_info)", json("Information in the IR as JSON", model.model_info)) : null;
+    return section("behind", "Behind it", files, recipe, info);
   };
 
-  const cachedText = (model) => {
-    const irs = Object.entries(model.cached.ir).filter(([, there]) => there).map(([precision]) => `IR ${precision}`);
-    const all = [model.cached.files ? "files" : null, ...irs].filter(Boolean);
-    return all.length ? all.join(", ") : "no";
-  };
+  const names = (title, models, begin = "") => dom("ul", { class: "related", "aria-label": title }, ...models.map((name) => dom("li", {}, modelLink(name, (begin && name.slice(begin.length).replace(/^[-_.]/, "")) || name))));
 
-  return (model, around) => {
-    const facts = dom("dl", { class: "facts" },
-      fact("Task", dom("a", { href: `#/?task=${encodeURIComponent(model.task)}` }, words(model.task))),
-      fact("Framework", model.framework || "composite"),
-      fact("Licence", maybeLink(model.license, shortLicence(model.license))),
-      fact("Size", humanSize(model.size)),
-      fact("Integrity", model.integrity),
-      model.precisions.length ? fact("Precisions", model.precisions.join(", ")) : null,
-      model.folder ? fact("Converts to", `a folder of IRs${model.opens ? ` for ${model.opens}` : ""}`) : null,
-      fact("Cached when generated", cachedText(model)),
-      fact("Convertible", model.convertible ? "yes" : "no"));
-    const stages = model.stages.length ? dom("section", {}, dom("h2", {}, "Stages"), dom("ul", { class: "related" }, ...model.stages.map((name) => dom("li", {}, dom("a", { href: `#/model/${encodeURIComponent(name)}` }, name))))) : null;
-    const files = model.artifacts.length ? dom("section", { "aria-labelledby": "files" }, dom("h2", { id: "files" }, "Files"), dom("ul", {}, ...model.artifacts.map(file))) : null;
-    const related = around.length ? dom("section", {}, dom("h2", {}, `Other models for ${words(model.task)}`), dom("ul", { class: "related" }, ...around.map((name) => dom("li", {}, dom("a", { href: `#/model/${encodeURIComponent(name)}` }, name))))) : null;
-    const raw = dom("section", {}, dom("details", { class: "raw" }, dom("summary", {}, "Recipe, as JSON"), dom("pre", { tabindex: 0 }, dom("code", {}, JSON.stringify(model.recipe, null, 2)))));
+  return (model, near) => {
+    const stages = model.stages ? section("stages", "Stages", names("Stages", model.stages)) : null;
+    const siblings = near.siblings.length ? section("variants", `Variants of ${near.title}`, names("Variants", near.siblings, near.title)) : null;
+    const around = near.around.length ? section("around", `More for ${taskTitle(model.task).toLowerCase()}`, names("Other models", near.around)) : null;
     return [
       dom("p", { class: "back" }, dom("a", { href: "#/", id: "back" }, "← All models")),
       dom("h1", { tabindex: -1 }, model.name),
       dom("p", { class: "lead" }, model.description),
+      model.notice ? dom("p", { class: "problem" }, model.notice) : null,
       model.convertible ? null : dom("p", { class: "problem" }, `OpenVINO cannot convert this model: ${model.reason}`),
-      facts, useIt(model), stages, files, ports(model), related, model.artifacts.length ? raw : null,
+      inShort(model), useIt(model), inputsAndOutputs(model), stages, behind(model), siblings, around,
     ].filter(Boolean);
   };
 })();

@@ -10,6 +10,7 @@
   }
   let now = names.includes(stored) ? stored : "auto";
   const root = document.documentElement;
+  root.dataset.view = location.hash.startsWith("#/model/") ? "model" : location.hash.length > 2 ? "list" : "start";
   const apply = () => {
     if (now === "auto") delete root.dataset.theme;
     else root.dataset.theme = now;
