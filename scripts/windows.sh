@@ -16,7 +16,7 @@ windows_run() {
     (
         export WINEPREFIX="$windows/prefix" WINEDEBUG=-all PYTHONPATH= HF_HUB_DISABLE_XET=1
         unset DISPLAY REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE
-        { : | wine "$windows/cp311/python.exe" "$@" 2>&1; echo $? >"$windows/status"; } | cat
+        { : | wine "$windows/cp311/python.exe" -u "$@" 2>&1; echo $? >"$windows/status"; } | cat
         exit "$(cat "$windows/status")"
     )
 }

@@ -37,6 +37,9 @@ def main(directory: str) -> None:
 
         started = time.monotonic()
         result = pipeline.run(request, on_stage)
+        if os.linesep != "\n":  # OpenVINO writes XML as text, with the system's ends of lines
+            for path in Path(request["staging"]).rglob("*.xml"):
+                path.write_bytes(path.read_bytes().replace(b"\r\n", b"\n"))
         measured = {"seconds": round(time.monotonic() - started, 3), "peak_memory": peak_memory()}
         answer: dict[str, Any] = {"result": {**result, **measured}}
     except ModelZooError as error:
