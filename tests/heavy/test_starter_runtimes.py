@@ -147,4 +147,5 @@ def test_the_ir_computes_what_the_original_runtime_does(
     most = EIGHT_BITS if name.startswith("smart-turn") else FP32 if precision == "FP32" else FP16
     for result, right in zip(compared(got), compared(truth), strict=True):
         difference = float(np.abs(result - right).max()) / max(float(np.abs(right).max()), 1e-6)
+        record_property("difference", f"{difference:.1e}")  # --junitxml shows it
         assert difference <= most
