@@ -97,7 +97,7 @@ def _fed(port: ModelInput, prepared: Input | None) -> str:
     parts = _picture(port) if port.kind == "image" else [_FED[port.kind]]
     if port.rate is not None:
         parts[0] += f" at {port.rate / 1000:g} kHz"
-    if port.kind != "image" and port.shape:
+    if port.kind not in {"image", "file"} and port.shape:
         parts[0] += f" of {_dims(port.shape)}"
     if port.mean is not None:
         parts.append(f"minus {_numbers(port.mean)}")
