@@ -54,6 +54,8 @@ def test_json_of_a_list(shell, catalog):
         "precisions": ["FP32", "FP16"],
         "sources": ["file"],
         "stages": [],
+        "family": "zooey-one",
+        "size_is_exact": True,
         "convertible": True,
         "cached": False,
     }
