@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
