@@ -70,7 +70,9 @@ def needs_of(parts: Sequence[Model], opens: str | None = None) -> Needs:
                 more |= dict.fromkeys(used)
         builder = model.recipe.builder
         more |= dict.fromkeys(builder.requirements if builder else ())
-        if model.decode is not None or any(port.kind == "image" for port in model.feeds):
+        if (model.decode is not None and model.decode.by_model_api) or any(
+            port.kind == "image" for port in model.feeds
+        ):
             extras["vision"] = None
     if opener := _OPENERS.get((opens or "").partition(".")[0]):
         more[opener] = None

@@ -232,7 +232,8 @@ def schema_command() -> None:
 def html_command(session: Session, output: Path, patterns: tuple[str, ...]) -> None:
     """Write the catalog as a web page that needs no server and no network, and print its path.
 
-    The page offers search, filters and commands to copy. Without PATTERN it shows every model.
+    The page offers tasks, search and filters, and for each model what it takes, gives and needs, with lines
+    of code to copy. Without PATTERN it shows every model.
     """
     from model_zoo.catalog import match_names
     from model_zoo.catalog.page import write_site
