@@ -142,6 +142,8 @@ def _given(port: ModelOutput, labels: Sequence[str]) -> str:
         text = f"a score for each of {len(labels) or last} classes"
     elif port.kind == "detections" and port.shape and len(port.shape) > 1 and _is_count(port.shape[-2]):
         text = f"up to {port.shape[-2]} boxes with class and score"
+    elif port.kind == "text_logits" and (port.format or "").startswith("text"):
+        return str(port.format)  # a pipeline samples, and gives the text
     elif port.kind == "embedding" and isinstance(last, int) and last > 1:
         text = f"a vector of {last} numbers that describes the input"
     else:

@@ -62,7 +62,7 @@ def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
         "reason": model.reason,
         "needs": needs,
         "in_words": {
-            "feeds": model.feeds_in_words,
+            "feeds": (model if model.chain is None else parts[0]).feeds_in_words,
             "gives": model.gives_in_words,
             "needs": needs_in_words(needs),
             "license": license_in_words(model.license),

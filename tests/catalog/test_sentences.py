@@ -78,6 +78,7 @@ def test_what_the_ir_does_itself(prepared: Input, text: str) -> None:
             (),
             "a vector of 256 numbers that describes the input",
         ),
+        (ModelOutput(kind="text_logits", format="text, token by token"), (), "text, token by token"),
         (ModelOutput(kind="mask", shape=(1, -1, 8), format="0 or 1"), (), "a mask of 1 x any x 8 (0 or 1)"),
     ],
 )

@@ -421,6 +421,8 @@ def test_a_family_is_one_row_with_its_variants(chromium, tmp_path):
 def test_composites_and_unknown_models(browser, site):
     browser.open(site, "#/model/both")
     browser.wait_for("document.querySelector('#model h1')?.textContent === 'both'")
+    titles = "[...document.querySelectorAll('#model h2')].map((one) => one.textContent)"
+    assert browser.run(titles)[:3] == ["Use it", "Stages", "More for object detection"]
     links = "[...document.querySelectorAll('#model .related a')].map((a) => a.textContent)"
     assert browser.run(links)[:2] == ["alpha-face", "beta-sound"]
     browser.open(site, "#/model/nothing%20here")

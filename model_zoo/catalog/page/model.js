@@ -122,7 +122,7 @@ const modelPage = (() => {
       : null;
     const recipe = model.artifacts ? folded("Recipe", "how it becomes IR, as JSON", json("Recipe as JSON", model.recipe)) : null;
     const info = model.model_info ? folded("In the IR", "what it says to programs that read it (rt_info)", json("Information in the IR as JSON", model.model_info)) : null;
-    return section("behind", "Behind it", files, recipe, info);
+    return files || info ? section("behind", "Behind it", files, recipe, info) : null;
   };
 
   const names = (title, models, begin = "") => dom("ul", { class: "related", "aria-label": title }, ...models.map((name) => dom("li", {}, modelLink(name, (begin && name.slice(begin.length).replace(/^[-_.]/, "")) || name))));
