@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 """Of 1000, or of 1024 with an "i" after the letter."""
+_LARGEST = 4 << 20
+"""Bytes of a settings file."""
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"", "0", "false", "no", "off"}
 
@@ -187,6 +189,9 @@ def _seconds(text: str) -> int:
 
 
 def _path(text: str) -> Path:
+    if "\0" in text:
+        msg = f"{text!r} is not a path"
+        raise ValueError(msg)
     try:
         return Path(text).expanduser()
     except RuntimeError:
@@ -267,7 +272,11 @@ def _from_file(env: Mapping[str, str]) -> dict[str, Any]:
         return path.parent / _path(text)
 
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as stream:
+            data = stream.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise ValueError(f"larger than {_LARGEST} bytes")  # noqa: TRY301 - said as the others are
+        values = tomllib.loads(data.decode("utf-8"))
         if isinstance(values.get("mirrors"), dict):
             values["mirrors"] = list(values["mirrors"].items())
         for key in ("max_size", "parallel_from"):

@@ -107,12 +107,16 @@ class Lockfile:
         lines = changes(model, locked, precision)
         pins = {artifact.path: artifact for artifact in locked.artifacts}
         names = {artifact.path for artifact in model.artifacts}
+        needed = {artifact.path for artifact in model.files_of(precision)}
         artifacts: list[Artifact] = []
         for declared in model.artifacts:
             several = any(source.several for source in declared.sources)
             below = "" if declared.path == "." else f"{declared.path}/"
             found = [p for p in pins if several and p not in names and p.startswith(below)]
-            for path in [p for p in pins if p == declared.path or p in found]:
+            ours = [p for p in pins if p == declared.path or p in found]
+            if not ours and declared.path in needed:
+                lines.append(f"{declared.path} is not in the lock")
+            for path in ours:
                 pin = pins.pop(path)
                 artifacts.append(_pinned(declared, pin))
                 lines += _contradictions(declared, pin)

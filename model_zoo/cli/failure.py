@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from model_zoo.cli.common import REFERENCES
+from model_zoo.cli.output import UNWRITABLE
 from model_zoo.errors import CacheError, ModelZooError, UsageError
 from model_zoo.text import near_names
 
@@ -45,7 +46,10 @@ ALIASES = {
     },
 }
 """Command names of other programs, by the group they are typed in, and what they are called here."""
-_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+_UNUSABLE = {errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.ELOOP}
+"""What looking at a path that somebody typed may fail with; those of the cache have errors of their own."""
+_SHOWN = 120
+"""Characters of such a path that are printed."""
 
 
 def code_of(error: BaseException, session: Session) -> int:
@@ -57,6 +61,11 @@ def code_of(error: BaseException, session: Session) -> int:
     if isinstance(error, FileNotFoundError) and not _has_current_directory():
         what = "the current folder no longer exists"
         error = UsageError(what, hint="change to a folder that exists, and run the command again")
+    if isinstance(error, OSError) and error.errno in _UNUSABLE and error.filename is not None:
+        what = f"cannot use {os.fsdecode(error.filename)[:_SHOWN]}: {error.strerror}"
+        error = UsageError(what, hint="name another path, or check its permissions").with_traceback(
+            error.__traceback__
+        )
     if isinstance(error, ModelZooError):
         session.fail(error)
         return error.exit_code
@@ -73,7 +82,7 @@ def code_of(error: BaseException, session: Session) -> int:
     if isinstance(error, BrokenPipeError):
         _discard_output()
         return BROKEN_PIPE
-    unwritable = isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE
+    unwritable = isinstance(error, OSError) and error.filename is None and error.errno in UNWRITABLE
     return _unwritable(error, session) if unwritable else _bug(error, session)
 
 

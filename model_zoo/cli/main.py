@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
@@ -14,7 +15,7 @@ from model_zoo.cli.common import add_common
 from model_zoo.cli.examples import EXAMPLES
 from model_zoo.cli.failure import code_of
 from model_zoo.cli.options import global_options
-from model_zoo.cli.output import styled
+from model_zoo.cli.output import LossyStream, styled
 from model_zoo.cli.session import Session
 from model_zoo.systems import system
 from model_zoo.text import print_anything
@@ -127,6 +128,11 @@ def run(command: click.Command, argv: Sequence[str] | None, name: str = "model-z
         if getattr(sys, stream) is None:  # closed by the parent process
             setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
         print_anything(getattr(sys, stream))
+    with contextlib.redirect_stderr(cast("TextIO", LossyStream(sys.stderr))):
+        return _run(command, argv, name, session)
+
+
+def _run(command: click.Command, argv: Sequence[str] | None, name: str, session: Session) -> int:
     try:
         arguments = list(sys.argv[1:] if argv is None else argv)
         with command.make_context(name, arguments, obj=session) as ctx:

@@ -6,19 +6,22 @@ without control characters, so that no file can drive the terminal.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 import sys
 import textwrap
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+"""What writing to a stream may fail with, other than a closed pipe."""
 _NARROWEST = 8
 """Columns of a table are not cut below this width."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -29,6 +32,38 @@ STYLES = {
     "title": {"bold": True},
     "label": {"dim": True},
 }
+
+
+class LossyStream:
+    """A stream on a full disk: what does not fit is lost, and whoever writes goes on.
+
+    The messages of a run are worth less than its results. A closed pipe is an error as ever.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of a stream
+        """Return what the stream itself has."""
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, and return the number of characters."""
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        self._try(self._stream.flush)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            # what is left in the buffer is written once more, at the end at the latest
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
 
 def printable(text: str) -> str:

@@ -28,6 +28,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     Raises:
         OSError: it cannot be written; what was there before is untouched.
     """
+    path = path if path.name else path.absolute()  # of "." nothing could be beside it
     staged = path.with_name(f".{path.name[:_STEM]}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         yield staged
@@ -74,6 +75,7 @@ def write_stream(chunks: Iterable[bytes], out: Path) -> Path:
     out = out.absolute()
     with as_cache_error(out, hint=ELSEWHERE):
         out.parent.mkdir(parents=True, exist_ok=True)
+        sweep_staged(out)
         with replacing(out, durable=True) as staged, staged.open("xb") as stream:
             for data in chunks:
                 stream.write(data)

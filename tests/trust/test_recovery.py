@@ -221,3 +221,46 @@ def test_an_unreadable_folder_is_named(tmp_path, shell):
         assert "variables" in done.err
     finally:
         (folder / "variables").chmod(0o755)
+
+
+# --- where messages go, and what killed runs leave beside a file
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full device")
+def test_a_full_disk_for_messages_costs_the_messages_only(catalog):
+    """Standard error is a full device; the result is printed, and the exit code is that of the run."""
+    prefix = ("sh", "-c", 'exec "$@" 2>/dev/full', "sh")
+    done = bounded("convert", "one", prefix=prefix, memory=8 << 30, seconds=60)
+    assert done.code == 0, done.text
+    assert done.out.strip().endswith("model.xml")
+
+
+KILLED = {
+    "lock": ("lock", "one", "-o", "out"),
+    "catalog add": ("catalog", "add", "catalog/one.onnx", "-o", "out"),
+    "tar": ("export", "--format", "tar", "-o", "out", "one"),
+    "oci.tar": ("export", "--format", "oci", "-o", "out.oci.tar", "one"),
+}
+
+
+@pytest.mark.parametrize("name", KILLED)
+def test_a_killed_run_leaves_nothing_once_it_is_repeated(catalog, shell, tmp_path, monkeypatch, name):
+    """The process is killed as it is about to give the finished file its name."""
+    monkeypatch.chdir(tmp_path)
+    assert shell("convert", "one").code == 0
+    code = (
+        "import os, sys\n"
+        "def hook(event, arguments):\n"
+        "    if event == 'os.rename' and '.out.' in str(arguments):\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "from model_zoo.cli.main import main\n"
+        "sys.addaudithook(hook)\n"
+        "main()"
+    )
+    before = set(tmp_path.iterdir())
+    killed = bounded(*KILLED[name], program=("-c", code), cwd=tmp_path, memory=8 << 30, seconds=60)
+    assert killed.code == -9
+    assert set(tmp_path.iterdir()) - before, "it was killed too early"
+    assert shell(*KILLED[name]).code == 0
+    out = KILLED[name][KILLED[name].index("-o") + 1]
+    assert {path.name for path in set(tmp_path.iterdir()) - before} == {out}

@@ -178,7 +178,7 @@ def add_command(session: Session, uri: str, output: Path | None) -> None:
     """
     from model_zoo.catalog import read_model
     from model_zoo.catalog.writer import to_yaml
-    from model_zoo.files import ELSEWHERE, as_cache_error, write_file
+    from model_zoo.files import ELSEWHERE, as_cache_error, sweep_staged, write_file
     from model_zoo.zoo.add import default_target, entry_of
 
     to_stdout = output is not None and str(output) == "-"
@@ -192,6 +192,7 @@ def add_command(session: Session, uri: str, output: Path | None) -> None:
     target = requested or Path(f"{model.name}.yaml")
     replaced = target.exists()
     with as_cache_error(target, hint=ELSEWHERE):
+        sweep_staged(target)
         write_file(target, text.encode("utf-8"))
     if replaced:
         session.note(f"replaced {target}")

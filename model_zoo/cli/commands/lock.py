@@ -43,7 +43,7 @@ def lock_command(
     replaced: only the models named here are locked.
     """
     from model_zoo.catalog.lockfile import lockfile_text
-    from model_zoo.files import ELSEWHERE, as_cache_error, write_file
+    from model_zoo.files import ELSEWHERE, as_cache_error, sweep_staged, write_file
     from model_zoo.zoo import Conversion
     from model_zoo.zoo.lockfile import lock_models
 
@@ -52,6 +52,7 @@ def lock_command(
     )
     session.close_progress()
     with as_cache_error(output, hint=ELSEWHERE):
+        sweep_staged(output)
         write_file(output, lockfile_text(models).encode("utf-8"))
     rows = [{"name": name, "precisions": sorted(model.ir)} for name, model in models.items()]
     session.print_result(str(output), {"path": str(output), "models": rows})
