@@ -234,3 +234,68 @@ def test_an_environment_of_a_layer_is_never_run(shell, tmp_path, monkeypatch, co
     monkeypatch.setenv("MODEL_ZOO_LAYERS", str(layer))
     done = shell(*command)
     assert not marker.exists(), f"exit {done.code}: a program of the layer ran"
+
+
+# --- hard links, and links that lead in
+
+
+@pytest.mark.parametrize(
+    ("arguments", "link"),
+    [
+        (("convert", "one", "-o", "out"), "out/one.bin"),
+        (("fetch", "one", "-o", "out"), "out/one/m.onnx"),
+        (("export", "--format", "omz", "-o", "out", "one"), "out/public/one/FP32/one.xml"),
+        (("export", "--format", "tar", "-o", "out/x.tar", "one"), "out/x.tar"),
+        (("export", "--format", "oci", "-o", "out", "one"), "out/index.json"),
+        (("lock", "one", "-o", "out/l.lock"), "out/l.lock"),
+        (("catalog", "html", "-o", "out"), "out/index.html"),
+        (("catalog", "add", "catalog/one.onnx", "-o", "out/x.yaml"), "out/x.yaml"),
+        (("infer", "one", "--device", "CPU"), "cache/CACHEDIR.TAG"),
+        (("cache", "pin", "one"), "cache/pins-v1/one"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value[:3]),
+)
+def test_nothing_is_written_through_a_hard_link(
+    catalog, shell, tmp_path, outside, monkeypatch, arguments, link
+):
+    """A name of a precious file lies where something of ours will be."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / link
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.hardlink_to(outside / "precious")
+    if "oci" in arguments:
+        (tmp_path / "out" / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    done = shell(*arguments)
+    assert done.code in {0, *range(2, 9)}, done.text
+    assert untouched(outside)
+
+
+@pytest.mark.parametrize("loop", ["to itself", "to its parent", "to nothing", "to a device", "to another"])
+def test_links_in_a_catalog_end(catalog, shell, tmp_path, loop):
+    target = {
+        "to itself": catalog / "x.yaml",
+        "to its parent": catalog,
+        "to nothing": tmp_path / "absent",
+        "to a device": "/dev/zero",
+        "to another": catalog / "one.yaml",
+    }[loop]
+    (catalog / "x.yaml").symlink_to(target)
+    for command in (("catalog", "validate", catalog), ("fetch", "one"), ("list",)):
+        done = shell(*command)
+        assert done.code in {0, *range(2, 9)}, f"{command}: {done.text[-500:]}"
+
+
+@pytest.mark.parametrize("place", ["layer", "lock", "settings", "adopt", "cache"])
+def test_what_is_read_through_a_loop_is_explained(catalog, shell, tmp_path, monkeypatch, place):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    more: tuple[object, ...] = ()
+    if place == "lock":
+        more = ("--locked", loop)
+    else:
+        names = {"layer": "LAYERS", "settings": "CONFIG", "adopt": "ADOPT", "cache": "CACHE"}
+        monkeypatch.setenv(f"MODEL_ZOO_{names[place]}", str(loop))
+    done = shell("fetch", *more, "one")
+    assert done.code in {0, *range(2, 9)}, done.text
+    if done.code:
+        assert "loop" in done.err
