@@ -6,7 +6,6 @@ The files and their fields are those of ``docker login`` and ``podman login`` (c
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import logging
 import os
@@ -89,7 +88,7 @@ def _read(entry: object) -> Login | None:
         return Login(identity_token=str(entry["identitytoken"]))
     try:
         user, colon, password = base64.b64decode(str(entry.get("auth") or "")).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # of base64, of UTF-8, or other than ASCII
         return None
     if colon:
         return Login(user, password.rstrip("\0"))
