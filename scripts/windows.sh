@@ -16,7 +16,11 @@ windows_run() {
     (
         export WINEPREFIX="$windows/prefix" WINEDEBUG=-all PYTHONPATH= HF_HUB_DISABLE_XET=1
         unset DISPLAY REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE
-        { : | wine "$windows/cp311/python.exe" -u "$@" 2>&1; echo $? >"$windows/status"; } | cat
+        {
+            code=0
+            : | wine "$windows/cp311/python.exe" -u "$@" 2>&1 || code=$?
+            echo "$code" >"$windows/status"
+        } | cat
         exit "$(cat "$windows/status")"
     )
 }
