@@ -57,6 +57,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'eval "$(model-zoo completion bash)"    # in ~/.bashrc',
         'eval "$(model-zoo completion zsh)"     # in ~/.zshrc',
         "model-zoo completion fish | source      # in ~/.config/fish/config.fish",
-        "model-zoo completion powershell | Out-String | Invoke-Expression    # in $PROFILE",
+        "model-zoo completion powershell | Out-String | Invoke-Expression",
     ),
 }

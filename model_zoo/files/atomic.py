@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_zoo.files.failures import ELSEWHERE, as_cache_error
-from model_zoo.files.tree import is_directory, is_file, scan, walk
+from model_zoo.files.tree import exists, is_directory, is_file, scan, walk
 from model_zoo.systems import system
 
 if TYPE_CHECKING:
@@ -26,9 +27,12 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     A link at ``path`` is replaced, not followed. ``durable`` flushes the bytes and the name to the disk.
 
     Raises:
-        OSError: it cannot be written; what was there before is untouched.
+        OSError: it cannot be written, or is a device or a pipe, which a file must never take the place of;
+            what was there before is untouched.
     """
     path = path if path.name else path.absolute()  # of "." nothing could be beside it
+    if exists(path) and not (is_file(path) or is_directory(path)):
+        raise OSError(errno.EEXIST, "it is a device or a pipe, not a file", str(path))
     staged = path.with_name(f".{path.name[:_STEM]}.{os.getpid()}.{os.urandom(4).hex()}")
     try:
         yield staged

@@ -134,6 +134,13 @@ def wrong_field(stage):
     return stage.shell("fetch", "probe")
 
 
+@scene(errors.PolicyError, "MIT", "Apache-2.0")
+def licence_that_is_not_allowed(stage):
+    stage.entry(status(200))
+    stage.monkeypatch.setenv("MODEL_ZOO_LICENSES", "Apache-2.0")
+    return stage.shell("fetch", "probe")
+
+
 @scene(errors.SourceUnavailableError, "404", left=True)
 def not_there(stage):
     stage.entry(status(404))
@@ -294,6 +301,7 @@ NOT_PROVOKED = {
     "DownloadError": "its subclasses are",
     "IntegrityError": "its subclasses are",
     "LoadError": "its subclasses are",
+    "SourceMissingError": "tests/sources asks the hub for what it does not have",
     "WorkerCrashedError": "tests/conversion kills workers",
 }
 

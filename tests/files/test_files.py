@@ -183,3 +183,16 @@ def test_make_folder(tmp_path):
     (tmp_path / "f").write_text("")
     with pytest.raises(CacheError):
         make_directory(tmp_path / "f/b")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes in folders")
+def test_a_pipe_or_a_device_is_never_replaced(tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link):
+        with pytest.raises(OSError, match="a device or a pipe"):
+            write_file(path, b"data")
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]

@@ -37,6 +37,19 @@ def spoken(stage):
         file.writeframes(bytes(3200))
 
 
+def network_of_six_numbers(stage):
+    """Save an IR that takes any vector, and fails while it runs on one that has not six numbers."""
+    import numpy as np
+    import openvino
+    from openvino import opset13 as op
+
+    numbers = op.parameter([-1], np.float32, "x")
+    numbers.output(0).set_names({"x"})
+    table = op.reshape(numbers, np.array([2, 3]), special_zero=False)
+    openvino.save_model(openvino.Model([table], [numbers], "six"), stage.tmp / "six.xml")
+    np.save(stage.tmp / "a.npy", np.zeros(5, np.float32))
+
+
 IMAGE = {"inputs": [{"kind": "image", "layout": "NC"}]}
 
 
@@ -44,6 +57,14 @@ def damaged(stage):
     (xml,) = stage.cache.glob("ir-v1/*/model.xml")
     xml.chmod(0o644)
     xml.write_text("<net/>")
+
+
+def unreadable(stage):
+    """Change an IR without changing its size, which is all that is looked at before every use."""
+    (xml,) = stage.cache.glob("ir-v1/*/model.xml")
+    size = xml.stat().st_size
+    xml.chmod(0o644)
+    xml.write_bytes(b"x" * size)
 
 
 scene("device-unknown", "infer probe --device NOSUCH", warm, keep=r"^(error|  next)")
@@ -66,6 +87,12 @@ scene("input-is-text", "infer probe notes.txt --device CPU", warm, writes("notes
 scene("input-of-wrong-size", "infer probe raw.bin --device CPU", warm, writes("raw.bin", b"123"))
 scene("input-not-an-array", "infer probe a.npy --device CPU", warm, writes("a.npy", b"hello"))
 scene("input-of-other-shape", "infer probe a.npy --device CPU", warm, array)
+scene(
+    "input-that-fails-in-the-network",
+    "infer six.xml a.npy --device CPU",
+    network_of_six_numbers,
+    keep=r"^(error|  (next|expected|on))",
+)
 scene("input-raw", "infer probe raw.bin --device CPU", warm, writes("raw.bin", bytes(16)))
 scene("input-picture-for-a-vector", "infer probe a.png --device CPU", warm, picture)
 scene("input-broken-picture", "infer probe a.png --device CPU", model(), writes("a.png", b"broken"))
@@ -78,6 +105,7 @@ scene("device-before-anything", "infer probe --device NOSUCH", model(), keep=r"^
 scene("shape-not-a-shape", "infer probe --shape x", model())
 scene("shape-of-no-input", "infer probe --device CPU --shape z=1,4", warm)
 scene("damaged-ir", "infer probe --device CPU", warm, damaged)
+scene("unreadable-ir", "infer probe --device CPU", warm, unreadable, keep=r"^(error|  (next|expected|on))")
 scene("saved", "infer probe --device CPU --save out", warm)
 scene(
     "offline-nothing-cached",
