@@ -119,7 +119,7 @@ class Settings(FileSettings, frozen=True, kw_only=True):
     source_date_epoch: int | None = None
 
 
-def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:  # noqa: ANN401
+def load_settings(environ: Mapping[str, str] | None = None, **overrides: object) -> Settings:
     """Read environment and settings file, then apply the overrides that are not None.
 
     Raises:

@@ -250,7 +250,7 @@ class Decode(Struct, frozen=True, kw_only=True):
             raise ValueError(f"{foreign[0]} is no parameter of {name}; it takes {allowed}")
 
     @property
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         """The fields that are given, apart from the type."""
         given = msgspec.structs.asdict(self)
         return {name: value for name, value in given.items() if name != "type" and value is not None}
@@ -261,7 +261,7 @@ class Decode(Struct, frozen=True, kw_only=True):
         return self.type not in OWN_TYPES
 
 
-def image_info(image: ModelInput, *, declared: bool) -> dict[str, Any]:
+def image_info(image: ModelInput, *, declared: bool) -> dict[str, object]:
     """Return how to make the tensor of a picture, in the words of openvino-model-api.
 
     Args:

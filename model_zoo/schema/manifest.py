@@ -105,7 +105,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The files of the directory, apart from the manifest."""
         return ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the data as it is written, without the seal."""
         return dict(msgspec.json.decode(msgspec.json.encode(self)))  # which makes lists of tuples
 
@@ -250,7 +250,7 @@ class IrManifest(Manifest, frozen=True, kw_only=True):
         """The version of each package it was made with."""
         return dict(self.parts.get("versions") or {})
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the data as it is written; a folder model always states what opens it, be it null."""
         return ({"opens": None} if self.is_folder else {}) | Manifest.to_json(self)
 

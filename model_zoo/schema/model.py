@@ -189,7 +189,7 @@ class Model(Struct, frozen=True, kw_only=True):
         return outputs_in_words(self.outputs, self.labels if isinstance(self.labels, tuple) else ())
 
     @property
-    def ir_info(self) -> dict[str, Any]:
+    def ir_info(self) -> dict[str, object]:
         """What the IR says under ``model_info``, apart from what the recipe and labels add.
 
         It is ``model_info``, and below that what follows from ``decode`` and the picture that is fed, in the

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from model_zoo.zoo import Zoo
 
 
-def summary(zoo: Zoo, model: Model) -> dict[str, Any]:
+def summary(zoo: Zoo, model: Model) -> dict[str, object]:
     """Return what a list shows of a model.
 
     ``size`` is in bytes, of rounded figures where nothing better is published, and None where it is unknown.
@@ -44,7 +44,7 @@ def summary(zoo: Zoo, model: Model) -> dict[str, Any]:
     }
 
 
-def facts(zoo: Zoo, model: Model) -> dict[str, Any]:
+def facts(zoo: Zoo, model: Model) -> dict[str, object]:
     """Return everything known about a model: the summary, its files, inputs, recipe, and what is cached."""
     stages = [zoo.catalog.get(name) for name in model.stages]
     levels = [integrity_of(artifact) for part in (model, *stages) for artifact in part.artifacts]

@@ -104,12 +104,12 @@ class Prediction:
         tensors = _listed(f"{name} {list(value.shape)}" for name, value in self.outputs.items())
         return f"outputs {tensors}" + (f"; {self.note}" if self.note else "")
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return everything but the numbers of the outputs, ready for JSON; what is empty is left out.
 
         A mask's pixels are run lengths as COCO writes them, by column, not compressed.
         """
-        result: dict[str, Any] = {"input": self.source, "seconds": round(self.seconds, _ROUND)}
+        result: dict[str, object] = {"input": self.source, "seconds": round(self.seconds, _ROUND)}
         if self.picture is not None:
             height, width = self.picture.shape[:2]
             result["picture"] = {"width": width, "height": height}
