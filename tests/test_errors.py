@@ -36,6 +36,8 @@ CODES = {
     "DeviceUnavailableError": 8,
     "CompileError": 8,
     "InputError": 8,
+    "PolicyError": 2,
+    "SourceMissingError": 4,
 }
 
 
