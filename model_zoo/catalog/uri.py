@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 _HF = re.compile(
     r"(?P<repo>[^/@]+(?:/[^/@]+)?)(?:@(?P<rev>refs/(?:pr|convert)/[^/]+|[^/]+))?(?:/(?P<file>.+))?"
 )
+_MOST_FILES = 10_000
+"""Files and folders of a local model: the largest published ones have some hundreds."""
 _EXPORT_PRECISIONS = ("FP16", "INT8", "INT4", "FP32")
 
 
@@ -286,14 +288,22 @@ def _file(rest: str) -> ParsedUri:
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder that are not hidden; what cannot be read is an error, not left out."""
-    pending = [folder]
+    """Yield the files of a folder that are not hidden; what cannot be read is an error, not left out.
+
+    Raises:
+        UsageError: it holds more than any model does, as a home or the root of a disk do, or cannot be read.
+    """
+    pending, count = [folder], 0
     while pending:
         try:
             entries = sorted(pending.pop().iterdir())
         except OSError as error:
             what = f"cannot read {error.filename}: {error.strerror}"
             raise UsageError(what, hint="check its permissions") from error
+        count += len(entries)
+        if count > _MOST_FILES:
+            what = f"{folder} holds more than {_MOST_FILES} files and folders, which no model does"
+            raise UsageError(what, hint="name the model's own folder, or its file")
         for path in entries:
             if path.name.startswith("."):
                 continue

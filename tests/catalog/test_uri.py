@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model_zoo.catalog import uri
 from model_zoo.catalog.detect import (
     archive_format,
     companion_files,
@@ -225,3 +226,13 @@ def test_every_entry_of_torchvision_s_table_makes_a_model():
     assert resnet.labels[282] == "tiger cat"
     assert weights_of("resnet50") == "ResNet50_Weights.IMAGENET1K_V2"
     assert weights_of("ResNet50_Weights.IMAGENET1K_V1") == "ResNet50_Weights.IMAGENET1K_V1"
+
+
+def test_a_folder_of_more_files_than_a_model_has_is_refused(tmp_path, monkeypatch):
+    """The root of a disk is not walked to its end."""
+    monkeypatch.setattr(uri, "_MOST_FILES", 3)
+    (tmp_path / "m.onnx").write_bytes(b"x")
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_bytes(b"x")
+    with pytest.raises(UsageError, match="holds more than 3 files"):
+        parse_uri(f"file:{tmp_path}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from model_zoo.cache import Cache
-from model_zoo.download import DownloadTask, download
+from model_zoo.download import DownloadTask, download, local
 from model_zoo.download.adopt import find_local_copies, search_roots
 from model_zoo.errors import CacheFullError, OfflineError
 from model_zoo.schema import Artifact
@@ -235,14 +235,14 @@ def test_what_is_there_already_is_not_adopted_again(home, cache):
 
 def test_what_cannot_be_read_is_passed_over(home, cache, monkeypatch):
     unreadable = hub_file(home / ".cache/huggingface/hub")
-    real = Path.open
+    real = local.read_pieces
 
-    def refuse(path, *mode, **options):
+    def refuse(path):
         if path.resolve() == unreadable:
             raise PermissionError(13, "Permission denied")
-        return real(path, *mode, **options)
+        return real(path)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(local, "read_pieces", refuse)
     assert adopt(cache, artifact("a", DATA)) is None
 
 
@@ -263,9 +263,9 @@ def test_folders_and_devices_are_not_files(home, cache):
     assert adopt(cache, Artifact(path="net.pth", sha256=SHA256)) is None
 
 
-def test_an_account_without_home(cache, monkeypatch):
+def test_an_account_without_home(tmp_path, monkeypatch):
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    assert [root.layout for root in search_roots({"TFHUB_CACHE_DIR": "/nonexistent"})] == []
+    assert [root.layout for root in search_roots({"TFHUB_CACHE_DIR": str(tmp_path / "absent")})] == []
 
 
 def test_little_is_done_where_there_is_nothing(home, cache, monkeypatch):

@@ -139,6 +139,6 @@ def test_room_counts_what_is_there(tmp_path: Path, store: Store, monkeypatch: py
     assert space.shortage(tasks, tmp_path / "x") is None
 
 
-def test_file_systems_that_do_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert space.free_space(Path("/nonexistent")) is None
+def test_file_systems_that_do_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert space.free_space(tmp_path / "absent") is None
     assert space.free_space(Path("/proc")) is None

@@ -342,10 +342,11 @@ def test_commands(warm, tmp_path, capfd, monkeypatch):
     assert typed("--offline", "path", "chat")[:2] == (0, folder)
     assert typed("convert", "chat", "-o", "out")[:2] == (0, str(tmp_path / "out" / "chat" / "INT4"))
     assert contents(tmp_path / "out" / "chat" / "INT4") == original(warm, "chat")
-    for command in ("infer", "bench"):
+    opened = {"infer": 'str(model_zoo.convert("chat").directory)', "bench": f'r"{folder}"'}
+    for command, path in opened.items():
         code, _, said = typed(command, "chat", "--device", "CPU")
         assert code == 8
-        assert f'openvino_genai.LLMPipeline(r"{folder}", "CPU")' in said
+        assert f'openvino_genai.LLMPipeline({path}, "CPU")' in said
     _, said, _ = typed("info", "chat")
     assert "a folder of IRs" in said
     assert f'pipe = openvino_genai.LLMPipeline(r"{folder}", "CPU")' in said

@@ -79,8 +79,8 @@ def test_pytorch_model_without_pytorch(run, bare: Path, tmp_path: Path) -> None:
     versions = json.loads((xml.parent / "manifest.json").read_text())["parts"]["versions"]
     assert stack.fits(versions)
     (made,) = environments(Cache(cache).layers[0])
-    assert made.packages["torch"] == versions["torch"]
-    assert made.size == end["bytes"]
+    assert made.manifest.packages["torch"] == versions["torch"]
+    assert made.manifest.size == end["bytes"]
     assert list(faults_of(made)) == [], "converting changed the environment, or it is not what pip put there"
 
     inputs = np.random.default_rng(3).standard_normal((3, 1024)).astype(np.float32)

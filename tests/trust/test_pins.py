@@ -362,11 +362,11 @@ def test_bytes_of_a_layer_are_read_once(catalog, shell, tmp_path, monkeypatch):
     assert shell("--cache", tmp_path / "layer", "fetch", "one").code == 0
     monkeypatch.setenv("MODEL_ZOO_LAYERS", str(tmp_path / "layer"))
     read: list[str] = []
-    from model_zoo.cache import proofs
+    from model_zoo.cache import proof
 
-    real = proofs.has_digest
+    real = proof.has_digest
     monkeypatch.setattr(
-        proofs, "has_digest", lambda path, sha256: read.append(path.name) or real(path, sha256)
+        proof, "has_digest", lambda path, sha256: read.append(path.name) or real(path, sha256)
     )
     for _ in range(2):
         done = shell("fetch", "one")

@@ -132,7 +132,7 @@ def test_a_blob_elsewhere_is_fetched_without_the_token(server, shell, tmp_path, 
     with Server() as other:
         other.add("/layer", DATA)
         server.add("/token", json.dumps({"token": "t0ken"}).encode())
-        server.add(f"{BASE}/manifests/1", manifest, challenge(server))
+        server.add(f"{BASE}/manifests/1", manifest, challenge(server), Answer())
         server.add(f"{BASE}/blobs/{DIGEST}", DATA, redirect(other.url("/layer", host="localhost"), status))
         shell("-v", "-v", "pull", f"127.0.0.1:{server.port}/models:1").refused(4, 5, 6)
         assert other.seen("/layer")
