@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_zoo.catalog import uri
 from model_zoo.catalog.detect import (
     archive_format,
     companion_files,
@@ -230,7 +229,7 @@ def test_every_entry_of_torchvision_s_table_makes_a_model():
 
 def test_a_folder_of_more_files_than_a_model_has_is_refused(tmp_path, monkeypatch):
     """The root of a disk is not walked to its end."""
-    monkeypatch.setattr(uri, "_MOST_FILES", 3)
+    monkeypatch.setattr("model_zoo.catalog.uri._MOST_FILES", 3)
     (tmp_path / "m.onnx").write_bytes(b"x")
     for number in range(3):
         (tmp_path / f"{number}.txt").write_bytes(b"x")
