@@ -102,7 +102,7 @@ def test_an_empty_list_explains_itself_on_stderr(shell, catalog, arguments, text
         (["--task", "clasification"], "unknown task 'clasification'", "did you mean: image-classification"),
         (["--source", "weel"], "unknown source 'weel'", "did you mean: wheel"),
         (["--framework", "torch"], "unknown framework 'torch'", "did you mean: pytorch"),
-        (["--framework", "zzzzz"], "unknown framework 'zzzzz'", "choose from: onnx, "),
+        (["--framework", "zzzzz"], "unknown framework 'zzzzz'", "choose from: keras (1), onnx ("),
     ],
 )
 def test_a_filter_that_nothing_can_pass_is_wrong_usage(shell, catalog, arguments, what, hint, more):
