@@ -166,3 +166,12 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Index:
 def index(wheels: Index, monkeypatch: pytest.MonkeyPatch) -> Index:
     """The index of ``wheels``, in use."""
     return wheels.use(monkeypatch)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Save what a process of pytest-xdist measured: it may be killed before Python would do so at its end."""
+    if hasattr(session.config, "workerinput") and "coverage" in sys.modules:
+        measured = sys.modules["coverage"].Coverage.current()
+        if measured is not None:
+            measured.stop()
+            measured.save()
