@@ -65,7 +65,7 @@ def _download(requirement: str, folder: Path, tag: str | None = None) -> Path:
         if not found:
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 argv = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-                argv += ["--no-deps", "--only-binary", ":all:", "--dest", scratch]
+                argv += ["--no-deps", "--ignore-requires-python", "--only-binary", ":all:", "--dest", scratch]
                 argv += [*arguments_of(tag), requirement]
                 subprocess.run(argv, check=True, capture_output=True, timeout=600, env=ENVIRON)
                 (wheel,) = Path(scratch).glob("*.whl")
