@@ -76,7 +76,15 @@ windows_tests() {
     wheels=${MODEL_ZOO_TEST_WHEELS:-$HOME/.cache/model-zoo-tests}
     (
         cd -- "$windows/checkout"
-        MODEL_ZOO_TEST_WHEELS=$(winepath_of "$wheels") windows_run -m pytest -p no:cacheprovider \
-            --ignore=tests/heavy -m "not system and not omz_peer" "$@"
+        export MODEL_ZOO_TEST_WHEELS="$(winepath_of "$wheels")"
+        code=0
+        windows_run -m pytest --ignore=tests/heavy -m "not system and not omz_peer" "$@" || code=$?
+        if [ "$code" = 1 ] && [ "${MODEL_ZOO_TEST_RETRY:-}" = 1 ]; then
+            echo "== the failed tests once more; what passes now is not reliable and wants mending"
+            code=0
+            windows_run -m pytest --ignore=tests/heavy -m "not system and not omz_peer" "$@" \
+                --last-failed --last-failed-no-failures=none || code=$?
+        fi
+        exit "$code"
     )
 }
