@@ -19,17 +19,17 @@ from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.cookies import extract_cookies_to_jar
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from model_zoo.download.failures import CancelledError, RefusedError, TransientError
+from model_zoo.sources.connections import ConnectionAdapter
 from model_zoo.text import safe_url
 from model_zoo.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from urllib3.connection import HTTPConnection
 
     from model_zoo.settings import Settings
 
@@ -154,34 +154,18 @@ def _watched(base: type[HTTPConnection], watchdog: Watchdog) -> type[HTTPConnect
     return Watched
 
 
-class _Adapter(HTTPAdapter):
-    """Requests' adapter over watched connections."""
-
-    def __init__(self, watchdog: Watchdog) -> None:
-        plain, tls = _watched(HTTPConnection, watchdog), _watched(HTTPSConnection, watchdog)
-        self._pools = {
-            "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
-            "https": type("Pool", (HTTPSConnectionPool,), {"ConnectionCls": tls}),
-        }
-        super().__init__(pool_connections=_POOL, pool_maxsize=_POOL, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = self._pools
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = self._pools
-        return manager
-
-
 class Client:
     """Sends requests; one for a whole download call, shared by its threads."""
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
         self.watchdog = Watchdog(settings.connect_timeout + settings.stall_timeout, stop)
         self._timeout = (settings.connect_timeout, settings.stall_timeout)
-        self._adapter = _Adapter(self.watchdog)
+        self._adapter = ConnectionAdapter(
+            lambda base: _watched(base, self.watchdog),
+            pool_connections=_POOL,
+            pool_maxsize=_POOL,
+            max_retries=0,
+        )
         self._session = requests.Session()
         self._session.headers.clear()
         self._session.headers["User-Agent"] = f"model-zoo/{__version__}"

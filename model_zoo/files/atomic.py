@@ -31,7 +31,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
             what was there before is untouched.
     """
     path = path if path.name else path.absolute()  # of "." nothing could be beside it
-    if exists(path) and not (is_file(path) or is_directory(path)):
+    if not is_file(path) and exists(path) and not is_directory(path):
         raise OSError(errno.EEXIST, "it is a device or a pipe, not a file", str(path))
     staged = path.with_name(f".{path.name[:_STEM]}.{os.getpid()}.{os.urandom(4).hex()}")
     try:

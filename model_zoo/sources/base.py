@@ -20,7 +20,6 @@ from model_zoo.schema import Digest, Integrity, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Any
 
     from model_zoo.schema import Artifact
     from model_zoo.settings import Settings
@@ -100,7 +99,7 @@ class LocatedSource(
         """
         raise NotImplementedError
 
-    def look(self, artifact: Artifact, settings: Settings, seen: dict[object, Any]) -> Location:
+    def look(self, artifact: Artifact, settings: Settings, seen: dict[object, object]) -> Location:
         """Return where the bytes are, as ``locate`` does, for nothing but a question about them.
 
         ``seen`` has what a server answered about other files, so that a repository is asked about once.
@@ -112,7 +111,7 @@ class LocatedSource(
         return self.locate(artifact, settings)
 
     def resolve(
-        self, artifact: Artifact, settings: Settings, seen: dict[object, Any]
+        self, artifact: Artifact, settings: Settings, seen: dict[object, object]
     ) -> tuple[Artifact, ...]:
         """Return the artifact, or the several it stands for, with this source at a fixed address.
 

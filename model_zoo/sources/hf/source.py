@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -62,7 +62,7 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
             check=_check_blob_id(self.describe(), found.blob_id) if found.blob_id else None,
         )
 
-    def look(self, artifact: Artifact, settings: Settings, seen: dict[object, Any]) -> HttpLocation:
+    def look(self, artifact: Artifact, settings: Settings, seen: dict[object, object]) -> HttpLocation:
         """Return the file's URL, with what the listing of its revision states of it."""
         del artifact
         assert self.file is not None  # noqa: S101 - what floats is resolved
@@ -78,7 +78,7 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
         )
 
     def resolve(
-        self, artifact: Artifact, settings: Settings, seen: dict[object, Any]
+        self, artifact: Artifact, settings: Settings, seen: dict[object, object]
     ) -> tuple[Artifact, ...]:
         """Return the files at the commit that the revision is now, the same for all that share ``seen``."""
         key = ("hf", hub.endpoint(), self.hf, self.revision)
@@ -86,7 +86,7 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
             assert self.file is not None  # noqa: S101 - otherwise it stands for several
             if key not in seen:
                 seen[key], _ = hub.file_info(self.hf, self.file, self.revision, settings)
-            return (self._at(artifact, seen[key], self.file, artifact.path),)
+            return (self._at(artifact, str(seen[key]), self.file, artifact.path),)
         listing = self._listing(key, settings, seen)
         found = hub.filter_files(self.file, listing.files)
         if not found:
@@ -99,13 +99,15 @@ class HfSource(LocatedSource, frozen=True, kw_only=True):
                 fixed = self._at(artifact, listing.commit, file.path, path)
                 artifacts.append(msgspec.structs.replace(fixed, size=file.size))
             except ValueError:
-                seen.setdefault(UNUSABLE, []).append(file.path)
+                unusable = seen.setdefault(UNUSABLE, [])
+                assert isinstance(unusable, list)  # noqa: S101 - made here only
+                unusable.append(file.path)
         return tuple(artifacts)
 
-    def _listing(self, key: object, settings: Settings, seen: dict[object, Any]) -> hub.Listing:
-        listing: hub.Listing | None = seen.get(("listing", key))
-        if listing is None:
-            listing = hub.list_files(self.hf, seen.get(key, self.revision), settings)
+    def _listing(self, key: object, settings: Settings, seen: dict[object, object]) -> hub.Listing:
+        listing = seen.get(("listing", key))
+        if not isinstance(listing, hub.Listing):
+            listing = hub.list_files(self.hf, str(seen.get(key, self.revision)), settings)
             seen["listing", key] = listing
             seen.setdefault(key, listing.commit)
         return listing

@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-
+from model_zoo.sources.connections import ConnectionAdapter
 from model_zoo.sources.deadlines import deadline
 
+if TYPE_CHECKING:
+    from urllib3.connection import HTTPConnection
 
-class DeadlineAdapter(HTTPAdapter):
+
+class DeadlineAdapter(ConnectionAdapter):
     """Requests' adapter for answers whose head must be complete after so many seconds."""
 
     def __init__(self, seconds: float) -> None:
-        pools = ((HTTPConnectionPool, HTTPConnection), (HTTPSConnectionPool, HTTPSConnection))
-        self._pools = {
-            pool.scheme: type("Pool", (pool,), {"ConnectionCls": _timed(connection, seconds)})
-            for pool, connection in pools
-        }
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Use the timed connections."""
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = self._pools
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401
-        """Use the timed connections through a proxy, too."""
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = self._pools
-        return manager
+        super().__init__(lambda base: _timed(base, seconds))
 
 
 def _timed(base: type[HTTPConnection], seconds: float) -> type[HTTPConnection]:
