@@ -71,20 +71,7 @@ class Models(Protocol):
 
 def open_predictor(zoo: Models, reference: str, **options: Unpack[AnswerOptions]) -> Predictor:
     """Return a model, compiled, that is called with inputs; see ``Zoo.predictor``."""
-    request, parts = _requests(zoo, reference, options)
-    _check(parts, options)
-    chain = request.model.chain
-    if chain is None:
-        return _open(zoo, reference, **options)
-    from model_zoo.runtime.inference.chain import ChainedPredictor
-
-    first, second = parts
-    after = options.copy()
-    after.pop("threshold", None)  # these are the first one's
-    after.pop("shapes", None)
-    options["precision"], after["precision"] = first.precision, second.precision
-    finder, asked = _open(zoo, first.name, **options), _open(zoo, second.name, **after)
-    return ChainedPredictor(request.model.name, finder, asked, chain)
+    return _predictor(zoo, reference, *_requests(zoo, reference, options), options)
 
 
 def stream(
@@ -93,8 +80,7 @@ def stream(
     """Return what a model finds in each input; inputs and device are checked before anything is fetched."""
     from model_zoo.runtime.inference import items, opening
 
-    _, parts = _requests(zoo, reference, options)
-    _check(parts, options)
+    request, parts = _requests(zoo, reference, options)
     raw = any(port.kind == "file" for port in parts[0].model.inputs)
     for source in sources:
         items.check_source(source, raw=raw)
@@ -102,7 +88,24 @@ def stream(
     if sources and sources[0] is not None:
         ready[0] = first = items.read_item(sources[0], raw=raw)
         opening.check_kind(first, parts[0].model)
-    return open_predictor(zoo, reference, **options).stream(ready)
+    return _predictor(zoo, reference, request, parts, options).stream(ready)
+
+
+def _predictor(
+    zoo: Models, reference: str, request: Request, parts: Sequence[Request], options: AnswerOptions
+) -> Predictor:
+    chain = request.model.chain
+    if chain is None:
+        return _open(zoo, reference, **options)
+    from model_zoo.runtime.inference.chain import ChainedPredictor
+
+    first, second = parts
+    before, after = options.copy(), options.copy()
+    after.pop("threshold", None)  # these are the first one's
+    after.pop("shapes", None)
+    before["precision"], after["precision"] = first.precision, second.precision
+    finder, asked = _open(zoo, first.name, **before), _open(zoo, second.name, **after)
+    return ChainedPredictor(request.model.name, finder, asked, chain)
 
 
 def _open(
@@ -144,12 +147,14 @@ def _requests(zoo: Models, reference: str, options: AnswerOptions) -> tuple[Requ
 
     Raises:
         UsageError: it consists of several models, and nothing says how they work together.
+        LoadError: one is a folder, which pipelines answer with, or the device is not there.
     """
     planner, precision = zoo.pipeline(offline=options.get("offline")).planner, options.get("precision")
     request = planner.request(reference, precision)
-    if request.model.chain is None:
-        return request, [single(request)]
-    return request, planner.expand([reference], precision)
+    chained = request.model.chain is not None
+    parts = planner.expand([reference], precision) if chained else [single(request)]
+    _check(parts, options)
+    return request, parts
 
 
 def _check(requests: Sequence[Request], options: AnswerOptions) -> None:
